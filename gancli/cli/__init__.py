@@ -1,0 +1,84 @@
+"""The command ``gancli``: parse, call one function, print. Heavy imports happen inside the commands."""
+
+import logging
+import sys
+
+import typer
+
+from gancli import __version__
+from gancli.cli import evaluate, output, recipes, sample, train
+from gancli.errors import GancliError
+
+app = typer.Typer(
+    name="gancli",
+    help="Train a GAN on your images, draw from it, and measure honestly how good it is.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"gancli {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def common(
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Print the version."),
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+) -> None:
+    """Train a GAN on your images, draw from it, and measure honestly how good it is."""
+    output.debug = debug
+
+
+app.command("train", rich_help_panel="Commands")(train.train)
+app.command("sample", rich_help_panel="Commands")(sample.sample)
+app.command("eval", rich_help_panel="Commands")(evaluate.evaluate)
+app.command("recipes", rich_help_panel="Commands")(recipes.recipes)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code; an error is one line on stderr."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    output.debug = False
+    try:
+        code = app(arguments, standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except GancliError as error:
+        return _fail(error, str(error), error.exit_code)
+    except typer.Abort:
+        return 1
+    except KeyboardInterrupt:
+        print("gancli: interrupted.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except Exception as error:
+        if hasattr(error, "format_message"):  # what the parser raises for a wrong command line
+            return _fail(error, error.format_message(), getattr(error, "exit_code", 2))
+        return _fail(error, describe(error), 1)
+
+
+def describe(error: Exception) -> str:
+    """One line for an error that gancli did not foresee."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    if "out of memory" in str(error).lower() or isinstance(error, MemoryError):
+        return f"out of memory: {first} Try a smaller --batch-size, --image-size or --precision bf16."
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}." if error.filename else f"{error.strerror}."
+    return f"{type(error).__name__}: {first} (gancli --debug ... shows where)"
+
+
+def _fail(error: Exception, message: str, code: int) -> int:
+    if output.debug:
+        logging.getLogger("gancli").error("traceback follows", exc_info=error)
+    print(f"gancli: error: {' '.join(message.split())}", file=sys.stderr)
+    return code

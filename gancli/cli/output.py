@@ -1,0 +1,66 @@
+"""What all commands share of printing: results to stdout, notes and warnings to stderr."""
+
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from gancli.errors import UsageError, nearest
+
+debug = False
+
+
+def set_up_log(quiet: bool) -> None:
+    """Send gancli's notes and warnings to stderr, as single lines; with ``quiet`` only warnings."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine())
+    logger = logging.getLogger("gancli")
+    logger.handlers = [handler]
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    logger.propagate = False
+
+
+class _OneLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """``gancli: warning: ...``; notes carry no level."""
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        return f"gancli: {level}{super().format(record)}"
+
+
+def print_result(result: Mapping[str, Any], as_json: bool) -> None:
+    """One JSON object, or a line for each entry that is not empty."""
+    if as_json:
+        print(json.dumps(result, default=str))
+        return
+    width = max(map(len, result))
+    for name, value in result.items():
+        if value is not None and value != {}:
+            print(f"{name:<{width}}  {value}")
+
+
+def check_choice(flag: str, value: str, allowed: tuple[str, ...]) -> Any:
+    """The value, if it is allowed; UsageError names the nearest that is."""
+    if value not in allowed:
+        raise UsageError(f"{flag} {value!r}: {nearest(value, allowed)}")
+    return value
+
+
+@contextlib.contextmanager
+def bar(what: str, total: int, quiet: bool) -> Iterator[Callable[[float], None]]:
+    """A bar on stderr where that is a terminal; yields what to call with the amount done since."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.update(task, advance=done)
+
+
+def counted(batches: Iterable[Any], advance: Callable[[float], None]) -> Iterator[Any]:
+    """The same batches, each reported to a bar when it has been used."""
+    for batch in batches:
+        yield batch
+        advance(len(batch))

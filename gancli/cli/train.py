@@ -1,0 +1,239 @@
+"""``gancli train``."""
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+from typer import Option
+
+from gancli.cli import output
+
+DATA, NETWORK, LENGTH, MACHINE, FILES, SHOWN = (
+    "Data", "GAN", "Length", "Machine", "Files of the run", "What is shown"
+)  # fmt: skip
+
+
+def train(
+    context: typer.Context,
+    data: Annotated[
+        str | None,
+        Option(
+            help="Data set: digits (needs no network), mnist, fashion-mnist, cifar10. [dim]\\[default: digits][/]",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    data_root: Annotated[
+        str | None,
+        Option(
+            metavar="DIR",
+            help="Folder where data sets are found or downloaded to. "
+            "[dim]\\[default: $GANCLI_DATA_ROOT, else the user's cache][/]",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    image_size: Annotated[
+        str | None,
+        Option(
+            metavar="N|HxW",
+            help="Resize images to 64 or 64x96 (height first). [dim]\\[default: as they are][/]",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        Option(help="Which GAN; `gancli recipes` lists them. [dim]\\[default: dcgan][/]", rich_help_panel=NETWORK),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a hyperparameter of the recipe (or any flag), e.g. d_lr=5e-5; repeatable.",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    config: Annotated[
+        str | None,
+        Option(
+            metavar="FILE",
+            help="TOML file of flags and hyperparameters; flags and --set win over it.",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    init_from: Annotated[
+        str | None,
+        Option(
+            metavar="PATH",
+            help="Start from the weights of a gen.pth, a checkpoint or a run, with new optimizers.",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    epochs: Annotated[
+        float | None,
+        Option(help="Passes over the training images. [dim]\\[default: the recipe's][/]", rich_help_panel=LENGTH),
+    ] = None,
+    steps: Annotated[int | None, Option(help="Generator updates, instead of --epochs.", rich_help_panel=LENGTH)] = None,
+    batch_size: Annotated[
+        int | None,
+        Option(
+            help="Images a step sees, over all processes. [dim]\\[default: the recipe's][/]",
+            rich_help_panel=LENGTH,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        Option(help="The same seed repeats the run exactly. [dim]\\[default: 0][/]", rich_help_panel=LENGTH),
+    ] = None,
+    device: Annotated[
+        str | None,
+        Option(help="auto, cpu, cuda, cuda:N or mps. [dim]\\[default: auto][/]", rich_help_panel=MACHINE),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        Option(
+            help="fp32, bf16 (faster on new hardware) or fp16 (older GPUs). [dim]\\[default: fp32][/]",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        Option(help="CPU threads. [dim]\\[default: the cores this process may use][/]", rich_help_panel=MACHINE),
+    ] = None,
+    deterministic: Annotated[
+        bool | None,
+        Option(
+            "--deterministic/--no-deterministic",
+            show_default=False,
+            help="Refuse operations that do not repeat exactly (CUDA).",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
+    out: Annotated[
+        str | None,
+        Option(
+            metavar="DIR",
+            help="Folder that holds runs; this one gets the next number in it. [dim]\\[default: runs][/]",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, Option(help="Name of the run. [dim]\\[default: data-recipe][/]", rich_help_panel=FILES)
+    ] = None,
+    resume: Annotated[
+        str | None,
+        Option(
+            metavar="PATH|latest",
+            help="Go on exactly where a run stopped: 'latest' under --out, a run's folder, or a checkpoint.",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    save_every: Annotated[
+        int | None,
+        Option(
+            metavar="STEPS",
+            help="Steps between checkpoints. [dim]\\[default: 20 over the run][/]",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    sample_every: Annotated[
+        int | None,
+        Option(
+            metavar="STEPS",
+            help="Steps between sample grids; 0: at the end. [dim]\\[default: as --save-every][/]",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    eval_every: Annotated[
+        int | None,
+        Option(
+            metavar="STEPS",
+            help="Steps between quick evaluations, which choose the best checkpoint; 0: none. [dim]\\[default: 0][/]",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    log_every: Annotated[
+        int | None,
+        Option(
+            metavar="STEPS",
+            help="Steps that a line of metrics averages over. [dim]\\[default: 50][/]",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    keep: Annotated[
+        int | None,
+        Option(help="Checkpoints to keep, beside the best. [dim]\\[default: 3][/]", rich_help_panel=FILES),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        Option(
+            "--dry-run",
+            help="Check everything, run one step, print the plan; write nothing.",
+            rich_help_panel=SHOWN,
+        ),
+    ] = False,
+    progress: Annotated[
+        str,
+        Option(
+            metavar="auto|rich|tqdm|plain|none",
+            help="How progress is shown, on stderr.",
+            rich_help_panel=SHOWN,
+        ),
+    ] = "auto",
+    as_json: Annotated[
+        bool, Option("--json", help="Print the result as one JSON object.", rich_help_panel=SHOWN)
+    ] = False,
+    quiet: Annotated[
+        bool,
+        Option(
+            "--quiet",
+            "-q",
+            help="No progress and no notes; warnings and the result stay.",
+            rich_help_panel=SHOWN,
+        ),
+    ] = False,
+) -> None:
+    """Train a GAN. Without flags: on the embedded digits, for a minute or two.
+
+    [bold]gancli train --data mnist --epochs 20 --device cuda[/]
+    """
+    view = output.check_choice("--progress", progress, ("auto", "rich", "tqdm", "plain", "none"))
+    output.set_up_log(quiet)
+    own = ("config", "settings", "resume", "dry_run", "progress", "as_json", "quiet")
+    flags = {key: value for key, value in context.params.items() if key not in own and value is not None}
+    if dry_run:
+        output.print_result(_plan(config, resume, settings or [], flags), as_json)
+        return
+    from gancli import api
+
+    result = asdict(
+        api.train(config, resume=resume, progress="none" if quiet else view, settings=settings or [], **flags)
+    )
+    metrics = result.pop("metrics")
+    result["seconds"] = round(result["seconds"], 1)
+    shown = {"metrics": metrics} if as_json else {name: f"{value:.4g}" for name, value in metrics.items()}
+    output.print_result(result | shown, as_json)
+
+
+def _plan(config: str | None, resume: str | None, settings: list[str], flags: dict[str, Any]) -> dict[str, Any]:
+    from gancli import api
+    from gancli.errors import UsageError
+
+    if resume is not None:
+        raise UsageError("--dry-run plans a new run; leave --resume away.")
+    plan = api.dry_run(config, settings=settings, **flags)
+    resolved = asdict(plan.config)
+    return {
+        **{
+            key: resolved[key]
+            for key in ("data", "recipe", "hyperparameters", "device", "precision", "threads", "seed")
+        },
+        "images": f"{plan.images} to train on, {plan.heldout} held out",
+        "batch_size": plan.config.batch_size,
+        "epochs": round(plan.epochs, 2),
+        "steps": plan.steps,
+        "parameters": f"G {plan.generator_parameters:,}, D {plan.discriminator_parameters:,}",
+        "memory": f"{plan.memory_bytes / 2**20:,.0f} MiB at the peak of one step",
+        "time": f"about {timedelta(seconds=max(1, round(plan.seconds)))}",
+        "out": f"{plan.config.out} (nothing was written)",
+    }

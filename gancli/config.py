@@ -1,0 +1,198 @@
+"""What a training run is asked to do: one frozen dataclass, read from TOML files and flags, typos refused."""
+
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from gancli.errors import UsageError, nearest
+
+T = TypeVar("T")
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides how a run goes; None leaves the choice to the recipe or to the data."""
+
+    data: str = "digits"
+    """Name of a data set."""
+    data_root: str | None = None
+    """Folder that holds downloaded data sets; None: ``GANCLI_DATA_ROOT``, else the user's cache folder."""
+    image_size: str | None = None
+    """Height and width to resize to, ``"64"`` or ``"64x96"``; None keeps the data's own size."""
+    recipe: str = "dcgan"
+    """Name of a file in ``gancli/recipes``."""
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    """What differs from the recipe's own hyperparameters."""
+    epochs: float | None = None
+    """Passes over the training images; excludes `steps`."""
+    steps: int | None = None
+    """Generator updates; excludes `epochs`."""
+    batch_size: int | None = None
+    """Real images a discriminator update sees, over all processes together."""
+    device: str = "auto"
+    """``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``."""
+    precision: Precision = "fp32"
+    """Arithmetic of the networks; losses, penalties and weights stay in fp32."""
+    threads: int | None = None
+    """CPU threads; None takes the cores that this process may use."""
+    seed: int = 0
+    """Every random draw is a function of it."""
+    deterministic: bool = False
+    """Refuse operations whose result differs from run to run (matters on CUDA)."""
+    out: str = "runs"
+    """Folder that holds the runs."""
+    name: str | None = None
+    """Name of the run; None: data and recipe."""
+    save_every: int | None = None
+    """Steps between checkpoints; None: twenty over the run, at most one an epoch."""
+    sample_every: int | None = None
+    """Steps between sample grids; 0: only at the end; None: as `save_every`."""
+    eval_every: int = 0
+    """Steps between quick evaluations, which also choose the best checkpoint; 0: none."""
+    log_every: int = 50
+    """Steps that one line of metrics averages over."""
+    keep: int = 3
+    """Newest checkpoints kept, beside the best."""
+    init_from: str | None = None
+    """Generator file, checkpoint or run to take the first weights from; the optimizers start anew."""
+
+    def __post_init__(self) -> None:
+        if self.epochs is not None and self.steps is not None:
+            raise UsageError("epochs and steps exclude each other; give one of them.")
+        for name in ("epochs", "steps", "batch_size", "threads", "log_every", "keep"):
+            _require(self, name, above_zero=True)
+        for name in ("save_every", "sample_every", "eval_every", "seed"):
+            _require(self, name, above_zero=False)
+        if self.image_size is not None:
+            parse_image_size(self.image_size)
+
+
+RESUME_FIXED = ("data", "image_size", "recipe", "hyperparameters", "batch_size", "seed", "init_from")
+"""Fields that a resumed run cannot change, because it would be another run."""
+
+
+def parse_image_size(text: str) -> tuple[int, int]:
+    """``"64"`` -> (64, 64) and ``"64x96"`` -> (64, 96), height first; sides from 4 to 1024."""
+    parts = text.lower().split("x")
+    if len(parts) in (1, 2) and all(part.isdecimal() and 4 <= int(part) <= 1024 for part in parts):
+        return int(parts[0]), int(parts[-1])
+    raise UsageError(f"image_size={text!r} is not a size; write 64 or HEIGHTxWIDTH like 64x96, sides 4 to 1024.")
+
+
+def build(cls: type[T], values: Mapping[str, Any], what: str) -> T:
+    """Make the dataclass ``cls`` from untyped values, converting each to its field's type.
+
+    Raises UsageError, naming ``what``, for an unknown name (with the nearest right one) or a wrong value.
+    """
+    hints = typing.get_type_hints(cls)
+    allowed = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+    for name in values:
+        if name not in allowed:
+            raise UsageError(f"{what} has no {name!r}; {nearest(name, allowed)}")
+    typed = {name: convert(value, hints[name], name) for name, value in values.items()}
+    try:
+        return cls(**typed)
+    except ValueError as error:
+        raise UsageError(f"{what}: {error}") from error
+
+
+def convert(value: Any, hint: Any, name: str) -> Any:
+    """Convert a TOML value or a flag's text to the type ``hint``; UsageError says what is allowed."""
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        if value is None or value == "none":
+            return None
+        hint = next(choice for choice in typing.get_args(hint) if choice is not type(None))
+    if typing.get_origin(hint) is Literal:
+        choices = typing.get_args(hint)
+        if value not in choices:
+            raise UsageError(f"{name}={value!r}: {nearest(str(value), map(str, choices))}")
+        return value
+    if typing.get_origin(hint) is not None:
+        return dict(value) if isinstance(value, Mapping) else _refuse(value, "a table", name)
+    return _scalar(value, hint, name)
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """Read a configuration file into untyped values; UsageError if it is missing or is not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read the configuration {path}: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}.") from error
+
+
+def dump_toml(config: TrainConfig) -> str:
+    """The configuration as TOML that `load_toml` and `build` turn into an equal one."""
+    values = asdict(config)
+    table = values.pop("hyperparameters")
+    lines = [f"{name} = {_toml(value)}" for name, value in values.items() if value is not None]
+    lines += ["", "[hyperparameters]"]
+    lines += [f"{name} = {_toml(value)}" for name, value in table.items() if value is not None]
+    return "\n".join(lines) + "\n"
+
+
+def merge(file: Mapping[str, Any], settings: Sequence[str], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Untyped values of a run: ``--set key=value`` wins over the file, flags that are not None over both.
+
+    A key that no field of `TrainConfig` has is a hyperparameter of the recipe.
+    """
+    names = {f.name for f in fields(TrainConfig)}
+    merged = {name: value for name, value in file.items() if name != "hyperparameters"}
+    hyperparameters = dict(convert(file.get("hyperparameters", {}), Mapping[str, Any], "hyperparameters"))
+    given: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set {setting!r} is not of the form key=value.")
+        (given if name in names else hyperparameters)[name.strip()] = value.strip()
+    given |= {name: value for name, value in flags.items() if value is not None}
+    if "steps" in given or "epochs" in given:
+        merged.pop("steps", None)
+        merged.pop("epochs", None)
+    return merged | given | {"hyperparameters": hyperparameters | dict(given.get("hyperparameters", {}))}
+
+
+def defaults_of(cls: type) -> dict[str, Any]:
+    """Field names and default values of a dataclass whose fields all have one."""
+    return {f.name: f.default for f in fields(cls) if f.default is not MISSING}
+
+
+def _require(config: TrainConfig, name: str, above_zero: bool) -> None:
+    value = getattr(config, name)
+    if value is not None and not (value > 0 if above_zero else value >= 0):  # so that NaN is refused
+        raise UsageError(f"{name}={value} must be {'more than' if above_zero else 'at least'} 0.")
+
+
+def _scalar(value: Any, hint: type, name: str) -> Any:
+    if isinstance(value, str) and hint is not str:
+        if hint is bool:
+            return value == "true" if value in ("true", "false") else _refuse(value, "true or false", name)
+        try:
+            return hint(value)
+        except ValueError:
+            return _refuse(value, _KINDS[hint], name)
+    if hint is float and type(value) is int:
+        return float(value)
+    if hint is str and type(value) is int:
+        return str(value)
+    return value if type(value) is hint else _refuse(value, _KINDS[hint], name)
+
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def _refuse(value: Any, wanted: str, name: str) -> Any:
+    raise UsageError(f"{name}={value!r} must be {wanted}.")
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return str(value).lower() if isinstance(value, bool) else repr(value)

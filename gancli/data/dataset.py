@@ -1,0 +1,70 @@
+"""A data set in memory: training and held-out images, their labels, and a fingerprint of both."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images, uint8 ``(N, C, H, W)``, and their labels, int64 ``(N,)``, or None."""
+
+    images: Tensor
+    labels: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What training sees (`train`) and what only evaluation sees (`heldout`)."""
+
+    name: str
+    train: Split
+    heldout: Split
+    classes: tuple[str, ...] = ()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that change when an image, a label, the order or the split changes."""
+        digest = hashlib.blake2b(digest_size=8)
+        for split in (self.train, self.heldout):
+            digest.update(str(tuple(split.images.shape)).encode())
+            digest.update(_bytes(split.images))
+            if split.labels is not None:
+                digest.update(_bytes(split.labels))
+        return digest.hexdigest()
+
+    def resized(self, height: int, width: int) -> "DataSet":
+        """The same data at another size, by antialiased bilinear interpolation."""
+        if self.train.images.shape[2:] == (height, width):
+            return self
+        return replace(self, train=_resize(self.train, height, width), heldout=_resize(self.heldout, height, width))
+
+
+def split_by_content(images: Tensor, share: float) -> Tensor:
+    """Which images are held out: bool ``(N,)``, true for about ``share`` of them.
+
+    It depends on each image's own bytes alone, so more images move none between the splits, and copies of
+    an image are all on one side.
+    """
+    limit = int(share * 2**64)
+    digests = (hashlib.blake2b(image.numpy(), digest_size=8).digest() for image in images.contiguous())
+    return torch.tensor([int.from_bytes(digest, "big") < limit for digest in digests])
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    return tensor.contiguous().numpy().data
+
+
+def _resize(split: Split, height: int, width: int) -> Split:
+    parts = [
+        interpolate(part.float(), (height, width), mode="bilinear", antialias=True).round().clamp(0, 255).byte()
+        for part in split.images.split(4096)
+    ]
+    return replace(split, images=torch.cat(parts))

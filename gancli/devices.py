@@ -1,0 +1,85 @@
+"""Where the arithmetic happens: the device, its threads and whether its results repeat exactly."""
+
+import logging
+import os
+import re
+import sys
+
+import torch
+
+from gancli.errors import UsageError
+
+log = logging.getLogger(__name__)
+
+
+def select(name: str) -> torch.device:
+    """The device called ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; UsageError if it is not there.
+
+    ``auto`` takes the first CUDA device, else Apple's, else the CPU, and logs which.
+    """
+    if name == "auto":
+        device = torch.device(_best())
+        log.info("device: %s (chosen by --device auto)", describe(device))
+        return device
+    if name == "cpu":
+        return torch.device("cpu")
+    if name == "mps":
+        if not torch.backends.mps.is_available():
+            raise UsageError("--device mps: this machine or this torch has no Metal; use --device auto.")
+        return torch.device("mps")
+    if re.fullmatch(r"cuda(:\d+)?", name):
+        return _cuda(name)
+    raise UsageError(f"--device {name!r} is not a device; choose auto, cpu, cuda, cuda:N or mps.")
+
+
+def describe(device: torch.device) -> str:
+    """The device with the name of its hardware, where torch knows it."""
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
+
+
+def available_cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def make_deterministic(enabled: bool) -> None:
+    """Make operations whose result would differ from run to run an error, or allow them again."""
+    if enabled:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(enabled)
+    torch.backends.cudnn.benchmark = False
+
+
+def _best() -> str:
+    if torch.cuda.is_available():
+        return "cuda:0"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _cuda(name: str) -> torch.device:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    index = int(name.partition(":")[2] or 0)
+    if index >= count:
+        found = f"only cuda:0 to cuda:{count - 1}" if count else "no CUDA device"
+        raise UsageError(f"--device {name}: this machine has {found}; use --device auto or cpu.")
+    return torch.device("cuda", index)
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done all it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def peak_memory(device: torch.device) -> int:
+    """Most bytes in use so far: of the device's allocator on CUDA, else of this process; 0 where unknown."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

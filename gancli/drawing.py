@@ -1,0 +1,46 @@
+"""Numbered images of a generator: image k of a seed is the same whatever else is drawn with it."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gancli import pictures
+from gancli.randomness import numbered_latents
+
+ROWS = 16
+"""Forward passes have a multiple of this many rows, since a product's rounding may depend on their number."""
+BATCH_PIXELS = 2**20
+"""Bound of ``batch * height * width``, which keeps the activations of usual generators under about 1 GiB."""
+
+
+def batch_size_for(height: int, width: int) -> int:
+    """Images a forward pass takes unless told otherwise."""
+    return max(ROWS, min(256, BATCH_PIXELS // (height * width)) // ROWS * ROWS)
+
+
+def draw_batch(
+    network: nn.Module, latent_dim: int, numbers: Sequence[int], seed: int, labels: Sequence[int] | None
+) -> Tensor:
+    """One forward pass, filled up to a multiple of `ROWS`: uint8 ``(len(numbers), C, H, W)`` on the CPU.
+
+    ``labels`` are class indices, one for each number, or None for an unconditional generator.
+    """
+    device = next(network.parameters()).device
+    surplus = -len(numbers) % ROWS
+    latents = numbered_latents(seed, [*numbers, *[numbers[0]] * surplus], latent_dim).to(device)
+    chosen = None if labels is None else torch.tensor([*labels, *[labels[0]] * surplus], device=device)
+    with torch.inference_mode():
+        return pictures.to_pixels(network(latents, chosen))[: len(numbers)].cpu()
+
+
+def default_labels(numbers: Sequence[int], classes: int) -> list[int] | None:
+    """Class ``number mod classes`` for each number; None if there are no classes."""
+    return [number % classes for number in numbers] if classes else None
+
+
+def draw_first(network: nn.Module, latent_dim: int, classes: int, seed: int, count: int) -> Tensor:
+    """Images 0 to ``count - 1`` of a seed, as ``gancli sample`` draws them: uint8 ``(count, C, H, W)``."""
+    numbers = list(range(count))
+    parts = [numbers[start : start + 64] for start in range(0, count, 64)]
+    return torch.cat([draw_batch(network, latent_dim, part, seed, default_labels(part, classes)) for part in parts])

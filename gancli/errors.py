@@ -1,0 +1,51 @@
+"""The exceptions whose messages the command line prints as one line, with the exit code each leads to."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class GancliError(Exception):
+    """Something a user can read and act on; the message is one complete sentence or two."""
+
+    exit_code = 1
+
+
+class UsageError(GancliError):
+    """A flag, a configuration file or an input that cannot be used as it is."""
+
+    exit_code = 2
+
+
+class DataError(UsageError):
+    """A data set that is not there or cannot be read."""
+
+
+class FileFormatError(UsageError):
+    """A file that is truncated, foreign, or of a format this version cannot read."""
+
+
+class TrainingDiverged(GancliError):
+    """A loss is no longer a finite number."""
+
+    exit_code = 3
+
+
+class LimitCrossed(GancliError):
+    """A metric crossed a limit that the caller set."""
+
+    exit_code = 4
+
+
+class Interrupted(GancliError):
+    """A signal asked the run to stop, and its state was saved; the exit code is 128 plus the signal's number."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
+def nearest(wrong: str, allowed: Iterable[str]) -> str:
+    """A hint that ends an error message: the nearest right spelling, or else all that is allowed."""
+    names = sorted(allowed)
+    close = difflib.get_close_matches(wrong, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(names)}"

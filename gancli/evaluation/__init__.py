@@ -1,0 +1,19 @@
+"""How good generated images are, measured on tensors: no run folder, no network, nothing downloaded."""
+
+from gancli.evaluation.evaluator import METRICS, Evaluator
+from gancli.evaluation.extractors import Extractor, extractor_for
+from gancli.evaluation.features import Features, extract
+from gancli.evaluation.report import Figure, Limit, Report, parse_limit
+
+__all__ = [
+    "METRICS",
+    "Evaluator",
+    "Extractor",
+    "Features",
+    "Figure",
+    "Limit",
+    "Report",
+    "extract",
+    "extractor_for",
+    "parse_limit",
+]

@@ -1,0 +1,81 @@
+"""The format of ``gen.pth`` and ``dis.pth``: one network with all that is needed to rebuild it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from gancli import __version__, torch_file
+from gancli.errors import FileFormatError
+from gancli.recipes.base import Spec
+
+KIND = "gancli-network"
+VERSION = 1
+Role = Literal["generator", "discriminator"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a network comes from: its recipe, its data, and how long it was trained."""
+
+    recipe: str
+    hyperparameters: Mapping[str, Any]
+    spec: Spec
+    classes: tuple[str, ...]
+    data: str
+    fingerprint: str
+    """Of the data set; see `gancli.data.DataSet.fingerprint`."""
+
+
+@dataclass(frozen=True)
+class NetworkFile:
+    """What a file holds."""
+
+    role: Role
+    origin: Origin
+    steps: int
+    images_seen: int
+    weights: Mapping[str, Tensor]
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
+    """Copy weights into a network; FileFormatError names the first that is missing, left over or of another shape."""
+    own = network.state_dict()
+    for name in sorted(own.keys() ^ weights.keys()):
+        raise FileFormatError(
+            f"the {what}'s weights do not fit: {name} is only in {'one' if name in own else 'the file'}."
+        )
+    for name, value in own.items():
+        if value.shape != weights[name].shape:
+            have, want = tuple(weights[name].shape), tuple(value.shape)
+            raise FileFormatError(f"the {what}'s weights do not fit: {name} is {have} in the file, {want} is needed.")
+    network.load_state_dict(weights)
+
+
+def save(path: Path, file: NetworkFile) -> None:
+    """Write the file in one step; equal content gives equal bytes."""
+    origin = asdict(file.origin) | {"classes": list(file.origin.classes)}
+    weights = {name: value.detach().cpu() for name, value in file.weights.items()}
+    content = {
+        "role": file.role, "gancli": __version__, **origin,
+        "steps": file.steps, "images_seen": file.images_seen, "weights": weights,
+    }  # fmt: skip
+    torch_file.save(path, KIND, VERSION, content)
+
+
+def load(path: Path, role: Role) -> NetworkFile:
+    """Read a file; FileFormatError if it is missing, damaged, foreign or of the other role."""
+    content = torch_file.load(path, KIND, VERSION)
+    try:
+        origin = Origin(
+            content["recipe"], content["hyperparameters"], Spec(**content["spec"]), tuple(content["classes"]),
+            content["data"], content["fingerprint"],
+        )  # fmt: skip
+        file = NetworkFile(content["role"], origin, content["steps"], content["images_seen"], content["weights"])
+    except (KeyError, TypeError) as error:
+        raise FileFormatError(f"{path} lacks a part that a {KIND} file must have: {error}.") from error
+    if file.role != role:
+        raise FileFormatError(f"{path} holds a {file.role}; a {role} is needed.")
+    return file

@@ -1,0 +1,34 @@
+"""Images as people see them: pixels, grids and PNG files."""
+
+import math
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gancli.files import write_atomically
+
+TILE_PIXELS = 64
+"""Shorter side below which a tile of a grid is enlarged, by a whole factor."""
+
+
+def to_pixels(images: Tensor) -> Tensor:
+    """Float images in [-1, 1] to uint8 of the same shape, rounded to the nearest of 256 levels."""
+    return (images.float().clamp(-1, 1) + 1).mul(127.5).round().to(torch.uint8)
+
+
+def grid(images: Tensor, columns: int | None = None) -> Tensor:
+    """uint8 ``(N, C, H, W)`` to one uint8 ``(C, H', W')``, row by row, nearly square if ``columns`` is None."""
+    from torchvision.utils import make_grid
+
+    factor = max(1, TILE_PIXELS // min(images.shape[2:]))
+    tiles = images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    return make_grid(tiles, nrow=columns or math.ceil(math.sqrt(len(images))), padding=2, pad_value=128)
+
+
+def save_png(image: Tensor, path: Path, durable: bool = True) -> None:
+    """Write uint8 ``(C, H, W)`` with 1 (grey), 3 (RGB) or 4 (RGBA) channels as a PNG; see `write_atomically`."""
+    pixels = image.permute(1, 2, 0).cpu().numpy()
+    picture = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
+    write_atomically(path, lambda file: picture.save(file, format="PNG"), durable)

@@ -1,0 +1,31 @@
+"""Random numbers as a function of (seed, purpose, place), so that nothing about them has to be remembered.
+
+A draw depends on no draw before it: training resumes from a step's number alone, and several processes
+that each take their part of a global batch see what one process would have seen.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def key(seed: int, purpose: str, *place: int) -> int:
+    """A 63-bit integer that is a fixed, well-mixed function of its arguments on every machine."""
+    text = ":".join([str(seed), purpose, *map(str, place)])
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def generator(seed: int, purpose: str, *place: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A fresh generator for one purpose at one place, e.g. ``generator(0, "latents", step)``."""
+    return torch.Generator(device).manual_seed(key(seed, purpose, *place))
+
+
+def numbered_latents(seed: int, numbers: Sequence[int], latent_dim: int) -> Tensor:
+    """Latents of the images that carry these numbers: float32 ``(len(numbers), latent_dim)`` on the CPU.
+
+    Each is drawn from N(0, I) by itself, so image k of a seed is the same in every batch, in any order.
+    """
+    rows = [torch.randn(latent_dim, generator=generator(seed, "image", number)) for number in numbers]
+    return torch.stack(rows) if rows else torch.empty(0, latent_dim)

@@ -1,0 +1,104 @@
+"""The first GAN as tutorials train it on MNIST: two multilayer perceptrons."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from gancli import losses, penalties
+from gancli.recipes.base import Batch, Loss, Rates, Spec, hyper, ramped_half_life
+
+
+class Generator(nn.Module):
+    """latent -> 256 -> 512 -> pixels, ReLU between, a sigmoid at the end, mapped from [0, 1] to [-1, 1]."""
+
+    def __init__(self, latent_dim: int, spec: Spec) -> None:
+        super().__init__()
+        self.shape = (spec.channels, spec.height, spec.width)
+        pixels = spec.channels * spec.height * spec.width
+        self.layers = nn.Sequential(
+            nn.Linear(latent_dim, 256),
+            nn.ReLU(),
+            nn.Linear(256, 512),
+            nn.ReLU(),
+            nn.Linear(512, pixels),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Latents ``(N, latent_dim)`` -> images ``(N, C, H, W)``; labels are ignored."""
+        return (2 * self.layers(latents) - 1).unflatten(1, self.shape)
+
+
+class Discriminator(nn.Module):
+    """pixels in [0, 1] -> 512 -> 256 -> logit, ReLU between."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        pixels = spec.channels * spec.height * spec.width
+        self.layers = nn.Sequential(
+            nn.Linear(pixels, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 1)
+        )
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images ``(N, C, H, W)`` in [-1, 1] -> logits ``(N,)``; labels are ignored."""
+        return self.layers((0.5 * images + 0.5).flatten(1)).squeeze(1)
+
+
+@dataclass(frozen=True)
+class Vanilla:
+    """Goodfellow et al. 2014 with the networks, optimizer and order of updates of the well-known tutorial."""
+
+    title: ClassVar[str] = "GAN of two multilayer perceptrons"
+    paper: ClassVar[str] = "Goodfellow et al. 2014, Generative Adversarial Nets, arXiv:1406.2661"
+    when: ClassVar[str] = "to see how GANs work and fail; small grey images"
+    batch_size: ClassVar[int] = 64
+    epochs: ClassVar[float] = 100
+    simultaneous: ClassVar[bool] = True
+    d_steps: ClassVar[int] = 1
+    conditional: ClassVar[bool] = False
+
+    latent_dim: int = hyper(100, "size of z ~ N(0, I)")
+    objective: Literal["minimax", "non-saturating"] = hyper(
+        "non-saturating", "what G minimises: log(1 - D(G(z))) as in V(G, D), or -log D(G(z))"
+    )
+    g_lr: float = hyper(2e-4, "Adam's learning rate for G")
+    d_lr: float = hyper(2e-4, "Adam's learning rate for D")
+    beta1: float = hyper(0.9, "Adam's decay of the gradients' mean")
+    beta2: float = hyper(0.999, "Adam's decay of the gradients' square")
+    r1_gamma: float = hyper(0.0, "weight of the gradient penalty R1 on real images (Mescheder 2018); 0: none")
+    ema_half_life: float = hyper(10_000, "images after which the averaged generator has forgotten half")
+
+    def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
+        """See `Recipe.networks`."""
+        return Generator(self.latent_dim, spec), Discriminator(spec)
+
+    def optimizers(self, g: nn.Module, d: nn.Module) -> tuple[Optimizer, Optimizer]:
+        """See `Recipe.optimizers`."""
+        betas = (self.beta1, self.beta2)
+        return (
+            Adam(g.parameters(), lr=self.g_lr, betas=betas, fused=True),
+            Adam(d.parameters(), lr=self.d_lr, betas=betas, fused=True),
+        )
+
+    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """Binary cross-entropy, halved, plus R1 if asked for."""
+        real_logits, fake_logits = d(torch.cat([real.images, fake.images])).chunk(2)
+        terms = {"adv": losses.logistic_d(real_logits, fake_logits)}
+        if self.r1_gamma:
+            terms["r1"] = self.r1_gamma * penalties.zero_centred(d, real.images, real.labels)
+        return Loss(terms, {"real": real_logits, "fake": fake_logits})
+
+    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """The saturating or the non-saturating loss of the paper."""
+        objective = losses.minimax_g if self.objective == "minimax" else losses.non_saturating_g
+        return Loss({"adv": objective(d(fake.images))})
+
+    def schedule(self, images_seen: int) -> Rates:
+        """Constant learning rates."""
+        return Rates(self.g_lr, self.d_lr, ramped_half_life(self.ema_half_life, images_seen))
+
+
+RECIPE = Vanilla

@@ -1,0 +1,95 @@
+"""Going on: with a run that stopped (``--resume``), or from another run's weights (``--init-from``)."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gancli import config as configuration
+from gancli import network_file, run_folder
+from gancli.config import RESUME_FIXED, TrainConfig
+from gancli.errors import UsageError
+from gancli.network_file import Origin, load_weights
+from gancli.run_folder import RunFolder
+from gancli.training import checkpoint
+from gancli.training.checkpoint import Checkpoint
+from gancli.training.state import TrainState
+
+log = logging.getLogger(__name__)
+
+
+def find(resume: str, out: Path) -> tuple[RunFolder, Checkpoint | None]:
+    """What ``--resume`` means: ``latest``, a run's folder, or one checkpoint in it.
+
+    The checkpoint is None for a run that was stopped before its first one; it starts anew, with the same draws.
+    """
+    path = Path(resume)
+    if resume != "latest" and path.is_file():
+        loaded = checkpoint.load(path)
+        run_folder.step_of(path)
+        return RunFolder(path.absolute().parent.parent), loaded
+    folder = run_folder.newest(out) if resume == "latest" else RunFolder(path)
+    if not folder.config.is_file():
+        raise UsageError(f"--resume {resume}: {folder.path} is not the folder of a run (it has no config.toml).")
+    found = checkpoint.newest_sound(folder.checkpoints())
+    if found is None and folder.checkpoints():
+        raise UsageError(f"--resume {resume}: no checkpoint of {folder.path} can be read.")
+    return folder, found
+
+
+def merged_config(folder: RunFolder, settings: Sequence[str], flags: Mapping[str, Any]) -> TrainConfig:
+    """The run's own configuration with the flags over it; UsageError for a flag that would make it another run."""
+    own = configuration.build(TrainConfig, configuration.load_toml(folder.config), str(folder.config))
+    file = configuration.load_toml(folder.config)
+    merged = configuration.build(TrainConfig, configuration.merge(file, settings, flags), "the command line")
+    for name in RESUME_FIXED:
+        before, after = getattr(own, name), getattr(merged, name)
+        if name == "hyperparameters":
+            changed = [k for k in sorted(before.keys() | after.keys()) if str(before.get(k)) != str(after.get(k))]
+            before, after = ({k: v.get(k) for k in changed} for v in (before, after))
+        if before != after:
+            raise UsageError(
+                f"--resume: {name} of {folder.path} is {before}, not {after}; resume without it, or start a new run."
+            )
+    for name in ("device", "precision", "threads"):
+        if getattr(own, name) != getattr(merged, name):
+            log.warning(
+                "%s was %s and is now %s: the run goes on, but not bit for bit.",
+                name,
+                getattr(own, name),
+                getattr(merged, name),
+            )
+    return merged
+
+
+def require_same_origin(found: Checkpoint, origin: Origin) -> None:
+    """UsageError that names what differs between a checkpoint and the run that would go on from it."""
+    for name in ("recipe", "hyperparameters", "spec", "data", "fingerprint"):
+        before, after = getattr(found.origin, name), getattr(origin, name)
+        if before != after:
+            what = "the data have changed (fingerprint)" if name == "fingerprint" else name
+            raise UsageError(f"{found.path} cannot be resumed: {what} was {before} and is now {after}.")
+
+
+def warm_start(state: TrainState, source: Path) -> None:
+    """Take G, its average and, where there is one, D from a run, a checkpoint or a generator file."""
+    if source.suffix == ".pth":
+        weights = network_file.load(source, "generator").weights
+        g, ema, d = weights, weights, _discriminator_beside(source)
+    else:
+        found = checkpoint.newest_sound(RunFolder(source).checkpoints()) if source.is_dir() else checkpoint.load(source)
+        if found is None:
+            raise UsageError(f"--init-from {source}: there is no checkpoint in it that can be read.")
+        g, ema, d = (found.state[name] for name in ("g", "ema", "d"))
+    load_weights(state.g, g, "generator")
+    load_weights(state.ema, ema, "generator")
+    if d is not None:
+        load_weights(state.d, d, "discriminator")
+
+
+def _discriminator_beside(generator: Path) -> Mapping[str, Any] | None:
+    path = generator.with_name("dis.pth")
+    if not path.is_file():
+        log.warning("--init-from: there is no dis.pth beside %s; the discriminator starts anew.", generator)
+        return None
+    return network_file.load(path, "discriminator").weights

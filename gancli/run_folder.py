@@ -1,0 +1,152 @@
+"""The folder of a run: its number, its name, where each file lies."""
+
+import json
+import os
+import platform
+import re
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gancli import __version__
+from gancli.errors import UsageError
+from gancli.files import write_text_atomically
+
+NUMBERED = re.compile(r"(\d{4,})-")
+CHECKPOINT = re.compile(r"step-(\d+)\.pt")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run, ``<out>/0003-digits-dcgan``."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration; `gancli train --config` on it repeats the run."""
+        return self.path / "config.toml"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Folder of event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def generator(self) -> Path:
+        """The averaged generator, self-contained."""
+        return self.path / "gen.pth"
+
+    @property
+    def discriminator(self) -> Path:
+        """The discriminator, self-contained."""
+        return self.path / "dis.pth"
+
+    def sample(self, step: int) -> Path:
+        """The grid drawn after a step."""
+        return self.path / "samples" / f"{step:06}.png"
+
+    def checkpoint(self, step: int) -> Path:
+        """The checkpoint after a step."""
+        return self.path / "checkpoints" / f"step-{step:06}.pt"
+
+    def checkpoints(self) -> list[Path]:
+        """All checkpoints, oldest step first."""
+        found = [path for path in (self.path / "checkpoints").glob("step-*.pt") if CHECKPOINT.fullmatch(path.name)]
+        return sorted(found, key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step in a checkpoint's name."""
+    match = CHECKPOINT.fullmatch(checkpoint.name)
+    if match is None:
+        raise UsageError(f"{checkpoint} is not named like a checkpoint, step-000400.pt.")
+    return int(match[1])
+
+
+def create(out: Path, name: str) -> RunFolder:
+    """A new folder with the next number; UsageError if ``out`` cannot be written to."""
+    safe = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        while True:
+            number = max((n for n, _ in _numbered(out)), default=0) + 1
+            folder = out / f"{number:04}-{safe}"
+            if not any(n == number for n, _ in _numbered(out)):
+                folder.mkdir()
+                return RunFolder(folder)
+    except FileExistsError:
+        if not out.is_dir():
+            raise UsageError(f"--out {out} is a file; name a folder.") from None
+        return create(out, name)
+    except OSError as error:
+        raise UsageError(f"cannot make a run folder in {out}: {error.strerror}; choose another --out.") from error
+
+
+def newest(out: Path) -> RunFolder:
+    """The run with the highest number under ``out``; UsageError if there is none."""
+    runs = sorted(_numbered(out)) if out.is_dir() else []
+    if not runs:
+        raise UsageError(f"there is no run in {out} to resume; check --out or start one without --resume.")
+    return RunFolder(runs[-1][1])
+
+
+def write_environment(folder: RunFolder, facts: dict[str, Any]) -> None:
+    """Record when and with what this part of the run was started, in ``environment.json``, after earlier parts."""
+    path = folder.path / "environment.json"
+    try:
+        parts = json.loads(path.read_text())["parts"]
+    except (OSError, ValueError, KeyError, TypeError):
+        parts = []
+    part = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "gancli": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "git": _git_commit(),
+        **facts,
+    }
+    write_text_atomically(path, json.dumps({"parts": [*parts, part]}, indent=2) + "\n")
+
+
+def _numbered(out: Path) -> list[tuple[int, Path]]:
+    found = []
+    for entry in os.scandir(out):
+        match = NUMBERED.match(entry.name)
+        if match and entry.is_dir():
+            found.append((int(match[1]), Path(entry.path)))
+    return found
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout that gancli runs from, if it runs from one."""
+    git = Path(__file__).resolve().parents[1] / ".git"
+    try:
+        head = (git / "HEAD").read_text().strip()
+        if not head.startswith("ref: "):
+            return head
+        name = head.removeprefix("ref: ")
+        loose = git / name
+        if loose.is_file():
+            return loose.read_text().strip()
+        packed = (git / "packed-refs").read_text().splitlines()
+        return next(line.split()[0] for line in packed if line.endswith(f" {name}"))
+    except (OSError, StopIteration):
+        return None

@@ -1,0 +1,69 @@
+"""Where samples go: one grid, one array, or a folder of single pictures. Nothing that exists is replaced unasked."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gancli import pictures
+from gancli.errors import UsageError
+from gancli.files import write_atomically
+
+
+@dataclass(frozen=True)
+class Target:
+    """A path and what it will hold."""
+
+    path: Path
+    kind: Literal["grid", "array", "folder"]
+
+
+def target(out: Path | None, overwrite: bool) -> Target:
+    """What ``--out`` means: ``.png`` a grid, ``.npy`` an array, else a folder; None the next free samples-0001.png.
+
+    UsageError if something is there already, unless ``overwrite``.
+    """
+    if out is None:
+        return Target(_next_free(Path()), "grid")
+    kind: Literal["grid", "array", "folder"] = "folder"
+    if out.suffix.lower() in (".png", ".npy"):
+        kind = "grid" if out.suffix.lower() == ".png" else "array"
+        taken = out.exists()
+    elif out.suffix and not out.is_dir():
+        raise UsageError(f"--out {out}: cannot write {out.suffix}; use .png, .npy or a folder.")
+    else:
+        taken = out.is_file() or (out.is_dir() and any(out.iterdir()))
+    if taken and (not overwrite or (kind == "folder") != out.is_dir()):
+        raise UsageError(f"--out {out} exists already; choose another, or add --overwrite.")
+    return Target(out, kind)
+
+
+def write(target: Target, batches: Iterable[Tensor], numbers: Sequence[int]) -> None:
+    """Write uint8 batches ``(n, C, H, W)``, which carry these numbers, to the target."""
+    if target.kind == "folder":
+        _write_folder(target.path, batches, numbers)
+        return
+    images = torch.cat(list(batches))
+    if target.kind == "array":
+        array = images.permute(0, 2, 3, 1).contiguous().numpy()
+        write_atomically(target.path, lambda file: np.save(file, array))
+    else:
+        pictures.save_png(images[0] if len(images) == 1 else pictures.grid(images), target.path)
+
+
+def _write_folder(folder: Path, batches: Iterable[Tensor], numbers: Sequence[int]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    left = iter(numbers)
+    for batch in batches:
+        for image in batch:
+            pictures.save_png(image, folder / f"{next(left):06}.png", durable=False)
+
+
+def _next_free(folder: Path) -> Path:
+    taken = [int(m[1]) for m in (re.fullmatch(r"samples-(\d{4,})\.png", path.name) for path in folder.iterdir()) if m]
+    return folder / f"samples-{max(taken, default=0) + 1:04}.png"

@@ -1,0 +1,90 @@
+"""From a generator file to images."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from gancli import config, network_file, recipes
+from gancli.drawing import ROWS, batch_size_for, default_labels, draw_batch
+from gancli.errors import FileFormatError, UsageError, nearest
+from gancli.network_file import NetworkFile
+from gancli.recipes.base import Recipe
+
+MOST_IMAGES = 10_000_000
+
+
+@dataclass(frozen=True)
+class LoadedGenerator:
+    """A generator on its device, ready to draw."""
+
+    network: nn.Module
+    latent_dim: int
+    classes: tuple[str, ...]
+    """Classes it draws on demand; none if it is unconditional."""
+    file: NetworkFile
+
+
+def load_generator(path: Path, device: torch.device) -> LoadedGenerator:
+    """Read a generator file and build its network; FileFormatError if it cannot be used."""
+    file = network_file.load(path, "generator")
+    recipe = recipe_of(file)
+    network, _ = recipe.networks(file.origin.spec)
+    network_file.load_weights(network, file.weights, file.role)
+    network.eval().requires_grad_(False).to(device)
+    return LoadedGenerator(network, recipe.latent_dim, file.origin.classes if recipe.conditional else (), file)
+
+
+def recipe_of(file: NetworkFile) -> Recipe:
+    """The recipe with the file's hyperparameters; FileFormatError if this gancli does not know it."""
+    try:
+        cls = recipes.find(file.origin.recipe)
+        return config.build(cls, file.origin.hyperparameters, f"recipe {file.origin.recipe}")
+    except UsageError as error:
+        raise FileFormatError(f"the file needs a recipe that this gancli does not have: {error}") from error
+
+
+def draw(
+    generator: LoadedGenerator,
+    numbers: Sequence[int],
+    seed: int = 0,
+    labels: Sequence[int] | None = None,
+    batch_size: int | None = None,
+) -> Iterator[Tensor]:
+    """Yield images uint8 ``(n, C, H, W)`` on the CPU, batch by batch, in the order of ``numbers``.
+
+    ``labels`` are class indices, one for each number; None draws each class in turn if there are classes.
+    """
+    spec = generator.file.origin.spec
+    rows = batch_size_for(spec.height, spec.width) if batch_size is None else -(-batch_size // ROWS) * ROWS
+    chosen = default_labels(numbers, len(generator.classes)) if labels is None else labels
+    for start in range(0, len(numbers), rows):
+        part = slice(start, start + rows)
+        part_labels = chosen[part] if chosen is not None else None
+        yield draw_batch(generator.network, generator.latent_dim, numbers[part], seed, part_labels)
+
+
+def labels_of(generator: LoadedGenerator, names: Sequence[str], count: int) -> list[int]:
+    """The named classes in turn, ``count`` labels in all; UsageError for a name that the generator does not know."""
+    known = generator.classes
+    if not known:
+        raise UsageError("this generator draws no class on demand; leave --classes away.")
+    for name in names:
+        if name not in known:
+            raise UsageError(f"--classes: the generator has no class {name!r}; {nearest(name, known)}")
+    return [known.index(names[i % len(names)]) for i in range(count)]
+
+
+def parse_numbers(text: str) -> list[int]:
+    """``"0-7,12"`` -> [0, 1, ..., 7, 12]; UsageError for anything else."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+            raise UsageError(f"--seeds {text!r}: {part.strip()!r} is neither a number nor a range like 0-7.")
+        numbers += range(int(first), min(int(last if dash else first), int(first) + MOST_IMAGES) + 1)
+        if len(numbers) > MOST_IMAGES:
+            raise UsageError(f"--seeds {text!r} asks for more than {MOST_IMAGES:,} images; draw them in parts.")
+    return numbers

@@ -1,0 +1,78 @@
+"""What a step is given, as a function of (seed, step): real images, latents and labels, on the device."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from gancli.randomness import generator
+from gancli.recipes.base import Batch
+
+
+@dataclass
+class ResidentImages:
+    """A whole training set on the device, read in an order that is a function of (seed, epoch).
+
+    Epochs follow each other without a gap: a batch may end one and begin the next. Of each global batch
+    this process takes the rows of its rank.
+    """
+
+    images: Tensor
+    """uint8 ``(N, C, H, W)``."""
+    labels: Tensor | None
+    """int64 ``(N,)``."""
+    batch_size: int
+    """Global."""
+    seed: int
+    rank: int = 0
+    world: int = 1
+    _orders: dict[int, Tensor] = field(default_factory=dict)
+
+    def batch(self, number: int) -> Batch:
+        """Real batch ``number`` of the run, float in [-1, 1]."""
+        rows = self._indices(number)
+        images = self.images[rows].float().div_(127.5).sub_(1)
+        return Batch(images, None if self.labels is None else self.labels[rows])
+
+    def _indices(self, number: int) -> Tensor:
+        local = self.batch_size // self.world
+        start = number * self.batch_size + self.rank * local
+        epoch, place = divmod(start, len(self.images))
+        rows = self._order(epoch)[place : place + local]
+        while len(rows) < local:
+            epoch += 1
+            rows = torch.cat([rows, self._order(epoch)[: local - len(rows)]])
+        return rows
+
+    def _order(self, epoch: int) -> Tensor:
+        if epoch not in self._orders:
+            order = torch.randperm(len(self.images), generator=generator(self.seed, "order", epoch))
+            kept = {e: o for e, o in self._orders.items() if e == epoch - 1}
+            self._orders = kept | {epoch: order.to(self.images.device)}
+        return self._orders[epoch]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Latents and labels of the fakes: float32 ``(n, latent_dim)`` from N(0, I), labels uniform over classes."""
+
+    latent_dim: int
+    classes: int
+    """0: no labels."""
+    batch_size: int
+    """Global."""
+    seed: int
+    device: torch.device
+    rank: int = 0
+    world: int = 1
+
+    def draw(self, purpose: str, number: int) -> tuple[Tensor, Tensor | None]:
+        """Latents and labels for one purpose (G's step, D's step) and number."""
+        drawn = generator(self.seed, purpose, number, device=self.device)
+        local = self.batch_size // self.world
+        rows = slice(self.rank * local, (self.rank + 1) * local)
+        latents = torch.randn(self.batch_size, self.latent_dim, generator=drawn, device=self.device)[rows]
+        if not self.classes:
+            return latents, None
+        labels = torch.randint(self.classes, (self.batch_size,), generator=drawn, device=self.device)
+        return latents, labels[rows]

@@ -1,0 +1,72 @@
+"""Several processes under torchrun: each takes its rows of the global batch, gradients are averaged."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from gancli.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Group:
+    """This process among all that train together."""
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and shows progress."""
+        return self.rank == 0
+
+    def agree(self, signal_number: int | None) -> int | None:
+        """A signal that any of the processes has received, so that all stop after the same step."""
+        if self.world == 1:
+            return signal_number
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        seen = torch.tensor(signal_number or 0, device=device)
+        dist.all_reduce(seen, dist.ReduceOp.MAX)
+        return int(seen.item()) or None
+
+    def average_gradients(self, network: nn.Module) -> None:
+        """Replace each gradient by its mean over the processes, in one exchange.
+
+        Unlike DistributedDataParallel this is right for penalties too, whose gradients are gradients of gradients.
+        """
+        if self.world == 1:
+            return
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(flat)
+        flat /= self.world
+        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+
+def from_environment() -> Group:
+    """The group that torchrun's RANK, LOCAL_RANK and WORLD_SIZE describe; a single process without them."""
+    try:
+        rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        return Group(rank, world, int(os.environ.get("LOCAL_RANK", rank)))
+    except ValueError as error:
+        raise UsageError(f"RANK, LOCAL_RANK and WORLD_SIZE must be numbers, as torchrun sets them: {error}.") from error
+
+
+@contextlib.contextmanager
+def joined() -> Iterator[Group]:
+    """Join the other processes, if torchrun started any, and leave them at the end."""
+    group = from_environment()
+    if group.world == 1 or dist.is_initialized():
+        yield group
+        return
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield group
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,144 @@
+"""The one training loop: steps, and the moments at which callbacks look at them."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from gancli.errors import Interrupted, TrainingDiverged
+from gancli.training.state import TrainState
+from gancli.training.step import Step
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to train and how often to look, all in steps; 0 means never but at the end."""
+
+    total_steps: int
+    batch_size: int
+    images: int
+    """Training images, so that epochs can be told."""
+    images_per_step: int
+    log_every: int
+    save_every: int
+    sample_every: int
+    eval_every: int
+
+    def due(self, step: int, every: int) -> bool:
+        """Whether something that happens every so many steps, and at the end, happens after this step."""
+        return step == self.total_steps or (every > 0 and step % every == 0)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of metrics: means since the line before, and an evaluation if one was due."""
+
+    step: int
+    images_seen: int
+    epoch: float
+    seconds: float
+    values: dict[str, float]
+
+    def as_dict(self) -> dict[str, float]:
+        """The line as it is written to ``metrics.jsonl``."""
+        head = {"step": self.step, "images_seen": self.images_seen, "epoch": round(self.epoch, 4)}
+        return head | {"seconds": round(self.seconds, 3)} | self.values
+
+
+class Callback:
+    """Something that watches training. Every method may be left as it is."""
+
+    def on_start(self, loop: "Loop") -> None:
+        """Before the first step of this process."""
+
+    def on_step(self, loop: "Loop") -> None:
+        """After each step; must not wait for the device."""
+
+    def on_record(self, loop: "Loop", record: Record) -> None:
+        """After each line of metrics, whose values are finite."""
+
+    def on_finish(self, loop: "Loop") -> None:
+        """After the last step, also when a signal made it the last."""
+
+    def close(self) -> None:
+        """Whatever happened."""
+
+
+@dataclass
+class Loop:
+    """Runs steps until the plan is fulfilled or a signal arrives."""
+
+    step: Step
+    plan: Plan
+    callbacks: Sequence[Callback] = ()
+    evaluate: Callable[[TrainState], dict[str, float]] | None = None
+    stop_signal: int | None = None
+    """Set by a signal handler; the loop stops after the step under way."""
+    last_record: Record | None = None
+    _resumed_at: float = field(default=0.0, init=False)
+
+    @property
+    def state(self) -> TrainState:
+        """What is trained."""
+        return self.step.state
+
+    def run(self) -> None:
+        """Train. Raises TrainingDiverged at the first line of metrics, or checkpoint, that is not finite.
+
+        Raises Interrupted after a signal, when the callbacks have saved what there is.
+        """
+        self._resumed_at = time.perf_counter() - self.state.seconds
+        try:
+            for callback in self.callbacks:
+                callback.on_start(self)
+            while self.state.step < self.plan.total_steps and not self._told_to_stop():
+                self._one_step()
+            for callback in self.callbacks:
+                callback.on_finish(self)
+        finally:
+            for callback in self.callbacks:
+                callback.close()
+        if self.stop_signal is not None and self.state.step < self.plan.total_steps:
+            raise Interrupted(f"interrupted after step {self.state.step}; the state is saved.", self.stop_signal)
+
+    def stop(self, signal_number: int) -> None:
+        """Let the step under way be the last."""
+        self.stop_signal = signal_number
+
+    def _told_to_stop(self) -> bool:
+        self.stop_signal = self.step.group.agree(self.stop_signal)
+        return self.stop_signal is not None
+
+    def _one_step(self) -> None:
+        self.state.running.add(self.step())
+        self.state.seconds = time.perf_counter() - self._resumed_at
+        done = self.state.step
+        evaluating = (
+            self.evaluate is not None and self.plan.eval_every > 0 and self.plan.due(done, self.plan.eval_every)
+        )
+        if evaluating or self.plan.due(done, self.plan.log_every):
+            self._record(evaluating)
+        for callback in self.callbacks:
+            callback.on_step(self)
+
+    def _record(self, evaluating: bool) -> None:
+        values = self.require_finite()
+        self.state.running.clear()
+        if evaluating and self.evaluate is not None:
+            values |= self.evaluate(self.state)
+        seen = self.step.images_seen
+        record = Record(self.state.step, seen, seen / self.plan.images, self.state.seconds, values)
+        self.last_record = record
+        for callback in self.callbacks:
+            callback.on_record(self, record)
+
+    def require_finite(self) -> dict[str, float]:
+        """The means since the last line; TrainingDiverged if one is not a finite number."""
+        values = self.state.running.means()
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise TrainingDiverged(
+                    f"the training diverged before step {self.state.step}: {name} is {value}. "
+                    "Try a lower learning rate (--set d_lr=5e-5 --set g_lr=5e-5) or --precision fp32."
+                )
+        return values

@@ -1,0 +1,28 @@
+"""SIGINT and SIGTERM let the step under way finish and the state be saved; a second one ends at once."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+
+@contextlib.contextmanager
+def caught(stop: Callable[[int], None]) -> Iterator[None]:
+    """Call ``stop`` with the number of the first SIGINT or SIGTERM that arrives inside; only in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    watched = (signal.SIGINT, signal.SIGTERM)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop(number)
+        for each in watched:
+            signal.signal(each, signal.SIG_DFL)
+
+    before = {each: signal.signal(each, handle) for each in watched}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

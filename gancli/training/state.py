@@ -1,0 +1,112 @@
+"""All that training changes; saving and loading it is what makes a resume exact."""
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gancli.recipes.base import Recipe, Spec
+
+
+@dataclass
+class RunningMeans:
+    """Sums of scalars since the last line of metrics, kept on the device so that nothing waits for them."""
+
+    names: list[str] = field(default_factory=list)
+    sums: Tensor | None = None
+    count: int = 0
+
+    def add(self, scalars: dict[str, Tensor]) -> None:
+        """Add one step's scalars; every step has the same names."""
+        values = torch.stack([value.detach().float() for value in scalars.values()])
+        if self.sums is None:
+            self.names, self.sums = list(scalars), values
+        else:
+            self.sums += values
+        self.count += 1
+
+    def means(self) -> dict[str, float]:
+        """The means so far, as numbers on the host."""
+        if self.sums is None:
+            return {}
+        return dict(zip(self.names, (self.sums / self.count).tolist(), strict=True))
+
+    def clear(self) -> None:
+        """Begin a new line."""
+        self.names, self.sums, self.count = [], None, 0
+
+
+@dataclass
+class TrainState:
+    """Networks, averaged generator, optimizers, loss scaler and counters of a run."""
+
+    g: nn.Module
+    d: nn.Module
+    ema: nn.Module
+    """Exponential moving average of G's weights and of its batch statistics; what is sampled and evaluated."""
+    g_optimizer: Optimizer
+    d_optimizer: Optimizer
+    scaler: torch.amp.GradScaler
+    step: int = 0
+    """Steps done; with the seed, all that the draws depend on."""
+    seconds: float = 0.0
+    """Time spent in training, over all resumed parts."""
+    running: RunningMeans = field(default_factory=RunningMeans)
+    best: dict[str, Any] = field(default_factory=dict)
+    """Metric, value and step of the best evaluation so far."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain data that `load_state_dict` restores bit for bit."""
+        parts = {name: getattr(self, name).state_dict() for name in _PARTS}
+        running = {"names": self.running.names, "sums": self.running.sums, "count": self.running.count}
+        return parts | {
+            "step": self.step,
+            "seconds": self.seconds,
+            "running": running,
+            "best": dict(self.best),
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned, onto the devices of the present networks."""
+        for name in _PARTS:
+            getattr(self, name).load_state_dict(saved[name])
+        self.step, self.seconds, self.best = saved["step"], saved["seconds"], dict(saved["best"])
+        device = next(self.g.parameters()).device
+        sums = saved["running"]["sums"]
+        self.running = RunningMeans(
+            list(saved["running"]["names"]),
+            None if sums is None else sums.to(device),
+            saved["running"]["count"],
+        )
+
+
+_PARTS = ("g", "d", "ema", "g_optimizer", "d_optimizer", "scaler")
+
+
+def create(recipe: Recipe, spec: Spec, seed: int, device: torch.device, precision: str) -> TrainState:
+    """A new run's state: weights are drawn on the CPU from the seed, so every device starts alike."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        g, d = recipe.networks(spec)
+    g, d = g.to(device), d.to(device)
+    ema = copy.deepcopy(g).eval().requires_grad_(False)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+    return TrainState(g, d, ema, *recipe.optimizers(g, d), scaler)
+
+
+@torch.no_grad()
+def update_average(ema: nn.Module, g: nn.Module, decay: float) -> None:
+    """``ema = decay * ema + (1 - decay) * g``, for weights and floating-point buffers; other buffers are copied."""
+    pairs = list(zip(_tensors(ema), _tensors(g), strict=True))
+    floating = [pair for pair in pairs if pair[0].is_floating_point()]
+    torch._foreach_lerp_([a for a, _ in floating], [current for _, current in floating], 1 - decay)
+    for average, current in pairs:
+        if not average.is_floating_point():
+            average.copy_(current)
+
+
+def _tensors(network: nn.Module) -> list[Tensor]:
+    return [*network.parameters(), *network.buffers()]
