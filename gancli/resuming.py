@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from gancli import config as configuration
-from gancli import network_file, run_folder
+from gancli import network_file, recipes, run_folder
 from gancli.config import RESUME_FIXED, TrainConfig
 from gancli.errors import UsageError
 from gancli.network_file import Origin, load_weights
@@ -45,8 +46,7 @@ def merged_config(folder: RunFolder, settings: Sequence[str], flags: Mapping[str
     for name in RESUME_FIXED:
         before, after = getattr(own, name), getattr(merged, name)
         if name == "hyperparameters":
-            changed = [k for k in sorted(before.keys() | after.keys()) if str(before.get(k)) != str(after.get(k))]
-            before, after = ({k: v.get(k) for k in changed} for v in (before, after))
+            before, after = _difference(own, merged)
         if before != after:
             raise UsageError(
                 f"--resume: {name} of {folder.path} is {before}, not {after}; resume without it, or start a new run."
@@ -60,6 +60,14 @@ def merged_config(folder: RunFolder, settings: Sequence[str], flags: Mapping[str
                 getattr(merged, name),
             )
     return merged
+
+
+def _difference(own: TrainConfig, merged: TrainConfig) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The hyperparameters that differ, in both."""
+    cls = recipes.find(own.recipe)
+    full = [asdict(configuration.build(cls, c.hyperparameters, own.recipe)) for c in (own, merged)]  # type: ignore[call-overload]
+    changed = [name for name in full[0] if full[0][name] != full[1][name]]
+    return {name: full[0][name] for name in changed}, {name: full[1][name] for name in changed}
 
 
 def require_same_origin(found: Checkpoint, origin: Origin) -> None:

@@ -1,6 +1,7 @@
 """The ``.pth`` and ``.pt`` files: tensors and plain data with a format and a version, never code."""
 
 import io
+import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from gancli.files import write_atomically
 def save(path: Path, kind: str, version: int, content: Mapping[str, Any]) -> None:
     """Write tensors and plain data under ``path`` in one step. Equal content gives equal bytes."""
     buffer = io.BytesIO()
-    torch.save({"format": kind, "version": version, **content}, buffer)
+    torch.save(_canonical({"format": kind, "version": version, **content}), buffer)
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
@@ -46,3 +47,14 @@ def load(path: Path, kind: str, version: int) -> dict[str, Any]:
             "use the version of gancli that wrote it."
         )
     return content
+
+
+def _canonical(value: Any) -> Any:
+    """The same value with equal strings made one object, since a pickle says which strings are the same object."""
+    if isinstance(value, str):
+        return sys.intern(str(value))
+    if isinstance(value, Mapping):
+        return {_canonical(key): _canonical(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_canonical(each) for each in value)
+    return value

@@ -21,7 +21,10 @@ ACCURACY_BAR = 0.98
 """Held-out accuracy below which a classifier's features are called less trustworthy."""
 FEATURES = 64
 LARGEST_SIDE = 64
-EPOCH_IMAGES = 300_000
+WIDTHS = (32, 64, 64, 64)
+SMALLEST_MAP = 7
+"""Pixels of the shorter side at which no further convolution halves the map; there are at least two."""
+SHOWN_IMAGES = 120_000
 """Training images shown to the classifier in all."""
 BATCH_SIZE = 128
 
@@ -39,16 +42,15 @@ class Extractor:
 
 
 class ConvNet(nn.Module):
-    """Three stages of convolutions, then a layer of features; with ``classes`` a layer of logits on it."""
+    """Strided convolutions down to a few pixels, then a layer of features; with ``classes`` logits on it."""
 
     def __init__(self, channels: int, height: int, width: int, classes: int) -> None:
         super().__init__()
         stages: list[nn.Module] = []
-        for before, after in pairwise((channels, 32, 64, 64)):
-            stages += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)]
-            height, width = max(1, height // 2), max(1, width // 2)
-            depth = after
-            if min(height, width) < 2:
+        for before, after in pairwise((channels, *WIDTHS)):
+            stages += [nn.Conv2d(before, after, 5, 2, 2, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+            height, width, depth = (height + 1) // 2, (width + 1) // 2, after
+            if depth > WIDTHS[0] and min(height, width) <= SMALLEST_MAP:
                 break
         self.stages = nn.Sequential(*stages)
         self.features = nn.Sequential(nn.Linear(depth * height * width, FEATURES), nn.ReLU())
@@ -111,7 +113,7 @@ def train_classifier(network: nn.Module, images: Tensor, labels: Tensor, seed: i
     ``images`` are uint8 ``(N, C, H, W)``, ``labels`` int64 ``(N,)``; the network ends in evaluation mode.
     """
     device = next(network.parameters()).device
-    steps = min(EPOCH_IMAGES, 60 * len(images)) // BATCH_SIZE
+    steps = min(SHOWN_IMAGES, 60 * len(images)) // BATCH_SIZE
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3, weight_decay=1e-4)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=max(2, steps))
     drawn = generator(seed, "classifier")

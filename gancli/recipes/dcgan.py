@@ -99,7 +99,7 @@ class DCGAN:
     d_lr: float = hyper(2e-4, "Adam's learning rate for D")
     beta1: float = hyper(0.5, "Adam's decay of the gradients' mean")
     beta2: float = hyper(0.999, "Adam's decay of the gradients' square")
-    ema_half_life: float = hyper(10_000, "images after which the averaged generator has forgotten half")
+    ema_half_life: float = hyper(10_000.0, "images after which the averaged generator has forgotten half")
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""

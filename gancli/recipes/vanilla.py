@@ -69,7 +69,7 @@ class Vanilla:
     beta1: float = hyper(0.9, "Adam's decay of the gradients' mean")
     beta2: float = hyper(0.999, "Adam's decay of the gradients' square")
     r1_gamma: float = hyper(0.0, "weight of the gradient penalty R1 on real images (Mescheder 2018); 0: none")
-    ema_half_life: float = hyper(10_000, "images after which the averaged generator has forgotten half")
+    ema_half_life: float = hyper(10_000.0, "images after which the averaged generator has forgotten half")
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""

@@ -111,7 +111,7 @@ def seed_layers(seed: int, device: torch.device) -> None:
 def scalars_of(prefix: str, loss: Loss) -> dict[str, Tensor]:
     """Terms as ``d/adv`` and mean logits as ``d/logit_real``, the names under which they are logged."""
     terms = {f"{prefix}/{name}": value.detach() for name, value in loss.terms.items()}
-    return terms | {f"{prefix}/logit_{name}": value.detach().mean() for name, value in loss.logits.items()}
+    return terms | {f"{prefix}/logit_{name}": value.detach().float().mean() for name, value in loss.logits.items()}
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:

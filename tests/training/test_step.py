@@ -1,0 +1,159 @@
+"""One step against the same step written by hand, in the order that each recipe asks for."""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits as bce
+
+from gancli.recipes.base import Spec
+from gancli.recipes.dcgan import DCGAN
+from gancli.recipes.vanilla import Vanilla
+from gancli.training import state as training_state
+from gancli.training.batches import Noise, ResidentImages
+from gancli.training.state import TrainState, update_average
+from gancli.training.step import Step
+
+CPU = torch.device("cpu")
+SPEC = Spec(1, 8, 8)
+IMAGES = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+
+def make_step(recipe: Any, precision: str = "fp32", dtype: torch.dtype = torch.float32) -> Step:
+    state = training_state.create(recipe, SPEC, 0, CPU, precision)
+    if dtype != torch.float32:
+        g, d = state.g.to(dtype), state.d.to(dtype)
+        state = TrainState(g, d, state.ema.to(dtype), *recipe.optimizers(g, d), state.scaler)
+    real, noise = ResidentImages(IMAGES, None, 8, 0), Noise(recipe.latent_dim, 0, 8, 0, CPU)
+    return Step(recipe, state, real, noise, precision)
+
+
+def tensors(network: nn.Module) -> list[Tensor]:
+    return [value.clone() for value in network.state_dict().values()]
+
+
+def by_hand(g: nn.Module, d: nn.Module, real: Tensor, z: Tensor, adam_g: Any, adam_d: Any) -> None:
+    """The tutorial's loop body: G first against labels of one, then D on the same fakes, halved."""
+    ones, zeros = torch.ones(len(real)), torch.zeros(len(real))
+    adam_g.zero_grad()
+    fake = g(z)
+    bce(d(fake), ones).backward()
+    adam_g.step()
+    adam_d.zero_grad()
+    (0.5 * (bce(d(real), ones) + bce(d(fake.detach()), zeros))).backward()
+    adam_d.step()
+
+
+def test_vanilla_is_the_tutorials_step() -> None:
+    step = make_step(Vanilla())
+    g, d = copy.deepcopy(step.state.g), copy.deepcopy(step.state.d)
+    adam_g, adam_d = (torch.optim.Adam(network.parameters(), lr=2e-4) for network in (g, d))
+    for number in range(5):
+        by_hand(g, d, step.real.batch(number).images, step.noise.draw("g", number)[0], adam_g, adam_d)
+        step()
+    for ours, theirs in zip(tensors(step.state.g) + tensors(step.state.d), tensors(g) + tensors(d), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_an_alternate_recipe_updates_d_before_g_sees_it() -> None:
+    step = make_step(DCGAN(g_width=8, d_width=8))
+    seen: list[Tensor] = []
+    before = tensors(step.state.d)
+    loss = step.recipe.g_loss
+
+    class Watching(DCGAN):
+        def g_loss(self, g: nn.Module, d: nn.Module, *rest: Any) -> Any:
+            seen.extend(tensors(d))
+            return loss(g, d, *rest)
+
+    step.recipe = Watching(g_width=8, d_width=8)
+    step()
+    assert not all(torch.equal(a, b) for a, b in zip(before, seen, strict=True))
+
+
+def test_several_d_steps_use_fresh_images_and_noise() -> None:
+    class Twice(DCGAN):
+        d_steps = 2
+
+    step = make_step(Twice(g_width=8, d_width=8))
+    batches: list[Tensor] = []
+    loss = DCGAN.d_loss
+
+    class Watching(Twice):
+        def d_loss(self, g: nn.Module, d: nn.Module, real: Any, fake: Any, rates: Any) -> Any:
+            batches.extend([real.images, fake.images])
+            return loss(self, g, d, real, fake, rates)
+
+    step.recipe = Watching(g_width=8, d_width=8)
+    step()
+    step()
+    assert step.images_seen == 32
+    real = torch.cat(batches[0::2])
+    assert len(real.flatten(1).unique(dim=0)) == len(IMAGES[:32])
+    assert not torch.equal(batches[1], batches[3])
+
+
+@pytest.mark.parametrize("recipe", [Vanilla(r1_gamma=1.0), DCGAN(g_width=8, d_width=8)], ids=["vanilla", "dcgan"])
+def test_gs_step_leaves_ds_gradients_alone(recipe: Any) -> None:
+    step = make_step(recipe)
+    step()
+    assert all(parameter.requires_grad for parameter in step.state.d.parameters())
+    frozen: list[bool] = []
+    loss = recipe.g_loss
+    object.__setattr__(
+        recipe,
+        "g_loss",
+        lambda g, d, *rest: frozen.append(any(p.requires_grad for p in d.parameters())) or loss(g, d, *rest),
+    )
+    step()
+    assert frozen == [False]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_low_precision_trains_with_weights_and_losses_in_fp32(precision: str) -> None:
+    step = make_step(Vanilla(r1_gamma=0.1), precision)
+    before = tensors(step.state.g)
+    for _ in range(3):
+        scalars = step()
+    assert all(value.dtype == torch.float32 and torch.isfinite(value) for value in scalars.values())
+    assert all(p.dtype == torch.float32 for p in step.state.g.parameters())
+    assert not all(torch.equal(a, b) for a, b in zip(before, tensors(step.state.g), strict=True))
+
+
+def test_the_average_is_the_formula() -> None:
+    a, b = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
+    b.weight.data.fill_(3.0)
+    b.running_mean.fill_(1.0)  # type: ignore[union-attr]
+    b.num_batches_tracked.fill_(7)  # type: ignore[union-attr]
+    update_average(a, b, 0.75)
+    assert a.weight.tolist() == [1.5] * 3
+    assert a.running_mean.tolist() == [0.25] * 3  # type: ignore[union-attr]
+    assert int(a.num_batches_tracked) == 7  # type: ignore[arg-type]
+
+
+def test_the_average_forgets_half_in_its_half_life() -> None:
+    recipe = Vanilla(ema_half_life=80.0)
+    step = make_step(recipe)
+    step.state.step = 10**6  # past the ramp
+    rates = recipe.schedule(step.images_seen)
+    assert rates.ema_half_life == 80
+    for parameter in step.state.ema.parameters():
+        parameter.fill_(1.0)
+    step.recipe = replace(recipe, g_lr=0.0)
+    for parameter in step.state.g.parameters():
+        parameter.data.fill_(0.0)
+    for _ in range(10):  # 10 batches of 8
+        step()
+    assert torch.allclose(next(step.state.ema.parameters()), torch.tensor(0.5), atol=1e-5)
+
+
+def test_rates_reach_the_optimizers() -> None:
+    step = make_step(Vanilla(g_lr=1e-3, d_lr=3e-3))
+    step()
+    assert [group["lr"] for o in (step.state.g_optimizer, step.state.d_optimizer) for group in o.param_groups] == [
+        1e-3,
+        3e-3,
+    ]
