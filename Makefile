@@ -13,7 +13,11 @@ $(STAMP): pyproject.toml
 	touch $@
 
 demo: $(STAMP)
-	$(BIN)/python benchmarks/demo.py
+	$(BIN)/gancli train
+	@run=$$(ls -d runs/[0-9]*/ | tail -n 1) && set -x && \
+	$(BIN)/gancli sample --ckpt $${run}gen.pth --n 100 --out $${run}demo.png && \
+	$(BIN)/gancli eval --ckpt $${run}gen.pth && \
+	{ set +x; } 2>/dev/null && echo "The pictures are in $${run}demo.png, how they came about in $${run}samples."
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
@@ -28,6 +32,7 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/vanilla_mnist.py --threads 2
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -58,8 +58,8 @@ def prepare(config: TrainConfig, group: Group) -> Prepared:
 def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch.device) -> TrainConfig:
     """Fill in what was left to the recipe, the data and the machine."""
     batch_size = config.batch_size or min(recipe.batch_size, len(dataset.train))
-    epochs = config.epochs if config.steps is None and config.epochs else recipe.epochs
     per_epoch = len(dataset.train) / (batch_size * recipe.d_steps)
+    epochs = config.epochs or max(recipe.epochs, round(recipe.least_steps / per_epoch))
     total = config.steps or math.ceil(epochs * per_epoch)
     save_every = (
         config.save_every if config.save_every is not None else max(math.ceil(per_epoch), math.ceil(total / 20))

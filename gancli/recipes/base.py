@@ -63,6 +63,8 @@ class Recipe(Protocol):
     """One line: when to use it."""
     batch_size: ClassVar[int]
     epochs: ClassVar[float]
+    least_steps: ClassVar[int]
+    """Steps that training takes unless told otherwise, even where so few images make `epochs` fewer."""
     simultaneous: ClassVar[bool]
     """True: both networks step from one batch of fakes and from D as it was before (G's step comes first).
     False: D steps ``d_steps`` times, then G steps through the new D on fresh fakes."""

@@ -81,20 +81,27 @@ class Discriminator(nn.Module):
 
 @dataclass(frozen=True)
 class DCGAN:
-    """Radford et al. 2016; a stage fewer or more for each halving or doubling of 64 x 64; z is normal, not uniform."""
+    """Radford et al. 2016; a stage fewer or more for each halving or doubling of 64 x 64; z is normal, not uniform, and
+    batches have 64 images, as in the well-known PyTorch example, not 128.
+    """
 
     title: ClassVar[str] = "Deep convolutional GAN"
     paper: ClassVar[str] = "Radford, Metz and Chintala 2016, Unsupervised Representation Learning, arXiv:1511.06434"
     when: ClassVar[str] = "a fast, well-understood start for images of up to 64 pixels"
-    batch_size: ClassVar[int] = 128
+    batch_size: ClassVar[int] = 64
     epochs: ClassVar[float] = 100
+    least_steps: ClassVar[int] = 4500
     simultaneous: ClassVar[bool] = False
     d_steps: ClassVar[int] = 1
     conditional: ClassVar[bool] = False
 
     latent_dim: int = hyper(100, "size of z ~ N(0, I)")
-    g_width: int = hyper(64, "channels of G's largest feature map; each smaller map has twice as many")
-    d_width: int = hyper(64, "channels of D's first layer; each further one has twice as many")
+    g_width: int = hyper(
+        0, "channels of G's largest map, each smaller one has twice as many; 0: 64, or 4 a pixel if fewer"
+    )
+    d_width: int = hyper(
+        0, "channels of D's first layer, each further one has twice as many; 0: 64, or 4 a pixel if fewer"
+    )
     g_lr: float = hyper(2e-4, "Adam's learning rate for G")
     d_lr: float = hyper(2e-4, "Adam's learning rate for D")
     beta1: float = hyper(0.5, "Adam's decay of the gradients' mean")
@@ -103,7 +110,8 @@ class DCGAN:
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""
-        return Generator(self.latent_dim, self.g_width, spec), Discriminator(self.d_width, spec)
+        width = min(64, 4 * min(spec.height, spec.width))
+        return Generator(self.latent_dim, self.g_width or width, spec), Discriminator(self.d_width or width, spec)
 
     def optimizers(self, g: nn.Module, d: nn.Module) -> tuple[Optimizer, Optimizer]:
         """See `Recipe.optimizers`."""

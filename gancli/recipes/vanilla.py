@@ -56,6 +56,7 @@ class Vanilla:
     when: ClassVar[str] = "to see how GANs work and fail; small grey images"
     batch_size: ClassVar[int] = 64
     epochs: ClassVar[float] = 100
+    least_steps: ClassVar[int] = 0
     simultaneous: ClassVar[bool] = True
     d_steps: ClassVar[int] = 1
     conditional: ClassVar[bool] = False

@@ -1,0 +1,161 @@
+"""The command line: results on stdout, one line for every mistake, the exit codes that scripts rely on."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gancli.api import TrainResult
+from gancli.cli import run
+
+TINY = ["--steps", "6", "--batch-size", "16", "--threads", "1", "--log-every", "3", "--recipe", "vanilla"]
+Capture = pytest.CaptureFixture[str]
+
+
+def fails(capsys: Capture, code: int, *arguments: str) -> str:
+    """Run a command that must fail with this code and one line on stderr; returns the line."""
+    capsys.readouterr()
+    assert run(list(arguments)) == code
+    out, errors = capsys.readouterr()
+    lines = [line for line in errors.splitlines() if not line.startswith("gancli: device")]
+    assert out == ""
+    assert len(lines) == 1, errors
+    assert lines[0].startswith("gancli: error: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--epoch", "3"], "--epochs"),
+        (["trian"], "train"),
+        (["train", "--steps", "many"], "'--steps'"),
+        (["train", "--recipe", "dcgam"], "did you mean 'dcgan'"),
+        (["train", "--data", "digit"], "did you mean 'digits'"),
+        (["train", "--device", "cuda:99"], "--device cuda:99"),
+        (["train", "--device", "gpu"], "is not a device"),
+        (["train", "--set", "d_rl=1"], "did you mean 'd_lr'"),
+        (["train", "--set", "objective=x", "--recipe", "vanilla"], "non-saturating"),
+        (["train", "--batch-size", "5000"], "more than the 1,4"),
+        (["train", "--epochs", "1", "--steps", "1"], "exclude each other"),
+        (["train", "--config", "/nonexistent.toml"], "cannot read the configuration"),
+        (["train", "--progress", "fancy"], "--progress 'fancy'"),
+        (["train", "--precision", "fp8"], "choose from bf16, fp16, fp32"),
+        (["train", "--init-from", "none.pth"], "none.pth"),
+        (["sample"], "--ckpt"),
+        (["sample", "--ckpt", "none.pth"], "No such file"),
+        (["sample", "--ckpt", "x.pth", "--n", "0"], "more than 0"),
+        (["eval", "--ckpt", "none.pth", "--fail-if", "fd"], "is not a condition"),
+        (["eval", "--ckpt", "none.pth"], "No such file"),
+        (["recipes", "dgcan"], "did you mean 'dcgan'"),
+    ],
+)
+def test_every_mistake_is_one_line_and_exit_code_2(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in fails(capsys, 2, *arguments)
+    assert not list(tmp_path.iterdir()), "a refused command left something behind"
+
+
+def test_resuming_where_there_is_nothing(capsys: Capture, tmp_path: Path) -> None:
+    assert "there is no run in" in fails(capsys, 2, "train", "--resume", "latest", "--out", str(tmp_path / "none"))
+    assert "is not the folder of a run" in fails(capsys, 2, "train", "--resume", str(tmp_path))
+
+
+def test_out_that_is_a_file(capsys: Capture, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("precious")
+    fails(capsys, 2, "train", *TINY, "--out", str(tmp_path / "file"))
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_train_sample_eval_with_json(capsys: Capture, tmp_path: Path) -> None:
+    assert run(["train", *TINY, "--out", str(tmp_path), "--progress", "plain", "--json"]) == 0
+    out, errors = capsys.readouterr()
+    result = json.loads(out)
+    assert result["steps"] == 6
+    assert result["metrics"]["d/adv"] > 0
+    assert "step 6/6" in errors
+    folder = Path(result["run"])
+    assert {path.name for path in folder.iterdir()} >= {
+        "config.toml", "environment.json", "metrics.jsonl", "tensorboard",
+        "samples", "checkpoints", "gen.pth", "dis.pth",
+    }  # fmt: skip
+    target = tmp_path / "grid.png"
+    assert run(["sample", "--ckpt", result["generator"], "--n", "4", "--out", str(target), "--json", "-q"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"samples": str(target), "n": 4}
+    assert run(["eval", "--ckpt", result["generator"], "--json", "-q"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert {figure["metric"] for figure in report["figures"]} == {
+        "fd", "kid", "precision", "recall", "density", "coverage",
+    }  # fmt: skip
+    assert all(figure["n"] == report["figures"][0]["n"] for figure in report["figures"])
+
+
+def test_fail_if_leaves_with_4_after_printing_the_figures(capsys: Capture, tiny_run: TrainResult) -> None:
+    arguments = ["eval", "--ckpt", str(tiny_run.generator), "-q", "--fail-if", "coverage<=1", "--fail-if", "fd<0"]
+    assert run(arguments) == 4
+    out, errors = capsys.readouterr()
+    assert "coverage_lenet_" in out
+    assert "coverage<=1 holds" in errors
+    assert "fd<0" not in errors
+    assert run([*arguments[:4], "--fail-if", "fd<0"]) == 0
+
+
+def test_a_diverging_run_leaves_with_3_and_keeps_the_last_good_files(capsys: Capture, tmp_path: Path) -> None:
+    arguments = ["train", *TINY, "--out", str(tmp_path), "-q", "--set", "g_lr=1e30", "--set", "d_lr=1e30"]
+    assert run(arguments) == 3
+    assert "diverged" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.pth"))
+    assert not list(tmp_path.rglob("*.pt"))
+
+
+def test_a_dry_run_writes_nothing(capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["train", *TINY, "--dry-run", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["steps"] == 6
+    assert not list(tmp_path.iterdir())
+
+
+def test_evaluation_during_training_keeps_the_best(capsys: Capture, tmp_path: Path) -> None:
+    arguments = ["train", *TINY, "--out", str(tmp_path), "-q", "--eval-every", "3", "--keep", "1", "--json"]
+    assert run(arguments) == 0
+    result = json.loads(capsys.readouterr().out)
+    lines = [json.loads(line) for line in (Path(result["run"]) / "metrics.jsonl").read_text().splitlines()]
+    distances = {line["step"]: next(v for k, v in line.items() if k.startswith("eval/fd_")) for line in lines}
+    assert set(distances) == {3, 6}
+    kept = {path.name for path in (Path(result["run"]) / "checkpoints").iterdir()}
+    assert kept == {f"step-{min(distances, key=distances.__getitem__):06}.pt", "step-000006.pt"}
+
+
+def test_weights_are_taken_over_from_another_run(capsys: Capture, tmp_path: Path, tiny_run: TrainResult) -> None:
+    common = ["train", "--steps", "1", "--batch-size", "16", "--threads", "1", "--out", str(tmp_path), "-q", "--json"]
+    import torch
+
+    results = []
+    for source in (tiny_run.generator, tiny_run.run):
+        zero = ["--set", "g_lr=0", "--set", "d_lr=0"]
+        assert run([*common, "--init-from", str(source), *zero]) == 0
+        saved = torch.load(Path(json.loads(capsys.readouterr().out)["discriminator"]), weights_only=True)["weights"]
+        results.append(saved)
+    trained = torch.load(tiny_run.discriminator, weights_only=True)["weights"]
+    assert all(torch.equal(saved["logit.weight"], trained["logit.weight"]) for saved in results)
+
+
+def test_recipes_are_listed_and_explained(capsys: Capture) -> None:
+    assert run(["recipes"]) == 0
+    out = capsys.readouterr().out
+    assert "vanilla" in out
+    assert "dcgan" in out
+    assert run(["recipes", "vanilla", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["g_lr"] == 2e-4
+
+
+def test_help_names_every_flag_of_the_design(capsys: Capture) -> None:
+    assert run(["train", "--help"]) == 0
+    text = capsys.readouterr().out
+    for flag in ("data", "image-size", "batch-size", "epochs", "steps", "device", "precision", "seed", "deterministic",
+                 "out", "resume", "init-from", "save-every", "sample-every", "eval-every", "keep", "config", "set",
+                 "dry-run", "progress", "json", "quiet", "threads"):  # fmt: skip
+        assert f"--{flag}" in text
