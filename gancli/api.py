@@ -164,6 +164,7 @@ def evaluate(
     where = devices.select(device)
     generator = sampling.load_generator(Path(ckpt), where)
     dataset = _data_of(generator, data, data_root)
+    torch.set_num_threads(devices.default_threads(*dataset.heldout.images.shape[2:]))
     count = min(n or len(dataset.heldout), len(dataset.heldout))
     extractor = extractor_for(
         dataset.train.images, dataset.train.labels, dataset.heldout.images, dataset.heldout.labels,

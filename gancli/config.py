@@ -40,7 +40,7 @@ class TrainConfig:
     precision: Precision = "fp32"
     """Arithmetic of the networks; losses, penalties and weights stay in fp32."""
     threads: int | None = None
-    """CPU threads; None takes the cores that this process may use."""
+    """CPU threads; None takes the cores that this process may use, or one for small images."""
     seed: int = 0
     """Every random draw is a function of it."""
     deterministic: bool = False

@@ -41,11 +41,11 @@ def prepare(config: TrainConfig, group: Group) -> Prepared:
     """Check a configuration and build what it asks for; UsageError and DataError say what is wrong."""
     recipe = configuration.build(recipes.find(config.recipe), config.hyperparameters, f"recipe {config.recipe}")
     device = devices.select(_device_of(config.device, group))
-    torch.set_num_threads(config.threads or devices.available_cores())
     if config.deterministic:
         devices.make_deterministic(True)
     size = parse_image_size(config.image_size) if config.image_size else None
     dataset = data.load(config.data, Path(config.data_root) if config.data_root else None, size)
+    torch.set_num_threads(config.threads or devices.default_threads(*dataset.train.images.shape[2:]))
     config = resolve(config, recipe, dataset, device)
     _check(config, recipe, dataset, group)
     step = _build(config, recipe, dataset, device, group)

@@ -98,7 +98,7 @@ def train(
     ] = None,
     threads: Annotated[
         int | None,
-        Option(help="CPU threads. [dim]\\[default: the cores this process may use][/]", rich_help_panel=MACHINE),
+        Option(help="CPU threads. [dim]\\[default: all cores, one for small images][/]", rich_help_panel=MACHINE),
     ] = None,
     deterministic: Annotated[
         bool | None,

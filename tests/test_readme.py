@@ -1,0 +1,63 @@
+"""Every command of the README runs, with fewer steps, and its Python too."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gancli.api import TrainResult
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+COMMANDS = [
+    line.strip().removeprefix("$ ")
+    for block in re.findall(r"```(?:console|sh)\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if line.strip().removeprefix("$ ").startswith("gancli ")
+]
+SHORT = ["--steps", "2", "--threads", "1"]
+
+
+def shortened(command: str, run: Path) -> list[str]:
+    """The command with the run's folder filled in and, for training, two steps."""
+    command = command.partition(" > ")[0]
+    words = shlex.split(re.sub(r"runs/\d+-[\w-]+", str(run), command), comments=True)[1:]
+    if words[0] == "train" and "--dry-run" not in words:
+        words = [word for i, word in enumerate(words) if "--epochs" not in (word, words[i - 1])]
+        words += ["--steps", "14"] if "--resume" in words else SHORT
+    return [sys.executable, "-m", "gancli", *words]
+
+
+def test_the_readme_shows_the_three_commands() -> None:
+    assert {"train", "sample", "eval"} <= {command.split()[1] for command in COMMANDS}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_readme_runs(
+    command: str, tiny_run: TrainResult, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if "mnist" in command:
+        request.getfixturevalue("data_root")
+    if "--device cuda" in command:
+        pytest.skip("needs a GPU")
+    run = tmp_path / "runs" / tiny_run.run.name
+    shutil.copytree(tiny_run.run, run)
+    shutil.copytree(Path(__file__).parents[1] / "configs", tmp_path / "configs")
+    finished = subprocess.run(shortened(command, run), cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert finished.returncode in ((0, 4) if "--fail-if" in command else (0,)), finished.stderr
+    assert finished.stdout
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(re.sub(r"epochs=\d+", "steps=3, threads=1", code), {})
+
+
+def test_every_picture_of_the_readme_is_there() -> None:
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)
+    assert pictures
+    assert all((Path(__file__).parents[1] / path).is_file() for path in pictures)
