@@ -1,5 +1,6 @@
 """What a person sees while a run goes on: a live view, one bar, or plain lines, always on stderr."""
 
+import math
 import os
 import sys
 import time
@@ -188,7 +189,7 @@ def _epochs(loop: Loop) -> float:
 
 
 def _ceil(epochs: float) -> int:
-    return max(1, -int(-epochs // 1))
+    return max(1, math.ceil(round(epochs, 1)))
 
 
 def _values(record: Record) -> str:

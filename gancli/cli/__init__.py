@@ -7,7 +7,7 @@ import typer
 
 from gancli import __version__
 from gancli.cli import evaluate, output, recipes, sample, train
-from gancli.errors import GancliError
+from gancli.errors import GancliError, Interrupted
 
 app = typer.Typer(
     name="gancli",
@@ -51,6 +51,9 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         code = app(arguments, standalone_mode=False)
         return code if isinstance(code, int) else 0
+    except Interrupted as error:
+        print(f"gancli: {error}", file=sys.stderr)
+        return error.exit_code
     except GancliError as error:
         return _fail(error, str(error), error.exit_code)
     except typer.Abort:

@@ -6,10 +6,10 @@ from itertools import pairwise
 from typing import ClassVar
 
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from gancli import losses
-from gancli.recipes.base import Batch, Loss, Rates, Spec, hyper, ramped_half_life
+from gancli.recipes.base import Batch, Loss, Rates, Spec, adam, hyper, ramped_half_life
 
 
 def doublings(spec: Spec) -> int:
@@ -115,11 +115,7 @@ class DCGAN:
 
     def optimizers(self, g: nn.Module, d: nn.Module) -> tuple[Optimizer, Optimizer]:
         """See `Recipe.optimizers`."""
-        betas = (self.beta1, self.beta2)
-        return (
-            Adam(g.parameters(), lr=self.g_lr, betas=betas, fused=True),
-            Adam(d.parameters(), lr=self.d_lr, betas=betas, fused=True),
-        )
+        return adam(g, self.g_lr, self.beta1, self.beta2), adam(d, self.d_lr, self.beta1, self.beta2)
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """Binary cross-entropy; real and fake pass D apart, so that each is normalised by its own statistics."""

@@ -5,10 +5,10 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from gancli import losses, penalties
-from gancli.recipes.base import Batch, Loss, Rates, Spec, hyper, ramped_half_life
+from gancli.recipes.base import Batch, Loss, Rates, Spec, adam, hyper, ramped_half_life
 
 
 class Generator(nn.Module):
@@ -78,11 +78,7 @@ class Vanilla:
 
     def optimizers(self, g: nn.Module, d: nn.Module) -> tuple[Optimizer, Optimizer]:
         """See `Recipe.optimizers`."""
-        betas = (self.beta1, self.beta2)
-        return (
-            Adam(g.parameters(), lr=self.g_lr, betas=betas, fused=True),
-            Adam(d.parameters(), lr=self.d_lr, betas=betas, fused=True),
-        )
+        return adam(g, self.g_lr, self.beta1, self.beta2), adam(d, self.d_lr, self.beta1, self.beta2)
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """Binary cross-entropy, halved, plus R1 if asked for."""

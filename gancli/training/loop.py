@@ -99,7 +99,10 @@ class Loop:
             for callback in self.callbacks:
                 callback.close()
         if self.stop_signal is not None and self.state.step < self.plan.total_steps:
-            raise Interrupted(f"interrupted after step {self.state.step}; the state is saved.", self.stop_signal)
+            raise Interrupted(
+                f"interrupted after step {self.state.step}; the state is saved, --resume goes on from it.",
+                self.stop_signal,
+            )
 
     def stop(self, signal_number: int) -> None:
         """Let the step under way be the last."""
