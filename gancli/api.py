@@ -224,6 +224,8 @@ def _start_from(prepared: Prepared, found: Checkpoint | None, folder: RunFolder 
         resuming.require_same_origin(found, prepared.origin)
         checkpoint.restore(state, found)
         log.info("resuming %s after step %d", found.path.parent.parent, state.step)
+        if state.step >= prepared.plan.total_steps:
+            log.warning("this run is complete; give more --steps or --epochs to go on.")
     elif folder is not None:
         log.info("%s has no checkpoint yet; it starts at step 0, with the same draws", folder.path)
     if found is None and prepared.config.init_from:

@@ -31,7 +31,7 @@ def common(
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
 ) -> None:
     """Train a GAN on your images, draw from it, and measure honestly how good it is."""
-    output.debug = debug
+    output.debug = output.debug or debug
 
 
 app.command("train", rich_help_panel="Commands")(train.train)
@@ -47,9 +47,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    output.debug = False
+    given = sys.argv[1:] if arguments is None else arguments
+    output.debug = "--debug" in given  # before or after the command's name
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app([word for word in given if word != "--debug"], standalone_mode=False)
         return code if isinstance(code, int) else 0
     except Interrupted as error:
         print(f"gancli: {error}", file=sys.stderr)
@@ -83,5 +84,6 @@ def describe(error: Exception) -> str:
 def _fail(error: Exception, message: str, code: int) -> int:
     if output.debug:
         logging.getLogger("gancli").error("traceback follows", exc_info=error)
-    print(f"gancli: error: {' '.join(message.split())}", file=sys.stderr)
+    if message:  # the parser has none where it has shown the help instead
+        print(f"gancli: error: {' '.join(message.split())}", file=sys.stderr)
     return code

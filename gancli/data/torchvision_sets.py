@@ -53,7 +53,7 @@ def _download(opened: Any, name: str, root: Path) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    return str(getattr(error, "reason", None) or error).strip().rstrip(".").splitlines()[0]
+    return str(getattr(error, "reason", None) or error).strip().splitlines()[0].rstrip(" .:")
 
 
 @contextlib.contextmanager

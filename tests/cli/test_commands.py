@@ -159,3 +159,22 @@ def test_help_names_every_flag_of_the_design(capsys: Capture) -> None:
                  "out", "resume", "init-from", "save-every", "sample-every", "eval-every", "keep", "config", "set",
                  "dry-run", "progress", "json", "quiet", "threads"):  # fmt: skip
         assert f"--{flag}" in text
+
+
+def test_debug_shows_the_traceback_wherever_it_stands(capsys: Capture) -> None:
+    for arguments in (["--debug", "sample", "--ckpt", "none.pth"], ["sample", "--ckpt", "none.pth", "--debug"]):
+        assert run(arguments) == 2
+        assert "Traceback" in capsys.readouterr().err
+
+
+def test_no_arguments_show_the_help(capsys: Capture) -> None:
+    assert run([]) == 2
+    shown = capsys.readouterr()
+    assert "Usage" in shown.out + shown.err
+    assert "error" not in shown.err
+
+
+def test_a_complete_run_says_that_there_is_nothing_to_resume(capsys: Capture, tmp_path: Path) -> None:
+    assert run(["train", *TINY, "--out", str(tmp_path), "-q"]) == 0
+    assert run(["train", "--resume", "latest", "--out", str(tmp_path), "-q"]) == 0
+    assert "complete" in capsys.readouterr().err
