@@ -73,7 +73,7 @@ def test_nothing_outside_of_recipes_names_one() -> None:
     names = {path.stem for path in (PACKAGE / "recipes").glob("*.py")} - {"base", "__init__"}
     assert {"vanilla", "dcgan"} <= names
     for path in modules():
-        if part_of(path) in ("training", "sampling", "evaluation", "preparation", "api"):
+        if part_of(path) in ("training", "sampling", "evaluation", "preparation", "running", "api"):
             words = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
             assert not names & {word for word in words if isinstance(word, str)}, path
 

@@ -1,0 +1,202 @@
+"""Training as one call: from a configuration, or a run to resume, to a finished run's folder."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gancli import config as configuration
+from gancli import devices, progress, resuming, run_folder
+from gancli.config import TrainConfig
+from gancli.errors import UsageError
+from gancli.files import write_text_atomically
+from gancli.preparation import Prepared, prepare
+from gancli.progress import View
+from gancli.quick_evaluation import QuickEvaluation
+from gancli.run_folder import RunFolder
+from gancli.training import checkpoint, signals
+from gancli.training.callbacks import Checkpoints, MetricsFile, Samples, TensorBoard
+from gancli.training.checkpoint import Checkpoint
+from gancli.training.distributed import Group, joined
+from gancli.training.loop import Callback, Loop
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Where a finished run is and how it ended."""
+
+    run: Path
+    generator: Path
+    discriminator: Path
+    samples: Path | None
+    """The last grid."""
+    steps: int
+    images_seen: int
+    seconds: float
+    metrics: dict[str, float]
+    """The last line of ``metrics.jsonl`` but its counters."""
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a run would be: the resolved configuration, sizes, and one step's measurements."""
+
+    config: TrainConfig
+    images: int
+    heldout: int
+    steps: int
+    epochs: float
+    generator_parameters: int
+    discriminator_parameters: int
+    memory_bytes: int
+    """Peak of the device, or of the process on the CPU, while one step ran."""
+    seconds: float
+    """Estimate for all steps, without evaluation."""
+
+
+def train(
+    config: str | Path | TrainConfig | None = None,
+    *,
+    resume: str | None = None,
+    progress: View = "tqdm",
+    settings: Sequence[str] = (),
+    **options: Any,
+) -> TrainResult:
+    """Train a GAN, as ``gancli train`` does; ``options`` are the fields of `TrainConfig`.
+
+    ``config`` is a TOML file or a `TrainConfig`, ``resume`` is "latest", a run's folder or a checkpoint, and
+    ``settings`` are texts like ``"d_lr=5e-5"``. Raises UsageError (wrong input), TrainingDiverged (exit code 3 of
+    the command) and Interrupted (after SIGINT or SIGTERM, with the state saved).
+    """
+    with joined() as group, _own_random_numbers():
+        folder, found, asked = _what_to_train(config, resume, settings, options)
+        prepared = prepare(asked, group)
+        _start_from(prepared, found, folder)
+        if folder is None and group.leads:
+            assert prepared.config.name
+            folder = run_folder.create(Path(prepared.config.out), prepared.config.name)
+        return _run(prepared, folder, group, progress)
+
+
+def dry_run(config: str | Path | TrainConfig | None = None, *, settings: Sequence[str] = (), **options: Any) -> DryRun:
+    """Check everything, build the networks and run one step; trains and writes nothing."""
+    with _own_random_numbers():
+        prepared = prepare(_asked(config, settings, options), Group())
+        _start_from(prepared, None, None)
+        seconds = _time_a_step(prepared)
+    plan, state = prepared.plan, prepared.step.state
+    count = [sum(p.numel() for p in network.parameters()) for network in (state.g, state.d)]
+    return DryRun(
+        config=prepared.config,
+        images=len(prepared.dataset.train),
+        heldout=len(prepared.dataset.heldout),
+        steps=plan.total_steps,
+        epochs=plan.total_steps * plan.images_per_step / plan.images,
+        generator_parameters=count[0],
+        discriminator_parameters=count[1],
+        memory_bytes=devices.peak_memory(prepared.device),
+        seconds=seconds * plan.total_steps,
+    )
+
+
+def _asked(config: str | Path | TrainConfig | None, settings: Sequence[str], options: dict[str, Any]) -> TrainConfig:
+    if isinstance(config, TrainConfig):
+        file, what = {k: v for k, v in asdict(config).items() if v is not None}, "the configuration"
+    else:
+        file, what = (configuration.load_toml(Path(config)), str(config)) if config else ({}, "the configuration")
+    configuration.build(TrainConfig, file, what)
+    return configuration.build(TrainConfig, configuration.merge(file, settings, options), "the command line")
+
+
+def _what_to_train(
+    config: str | Path | TrainConfig | None,
+    resume: str | None,
+    settings: Sequence[str],
+    options: dict[str, Any],
+) -> tuple[RunFolder | None, Checkpoint | None, TrainConfig]:
+    if resume is None:
+        return None, None, _asked(config, settings, options)
+    if config is not None:
+        raise UsageError("--resume goes on with the run's own configuration; leave --config away.")
+    folder, found = resuming.find(resume, Path(options.pop("out", None) or TrainConfig().out))
+    return folder, found, resuming.merged_config(folder, settings, options)
+
+
+def _start_from(prepared: Prepared, found: Checkpoint | None, folder: RunFolder | None) -> None:
+    state = prepared.step.state
+    if found is not None:
+        resuming.require_same_origin(found, prepared.origin)
+        checkpoint.restore(state, found)
+        log.info("resuming %s after step %d", found.path.parent.parent, state.step)
+        if state.step >= prepared.plan.total_steps:
+            log.warning("this run is complete; give more --steps or --epochs to go on.")
+    elif folder is not None:
+        log.info("%s has no checkpoint yet; it starts at step 0, with the same draws", folder.path)
+    if found is None and prepared.config.init_from:
+        resuming.warm_start(state, Path(prepared.config.init_from))
+
+
+def _run(prepared: Prepared, folder: RunFolder | None, group: Group, view: View) -> TrainResult:
+    loop = Loop(prepared.step, prepared.plan)
+    if folder is not None and group.leads:
+        loop.callbacks = _callbacks(prepared, folder, view)
+        if prepared.config.eval_every:
+            loop.evaluate = QuickEvaluation(prepared)
+        write_text_atomically(folder.config, configuration.dump_toml(prepared.config))
+        run_folder.write_environment(folder, _environment(prepared))
+    with signals.caught(loop.stop):
+        loop.run()
+    where = folder or RunFolder(Path(prepared.config.out))
+    samples = where.sample(loop.state.step)
+    return TrainResult(
+        run=where.path,
+        generator=where.generator,
+        discriminator=where.discriminator,
+        samples=samples if samples.exists() else None,
+        steps=loop.state.step,
+        images_seen=loop.step.images_seen,
+        seconds=loop.state.seconds,
+        metrics=loop.last_record.values if loop.last_record else {},
+    )
+
+
+def _callbacks(prepared: Prepared, folder: RunFolder, view: View) -> list[Callback]:
+    metrics, board = MetricsFile(folder), TensorBoard(folder)
+    samples = Samples(folder, prepared.config.seed, board)
+    saver = Checkpoints(folder, prepared.origin, prepared.config.keep, metrics)
+    return [metrics, board, samples, saver, progress.choose(view)]
+
+
+def _environment(prepared: Prepared) -> dict[str, Any]:
+    return {
+        "torch": torch.__version__,
+        "device": devices.describe(prepared.device),
+        "threads": torch.get_num_threads(),
+        "data": prepared.dataset.name,
+        "fingerprint": prepared.dataset.fingerprint,
+        "step": prepared.step.state.step,
+    }
+
+
+def _time_a_step(prepared: Prepared) -> float:
+    """Seconds of one step, the second of two, since the first one also builds kernels."""
+    prepared.step()
+    devices.synchronise(prepared.device)
+    began = time.perf_counter()
+    prepared.step()
+    devices.synchronise(prepared.device)
+    return time.perf_counter() - began
+
+
+@contextlib.contextmanager
+def _own_random_numbers() -> Iterator[None]:
+    """Leave torch's global generators as they were for whoever called."""
+    with torch.random.fork_rng():
+        yield
