@@ -103,7 +103,8 @@ def spec_of(dataset: DataSet) -> Spec:
 
 def _device_of(name: str, group: Group) -> str:
     """Under torchrun each process takes the CUDA device of its local rank."""
-    return f"cuda:{group.local_rank}" if group.world > 1 and name.startswith("cuda") else name
+    on_cuda = name.startswith("cuda") or (name == "auto" and torch.cuda.is_available())
+    return f"cuda:{group.local_rank}" if group.world > 1 and on_cuda else name
 
 
 def _check(config: TrainConfig, recipe: Recipe, dataset: DataSet, group: Group) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from gancli.errors import UsageError, nearest
 from gancli.training.loop import Callback, Loop, Record
 
 View = Literal["auto", "rich", "tqdm", "plain", "none"]
@@ -19,7 +20,10 @@ def choose(view: View) -> Callback:
     """The view of that name; ``auto`` is Rich on a terminal, tqdm in a notebook, plain lines elsewhere."""
     if view == "auto":
         view = _fitting()
-    return {"rich": RichView, "tqdm": TqdmView, "plain": PlainView, "none": Callback}[view]()
+    views = {"rich": RichView, "tqdm": TqdmView, "plain": PlainView, "none": Callback}
+    if view not in views:
+        raise UsageError(f"progress={view!r}: {nearest(view, ['auto', *views])}")
+    return views[view]()
 
 
 def in_notebook() -> bool:

@@ -29,8 +29,7 @@ class Group:
         """A signal that any of the processes has received, so that all stop after the same step."""
         if self.world == 1:
             return signal_number
-        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-        seen = torch.tensor(signal_number or 0, device=device)
+        seen = torch.tensor(signal_number or 0)
         dist.all_reduce(seen, dist.ReduceOp.MAX)
         return int(seen.item()) or None
 
@@ -65,7 +64,7 @@ def joined() -> Iterator[Group]:
     if group.world == 1 or dist.is_initialized():
         yield group
         return
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield group
     finally:
