@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gancli.files import write_atomically
 
+GAP = 2
 TILE_PIXELS = 64
 """Shorter side below which a tile of a grid is enlarged, by a whole factor."""
 
@@ -20,11 +21,19 @@ def to_pixels(images: Tensor) -> Tensor:
 
 def grid(images: Tensor, columns: int | None = None) -> Tensor:
     """uint8 ``(N, C, H, W)`` to one uint8 ``(C, H', W')``, row by row, nearly square if ``columns`` is None."""
-    from torchvision.utils import make_grid
-
-    factor = max(1, TILE_PIXELS // min(images.shape[2:]))
-    tiles = images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
-    return make_grid(tiles, nrow=columns or math.ceil(math.sqrt(len(images))), padding=2, pad_value=128)
+    count, channels, height, width = images.shape
+    columns = columns or math.ceil(math.sqrt(count))
+    rows, factor = math.ceil(count / columns), max(1, TILE_PIXELS // min(height, width))
+    height, width = height * factor, width * factor
+    sheet = torch.full((channels, rows * (height + GAP) + GAP, columns * (width + GAP) + GAP), 128, dtype=torch.uint8)
+    for number, image in enumerate(images.cpu()):
+        top, left = (
+            GAP + place * (side + GAP) for place, side in zip(divmod(number, columns), (height, width), strict=True)
+        )
+        sheet[:, top : top + height, left : left + width] = image.repeat_interleave(factor, 1).repeat_interleave(
+            factor, 2
+        )
+    return sheet
 
 
 def save_png(image: Tensor, path: Path, durable: bool = True) -> None:

@@ -90,7 +90,7 @@ class DCGAN:
     when: ClassVar[str] = "a fast, well-understood start for images of up to 64 pixels"
     batch_size: ClassVar[int] = 64
     epochs: ClassVar[float] = 100
-    least_steps: ClassVar[int] = 4500
+    least_steps: ClassVar[int] = 3600
     simultaneous: ClassVar[bool] = False
     d_steps: ClassVar[int] = 1
     conditional: ClassVar[bool] = False
