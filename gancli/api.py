@@ -9,8 +9,8 @@ from torch import Tensor
 
 from gancli import data, devices, sampling
 from gancli.errors import UsageError
-from gancli.evaluation import Evaluator, Report, extractor_for
-from gancli.quick_evaluation import feature_cache
+from gancli.evaluation import Report
+from gancli.quick_evaluation import judge_for
 from gancli.running import DryRun, TrainResult, dry_run, train
 
 __all__ = ["DryRun", "TrainResult", "dry_run", "evaluate", "sample", "sample_batches", "train"]
@@ -27,7 +27,7 @@ def sample(
     device: str = "auto",
     batch_size: int | None = None,
 ) -> Tensor:
-    """Draw images from a generator file: uint8 ``(n, C, H, W)``, on the CPU.
+    """Draw from a generator file: images, uint8 ``(n, C, H, W)``, or points, float32 ``(n, 2, 1, 1)``, on the CPU.
 
     Image k of a ``seed`` is the same in every call; ``seeds`` picks numbers k ("0-7,12"), else 0 to n - 1.
     """
@@ -68,28 +68,24 @@ def evaluate(
 ) -> Report:
     """Measure a generator file against the held-out split of its data, as ``gancli eval`` does.
 
-    ``n`` images are compared with as many held-out ones (None: all of them). ``on_batch`` hears how many are drawn.
+    ``n`` images are compared with as many held-out ones (None: all of them; 2,500 points). ``on_batch`` hears how
+    many are drawn.
     """
     where = devices.select(device)
     generator = sampling.load_generator(Path(ckpt), where)
     dataset = _data_of(generator, data, data_root)
     torch.set_num_threads(devices.default_threads(*dataset.heldout.images.shape[2:]))
-    count = min(n or len(dataset.heldout), len(dataset.heldout))
-    extractor = extractor_for(
-        dataset.train.images, dataset.train.labels, dataset.heldout.images, dataset.heldout.labels,
-        dataset.fingerprint, where, feature_cache(),
-    )  # fmt: skip
+    judge, count = judge_for(dataset, where, seed, n)
     drawn: list[Tensor] = []
     for batch in sampling.draw(generator, range(count), seed):
         drawn.append(batch)
         on_batch(sum(map(len, drawn)), count)
-    evaluator = Evaluator(extractor, dataset.train.images, dataset.heldout.images, dataset.fingerprint, seed)
-    return evaluator.evaluate(torch.cat(drawn))
+    return judge.evaluate(torch.cat(drawn))
 
 
 def _data_of(generator: sampling.LoadedGenerator, name: str | None, root: str | Path | None) -> data.DataSet:
     origin = generator.file.origin
-    size = (origin.spec.height, origin.spec.width)
+    size = None if origin.spec.is_points else (origin.spec.height, origin.spec.width)
     dataset = data.load(name or origin.data, Path(root) if root else None, size)
     if dataset.train.images.shape[1] != origin.spec.channels:
         raise UsageError(

@@ -25,8 +25,8 @@ class TrainConfig:
     """Folder that holds downloaded data sets; None: ``GANCLI_DATA_ROOT``, else the user's cache folder."""
     image_size: str | None = None
     """Height and width to resize to, ``"64"`` or ``"64x96"``; None keeps the data's own size."""
-    recipe: str = "dcgan"
-    """Name of a file in ``gancli/recipes``."""
+    recipe: str = "auto"
+    """Name of a file in ``gancli/recipes``; ``auto``: the one that is best for such data."""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     """What differs from the recipe's own hyperparameters."""
     epochs: float | None = None
@@ -59,6 +59,12 @@ class TrainConfig:
     """Steps that one line of metrics averages over."""
     keep: int = 3
     """Newest checkpoints kept, beside the best."""
+    augment: Literal["auto", "none", "diffaug", "ada"] = "auto"
+    """Differentiable augmentation of what D sees; ``auto``: as the recipe does for so many images."""
+    top_k: float = 1.0
+    """Share of the fakes, those that D finds most real, from which G learns; 1 % less an epoch to it."""
+    freeze_d: int = 0
+    """Lowest layers of D that keep the weights that `init_from` gave them."""
     init_from: str | None = None
     """Generator file, checkpoint or run to take the first weights from; the optimizers start anew."""
 
@@ -67,13 +73,19 @@ class TrainConfig:
             raise UsageError("epochs and steps exclude each other; give one of them.")
         for name in ("epochs", "steps", "batch_size", "threads", "log_every", "keep"):
             _require(self, name, above_zero=True)
-        for name in ("save_every", "sample_every", "eval_every", "seed"):
+        for name in ("save_every", "sample_every", "eval_every", "seed", "freeze_d"):
             _require(self, name, above_zero=False)
+        if not 0 < self.top_k <= 1:
+            raise UsageError(f"top_k={self.top_k} must be more than 0 and at most 1.")
+        if self.freeze_d and not self.init_from:
+            raise UsageError("freeze_d keeps weights that init_from gave; name a run or generator file there.")
         if self.image_size is not None:
             parse_image_size(self.image_size)
 
 
-RESUME_FIXED = ("data", "image_size", "recipe", "hyperparameters", "batch_size", "seed", "init_from")
+RESUME_FIXED = (
+    "data", "image_size", "recipe", "hyperparameters", "batch_size", "seed", "augment", "top_k", "freeze_d", "init_from",
+)  # fmt: skip
 """Fields that a resumed run cannot change, because it would be another run."""
 
 

@@ -20,18 +20,25 @@ def batch_size_for(height: int, width: int) -> int:
 
 
 def draw_batch(
-    network: nn.Module, latent_dim: int, numbers: Sequence[int], seed: int, labels: Sequence[int] | None
+    network: nn.Module,
+    latent_dim: int,
+    numbers: Sequence[int],
+    seed: int,
+    labels: Sequence[int] | None,
+    point_scale: float | None = None,
 ) -> Tensor:
     """One forward pass, filled up to a multiple of `ROWS`: uint8 ``(len(numbers), C, H, W)`` on the CPU.
 
-    ``labels`` are class indices, one for each number, or None for an unconditional generator.
+    ``labels`` are class indices, one for each number, or None for an unconditional generator. With a
+    ``point_scale`` the answer is coordinates, float32 ``(len(numbers), 2, 1, 1)``, which are values times it.
     """
     device = next(network.parameters()).device
     surplus = -len(numbers) % ROWS
     latents = numbered_latents(seed, [*numbers, *[numbers[0]] * surplus], latent_dim).to(device)
     chosen = None if labels is None else torch.tensor([*labels, *[labels[0]] * surplus], device=device)
     with torch.inference_mode():
-        return pictures.to_pixels(network(latents, chosen))[: len(numbers)].cpu()
+        images = network(latents, chosen)[: len(numbers)]
+        return (pictures.to_pixels(images) if point_scale is None else images.float() * point_scale).cpu()
 
 
 def default_labels(numbers: Sequence[int], classes: int) -> list[int] | None:
@@ -39,8 +46,11 @@ def default_labels(numbers: Sequence[int], classes: int) -> list[int] | None:
     return [number % classes for number in numbers] if classes else None
 
 
-def draw_first(network: nn.Module, latent_dim: int, classes: int, seed: int, count: int) -> Tensor:
-    """Images 0 to ``count - 1`` of a seed, as ``gancli sample`` draws them: uint8 ``(count, C, H, W)``."""
-    numbers = list(range(count))
-    parts = [numbers[start : start + 64] for start in range(0, count, 64)]
-    return torch.cat([draw_batch(network, latent_dim, part, seed, default_labels(part, classes)) for part in parts])
+def draw_first(
+    network: nn.Module, latent_dim: int, classes: int, seed: int, count: int, point_scale: float | None = None
+) -> Tensor:
+    """Images 0 to ``count - 1`` of a seed, as ``gancli sample`` draws them: see `draw_batch`."""
+    parts = [range(start, min(start + 64, count)) for start in range(0, count, 64)]
+    return torch.cat(
+        [draw_batch(network, latent_dim, part, seed, default_labels(part, classes), point_scale) for part in parts]
+    )

@@ -7,9 +7,15 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 
-def logistic_d(real: Tensor, fake: Tensor) -> Tensor:
-    """-V(G, D) = -1/2 E[log D(x)] - 1/2 E[log(1 - D(G(z)))], Goodfellow 2014 (arXiv:1406.2661), eq. 1 halved."""
-    return 0.5 * (softplus(-real.float()).mean() + softplus(fake.float()).mean())
+def logistic_d(real: Tensor, fake: Tensor, real_target: float = 1.0) -> Tensor:
+    """-V(G, D) = -1/2 E[log D(x)] - 1/2 E[log(1 - D(G(z)))], Goodfellow 2014 (arXiv:1406.2661), eq. 1 halved.
+
+    A ``real_target`` below 1 is one-sided label smoothing, Salimans 2016 (arXiv:1606.03498), section 3.4: the
+    cross-entropy of real images against that probability.
+    """
+    real = real.float()
+    cross_entropy = softplus(-real).mean() + (1 - real_target) * real.mean()
+    return 0.5 * (cross_entropy + softplus(fake.float()).mean())
 
 
 def minimax_g(fake: Tensor) -> Tensor:
@@ -20,3 +26,40 @@ def minimax_g(fake: Tensor) -> Tensor:
 def non_saturating_g(fake: Tensor) -> Tensor:
     """-E[log D(G(z))], Goodfellow 2014, section 3: same fixed point, strong gradients where D wins."""
     return softplus(-fake.float()).mean()
+
+
+def least_squares_d(real: Tensor, fake: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
+    """1/2 E[(D(x) - b)^2] + 1/2 E[(D(G(z)) - a)^2], Mao 2017 (arXiv:1611.04076), eq. 2."""
+    return 0.5 * ((real.float() - b).square().mean() + (fake.float() - a).square().mean())
+
+
+def least_squares_g(fake: Tensor, c: float = 1.0) -> Tensor:
+    """1/2 E[(D(G(z)) - c)^2], Mao 2017, eq. 2."""
+    return 0.5 * (fake.float() - c).square().mean()
+
+
+def wasserstein_d(real: Tensor, fake: Tensor) -> Tensor:
+    """E[f(G(z))] - E[f(x)], minus the estimate of the distance: Arjovsky 2017 (arXiv:1701.07875), eq. 3."""
+    return fake.float().mean() - real.float().mean()
+
+
+def wasserstein_g(fake: Tensor) -> Tensor:
+    """-E[f(G(z))], Arjovsky 2017, algorithm 1."""
+    return -fake.float().mean()
+
+
+def hinge_d(real: Tensor, fake: Tensor) -> Tensor:
+    """E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))], Miyato 2018 (arXiv:1802.05957), eq. 16; G's is `wasserstein_g`."""
+    return (1 - real.float()).relu().mean() + (1 + fake.float()).relu().mean()
+
+
+def relativistic_d(real: Tensor, fake: Tensor) -> Tensor:
+    """E[softplus(D(G(z)) - D(x))] over pairs, Jolicoeur-Martineau 2019 (arXiv:1807.00734); Huang 2024
+    (arXiv:2501.05441), eq. 2 with f(t) = -log(1 + exp(-t)).
+    """
+    return softplus(fake.float() - real.float()).mean()
+
+
+def relativistic_g(real: Tensor, fake: Tensor) -> Tensor:
+    """E[softplus(D(x) - D(G(z)))] over pairs: the same with the roles exchanged, as Huang 2024 trains G."""
+    return softplus(real.float() - fake.float()).mean()

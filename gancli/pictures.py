@@ -36,6 +36,28 @@ def grid(images: Tensor, columns: int | None = None) -> Tensor:
     return sheet
 
 
+def scatter(points: Tensor, extent: float, pixels: int = 512) -> Tensor:
+    """Coordinates ``(N, 2)`` as a picture, uint8 ``(1, pixels, pixels)``: white on black, the brighter the more points.
+
+    It spans -extent to extent, y upwards; points outside are not shown.
+    """
+    places = ((points / extent + 1) / 2 * pixels).floor().long()
+    x, y = places[((places >= 0) & (places < pixels)).all(1)].unbind(1)
+    counts = torch.bincount((pixels - 1 - y) * pixels + x, minlength=pixels * pixels).float()
+    brightness = torch.where(counts > 0, 0.4 + 0.6 * counts.log1p() / counts.max().clamp_min(1).log1p(), counts)
+    return (255 * brightness).round().to(torch.uint8).view(1, pixels, pixels)
+
+
+def sheet(drawn: Tensor, extent: float | None = None) -> Tensor:
+    """What was drawn, as one picture: a grid of uint8 images, or a scatter plot of points, which are float.
+
+    The plot spans ``extent`` each way, or all of the points.
+    """
+    if drawn.dtype == torch.uint8:
+        return grid(drawn)
+    return scatter(drawn.flatten(1), extent or 1.05 * drawn.abs().max().item() or 1.0)
+
+
 def save_png(image: Tensor, path: Path, durable: bool = True) -> None:
     """Write uint8 ``(C, H, W)`` with 1 (grey), 3 (RGB) or 4 (RGBA) channels as a PNG; see `write_atomically`."""
     pixels = image.permute(1, 2, 0).cpu().numpy()

@@ -1,8 +1,8 @@
 """From a configuration to something that can run: data, recipe, networks, device and plan, all checked."""
 
-import logging
 import math
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,8 +20,6 @@ from gancli.training.distributed import Group
 from gancli.training.loop import Plan
 from gancli.training.step import Step
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class Prepared:
@@ -35,31 +33,47 @@ class Prepared:
     origin: Origin
     plan: Plan
     step: Step
+    chosen: str
+    """The recipe and what it was left to choose, in words."""
 
 
 def prepare(config: TrainConfig, group: Group) -> Prepared:
     """Check a configuration and build what it asks for; UsageError and DataError say what is wrong."""
-    recipe = configuration.build(recipes.find(config.recipe), config.hyperparameters, f"recipe {config.recipe}")
+    if config.recipe != recipes.AUTO:
+        recipe_of(config)  # so that a typo is refused before any data are read
     device = devices.select(_device_of(config.device, group))
     if config.deterministic:
         devices.make_deterministic(True)
     size = parse_image_size(config.image_size) if config.image_size else None
     dataset = data.load(config.data, Path(config.data_root) if config.data_root else None, size)
-    torch.set_num_threads(config.threads or devices.default_threads(*dataset.train.images.shape[2:]))
-    config = resolve(config, recipe, dataset, device)
-    _check(config, recipe, dataset, group)
+    spec = spec_of(dataset)
+    torch.set_num_threads(config.threads or devices.default_threads(spec.height, spec.width))
+    if config.recipe == recipes.AUTO:
+        config = replace(config, recipe=recipes.default_for(spec))
+    asked = recipe_of(config)
+    config = resolve(config, asked, dataset, device)
+    _check(config, asked, dataset, group)
+    plan = plan_of(config, asked, dataset)
+    recipe = asked.fitted(spec, plan.images, plan.total_steps * plan.images_per_step)
+    config = replace(config, hyperparameters=asdict(recipe))
     step = _build(config, recipe, dataset, device, group)
-    origin = Origin(
-        config.recipe, asdict(recipe), spec_of(dataset), dataset.classes, dataset.name, dataset.fingerprint  # type: ignore[call-overload]
-    )  # fmt: skip
-    return Prepared(config, device, dataset, recipe, origin, plan_of(config, recipe, dataset), step)
+    origin = Origin(config.recipe, asdict(recipe), spec, dataset.classes, dataset.name, dataset.fingerprint)
+    return Prepared(config, device, dataset, recipe, origin, plan, step, _chosen(config, asked, recipe))
+
+
+def recipe_of(config: TrainConfig) -> Recipe:
+    """The recipe with the hyperparameters that the configuration asks for."""
+    return configuration.build(recipes.find(config.recipe), config.hyperparameters, f"recipe {config.recipe}")
 
 
 def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch.device) -> TrainConfig:
     """Fill in what was left to the recipe, the data and the machine."""
-    batch_size = config.batch_size or min(recipe.batch_size, len(dataset.train))
+    spec = spec_of(dataset)
+    own_batch = recipe.point_batch_size if spec.is_points else recipe.batch_size
+    batch_size = config.batch_size or min(own_batch, len(dataset.train))
     per_epoch = len(dataset.train) / (batch_size * recipe.d_steps)
-    epochs = config.epochs or max(recipe.epochs, round(recipe.least_steps / per_epoch))
+    usual = min(max(recipe.epochs * per_epoch, recipe.least_steps), recipe.most_steps)
+    epochs = config.epochs or max(1, round((recipe.point_steps if spec.is_points else usual) / per_epoch))
     total = config.steps or math.ceil(epochs * per_epoch)
     save_every = (
         config.save_every if config.save_every is not None else max(math.ceil(per_epoch), math.ceil(total / 20))
@@ -67,9 +81,9 @@ def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch
     return replace(
         config,
         data_root=str(Path(config.data_root).absolute()) if config.data_root else None,
-        hyperparameters=asdict(recipe),  # type: ignore[call-overload]
         batch_size=batch_size,
         epochs=None if config.steps else epochs,
+        augment=recipe.augmentation(spec, len(dataset.train)) if config.augment == "auto" else config.augment,
         device=str(device),
         threads=torch.get_num_threads(),
         name=config.name or f"{config.data}-{config.recipe}",
@@ -98,7 +112,8 @@ def plan_of(config: TrainConfig, recipe: Recipe, dataset: DataSet) -> Plan:
 def spec_of(dataset: DataSet) -> Spec:
     """Shape and classes of the images."""
     _, channels, height, width = dataset.train.images.shape
-    return Spec(channels, height, width, len(dataset.classes))
+    scale = dataset.mixture.scale if dataset.mixture else None
+    return Spec(channels, height, width, len(dataset.classes), scale)
 
 
 def _device_of(name: str, group: Group) -> str:
@@ -116,13 +131,32 @@ def _check(config: TrainConfig, recipe: Recipe, dataset: DataSet, group: Group) 
         )
     if config.batch_size % group.world:
         raise UsageError(f"--batch-size {config.batch_size} does not divide by the {group.world} processes.")
+    spec = spec_of(dataset)
     if recipe.conditional and not dataset.classes:
         raise DataError(f"recipe {config.recipe} draws classes, and {dataset.name} has no labels.")
+    if spec.is_points and not recipe.draws_points:
+        raise UsageError(f"recipe {config.recipe} draws pictures, and {dataset.name} has points in the plane.")
+    if config.augment != "none" and (spec.is_points or not recipe.augmentable):
+        what = dataset.name if spec.is_points else f"recipe {config.recipe}"
+        raise UsageError(f"--augment {config.augment} makes no sense for {what}; leave it away.")
+
+
+def _chosen(config: TrainConfig, asked: Recipe, fitted: Recipe) -> str:
+    before, after = asdict(asked), asdict(fitted)
+    chosen = {name: after[name] for name in after if after[name] != before[name]}
+    chosen |= {"augment": config.augment} if config.augment != "none" else {}
+    values = (f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in chosen.items())
+    return f"{config.recipe}, fitted to the data: {', '.join(values)}" if chosen else config.recipe
 
 
 def _build(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch.device, group: Group) -> Step:
     assert config.batch_size
     state = training_state.create(recipe, spec_of(dataset), config.seed, device, config.precision)
+    if config.freeze_d:
+        try:
+            training_state.freeze_lowest(state.d, config.freeze_d)
+        except ValueError as error:
+            raise UsageError(f"--freeze-d {config.freeze_d}: {error}.") from error
     train, classes = dataset.train, len(dataset.classes) if recipe.conditional else 0
     real = ResidentImages(
         images=train.images.to(device),
@@ -133,4 +167,10 @@ def _build(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch.
         world=group.world,
     )
     noise = Noise(recipe.latent_dim, classes, config.batch_size, config.seed, device, group.rank, group.world)
-    return Step(recipe, state, real, noise, config.precision, group)
+    share = partial(top_k_share, config.top_k, len(train))
+    return Step(recipe, state, real, noise, config.precision, group, config.augment, share)
+
+
+def top_k_share(least: float, images: int, images_seen: int) -> float:
+    """Share of the fakes that G learns from: 1 at first, 1 % less each epoch, never under ``least`` (Sinha 2020)."""
+    return max(least, 0.99 ** (images_seen // images))

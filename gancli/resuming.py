@@ -65,7 +65,7 @@ def merged_config(folder: RunFolder, settings: Sequence[str], flags: Mapping[str
 def _difference(own: TrainConfig, merged: TrainConfig) -> tuple[dict[str, Any], dict[str, Any]]:
     """The hyperparameters that differ, in both."""
     cls = recipes.find(own.recipe)
-    full = [asdict(configuration.build(cls, c.hyperparameters, own.recipe)) for c in (own, merged)]  # type: ignore[call-overload]
+    full = [asdict(configuration.build(cls, c.hyperparameters, own.recipe)) for c in (own, merged)]
     changed = [name for name in full[0] if full[0][name] != full[1][name]]
     return {name: full[0][name] for name in changed}, {name: full[1][name] for name in changed}
 

@@ -145,6 +145,7 @@ def _start_from(prepared: Prepared, found: Checkpoint | None, folder: RunFolder 
 
 def _run(prepared: Prepared, folder: RunFolder | None, group: Group, view: View) -> TrainResult:
     loop = Loop(prepared.step, prepared.plan)
+    log.info("recipe: %s", prepared.chosen)
     if folder is not None and group.leads:
         loop.callbacks = _callbacks(prepared, folder, view)
         if prepared.config.eval_every:
@@ -169,7 +170,7 @@ def _run(prepared: Prepared, folder: RunFolder | None, group: Group, view: View)
 
 def _callbacks(prepared: Prepared, folder: RunFolder, view: View) -> list[Callback]:
     metrics, board = MetricsFile(folder), TensorBoard(folder)
-    samples = Samples(folder, prepared.config.seed, board)
+    samples = Samples(folder, prepared.config.seed, board, prepared.origin.spec.point_scale)
     saver = Checkpoints(folder, prepared.origin, prepared.config.keep, metrics)
     return [metrics, board, samples, saver, progress.choose(view)]
 

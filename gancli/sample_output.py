@@ -44,22 +44,32 @@ def target(out: Path | None, overwrite: bool) -> Target:
 
 
 def write(target: Target, batches: Iterable[Tensor], numbers: Sequence[int]) -> None:
-    """Write uint8 batches ``(n, C, H, W)``, which carry these numbers, to the target."""
+    """Write uint8 batches ``(n, C, H, W)``, which carry these numbers, to the target.
+
+    Points, float32 ``(n, 2, 1, 1)``, become a scatter plot or an array ``(n, 2)``; UsageError for a folder.
+    """
     if target.kind == "folder":
         _write_folder(target.path, batches, numbers)
         return
     images = torch.cat(list(batches))
     if target.kind == "array":
-        array = images.permute(0, 2, 3, 1).contiguous().numpy()
+        array = images.permute(0, 2, 3, 1).contiguous().numpy() if _is_pictures(images) else images.flatten(1).numpy()
         write_atomically(target.path, lambda file: np.save(file, array))
     else:
-        pictures.save_png(images[0] if len(images) == 1 else pictures.grid(images), target.path)
+        alone = len(images) == 1 and _is_pictures(images)
+        pictures.save_png(images[0] if alone else pictures.sheet(images), target.path)
+
+
+def _is_pictures(drawn: Tensor) -> bool:
+    return drawn.dtype == torch.uint8
 
 
 def _write_folder(folder: Path, batches: Iterable[Tensor], numbers: Sequence[int]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     left = iter(numbers)
     for batch in batches:
+        if not _is_pictures(batch):
+            raise UsageError(f"--out {folder}: points go into one .npy or .png, not into a folder of pictures.")
+        folder.mkdir(parents=True, exist_ok=True)
         for image in batch:
             pictures.save_png(image, folder / f"{next(left):06}.png", durable=False)
 

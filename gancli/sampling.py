@@ -55,6 +55,8 @@ def draw(
 ) -> Iterator[Tensor]:
     """Yield images uint8 ``(n, C, H, W)`` on the CPU, batch by batch, in the order of ``numbers``.
 
+    A generator of points yields coordinates, float32 ``(n, 2, 1, 1)``.
+
     ``labels`` are class indices, one for each number; None draws each class in turn if there are classes.
     """
     spec = generator.file.origin.spec
@@ -63,7 +65,7 @@ def draw(
     for start in range(0, len(numbers), rows):
         part = slice(start, start + rows)
         part_labels = chosen[part] if chosen is not None else None
-        yield draw_batch(generator.network, generator.latent_dim, numbers[part], seed, part_labels)
+        yield draw_batch(generator.network, generator.latent_dim, numbers[part], seed, part_labels, spec.point_scale)
 
 
 def labels_of(generator: LoadedGenerator, names: Sequence[str], count: int) -> list[int]:

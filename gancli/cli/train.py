@@ -19,7 +19,7 @@ def train(
     data: Annotated[
         str | None,
         Option(
-            help="Data set: digits (needs no network), mnist, fashion-mnist, cifar10. [dim]\\[default: digits][/]",
+            help="Data set: digits (embedded), mnist, fashion-mnist, cifar10, ring, grid. [dim]\\[default: digits][/]",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -42,7 +42,10 @@ def train(
     ] = None,
     recipe: Annotated[
         str | None,
-        Option(help="Which GAN; `gancli recipes` lists them. [dim]\\[default: dcgan][/]", rich_help_panel=NETWORK),
+        Option(
+            help="Which GAN; `gancli recipes` lists them. [dim]\\[default: the best for such data][/]",
+            rich_help_panel=NETWORK,
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -66,6 +69,30 @@ def train(
         Option(
             metavar="PATH",
             help="Start from the weights of a gen.pth, a checkpoint or a run, with new optimizers.",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    augment: Annotated[
+        str | None,
+        Option(
+            metavar="auto|none|diffaug|ada",
+            help="Differentiable augmentation of what D sees, for few images. [dim]\\[default: auto][/]",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    top_k: Annotated[
+        float | None,
+        Option(
+            metavar="SHARE",
+            help="Let G learn from the most real of its fakes; this share is left at the end. [dim]\\[default: 1][/]",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    freeze_d: Annotated[
+        int | None,
+        Option(
+            metavar="LAYERS",
+            help="With --init-from: keep the lowest layers of D as they are. [dim]\\[default: 0][/]",
             rich_help_panel=NETWORK,
         ),
     ] = None,

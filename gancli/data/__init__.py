@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from gancli.data import digits, torchvision_sets
+from gancli.data import digits, mixtures, torchvision_sets
 from gancli.data.dataset import DataSet, Split
 from gancli.errors import UsageError, nearest
 
@@ -16,6 +16,8 @@ SOURCES: dict[str, Callable[[Path], DataSet]] = {
     "mnist": partial(torchvision_sets.load, "MNIST", "mnist"),
     "fashion-mnist": partial(torchvision_sets.load, "FashionMNIST", "fashion-mnist"),
     "cifar10": partial(torchvision_sets.load, "CIFAR10", "cifar10"),
+    "ring": mixtures.ring,
+    "grid": mixtures.grid,
 }
 
 

@@ -8,10 +8,23 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from gancli.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Equally heavy Gaussians in the plane, from which points were drawn."""
+
+    centres: tuple[tuple[float, float], ...]
+    sigma: float
+    """Standard deviation of each, the same in every direction."""
+    scale: float
+    """Coordinates are a split's values times this."""
+
 
 @dataclass(frozen=True)
 class Split:
-    """Images, uint8 ``(N, C, H, W)``, and their labels, int64 ``(N,)``, or None."""
+    """Images, uint8 ``(N, C, H, W)``, or points, float32 ``(N, 2, 1, 1)`` about [-1, 1], and labels, int64 ``(N,)``."""
 
     images: Tensor
     labels: Tensor | None = None
@@ -28,6 +41,8 @@ class DataSet:
     train: Split
     heldout: Split
     classes: tuple[str, ...] = ()
+    mixture: Mixture | None = None
+    """What points were drawn from; None for pictures."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -44,6 +59,8 @@ class DataSet:
         """The same data at another size, by antialiased bilinear interpolation."""
         if self.train.images.shape[2:] == (height, width):
             return self
+        if self.mixture:
+            raise UsageError(f"--image-size: {self.name} has points, not images; leave it away.")
         return replace(self, train=_resize(self.train, height, width), heldout=_resize(self.heldout, height, width))
 
 

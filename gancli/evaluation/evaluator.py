@@ -10,11 +10,14 @@ from gancli.errors import UsageError, nearest
 from gancli.evaluation import metrics
 from gancli.evaluation.extractors import Extractor
 from gancli.evaluation.features import Features, extract
+from gancli.evaluation.modes import count_classes
 from gancli.evaluation.report import Figure, Report
 from gancli.randomness import generator
 
-METRICS = ("fd", "kid", "precision", "recall", "density", "coverage")
-LOWER_IS_BETTER = ("fd", "kid")
+METRICS = ("fd", "kid", "precision", "recall", "density", "coverage", "modes", "class_kl")
+LOWER_IS_BETTER = ("fd", "kid", "class_kl")
+CLASSES = ("modes", "class_kl")
+"""Metrics that need a classifier's logits, and are left out without labels."""
 NEIGHBOURHOOD = ("precision", "recall", "density", "coverage")
 SPLIT = "heldout"
 Value = tuple[float, float | None]
@@ -41,6 +44,8 @@ class Evaluator:
         for name in wanted:
             if name not in METRICS:
                 raise UsageError(f"there is no metric {name!r}; {nearest(name, METRICS)}")
+        if self._heldout.logits is None:
+            wanted = [name for name in wanted if name not in CLASSES]
         n = min(len(generated), len(self._heldout_images))
         values = self._measure(extract(generated[:n], self.extractor, "generated"), tuple(wanted))
         baseline = self._baseline(n, tuple(wanted))
@@ -72,8 +77,9 @@ class Evaluator:
         return extract(self._train_images[order[:count]], self.extractor, "train")
 
     def _compute_baseline(self, n: int, wanted: tuple[str, ...]) -> dict[str, Value]:
-        values = self._train.values[:n]
-        return self._measure(Features(values, None, self.extractor.name, "train"), wanted, n)
+        train, logits = self._train, self._train.logits
+        part = Features(train.values[:n], None if logits is None else logits[:n], train.extractor, train.split)
+        return self._measure(part, wanted, n)
 
     def _measure(self, features: Features, wanted: tuple[str, ...], n: int | None = None) -> dict[str, Value]:
         heldout = self._heldout.values[: n or len(features)]
@@ -86,6 +92,10 @@ class Evaluator:
         if any(name in NEIGHBOURHOOD for name in wanted):
             near = metrics.neighbourhood(features.values, heldout)
             found |= {name: (getattr(near, name), None) for name in NEIGHBOURHOOD}
+        if any(name in CLASSES for name in wanted):
+            assert features.logits is not None and self._heldout.logits is not None
+            modes, balance = count_classes(features.logits, self._heldout.logits[: n or len(features)])
+            found |= {"modes": (modes, None), "class_kl": (balance, None)}
         return found
 
     def _warnings(self, n: int, wanted: Sequence[str]) -> list[str]:

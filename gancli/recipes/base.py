@@ -5,10 +5,12 @@ its two losses and its rates. It opens no file, prints nothing and moves nothing
 """
 
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
+
+Augmentation = Literal["none", "diffaug", "ada"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,19 @@ class Spec:
     width: int
     classes: int = 0
     """Number of labels, 0 for images without labels."""
+    point_scale: float | None = None
+    """None for pictures. Points are images of one pixel with a channel a coordinate; this times a channel's
+    value in [-1, 1] is the coordinate."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        return self.channels, self.height, self.width
+
+    @property
+    def is_points(self) -> bool:
+        """Whether the "images" are points in the plane, for which convolutions make no sense."""
+        return self.point_scale is not None
 
 
 @dataclass(frozen=True)
@@ -35,10 +50,18 @@ class Batch:
         """The same batch, cut off from the generator's graph."""
         return Batch(self.images.detach(), self.labels, self.latents)
 
+    def rows(self, chosen: Tensor) -> "Batch":
+        """The images with these indices, int64 ``(n,)``, and what belongs to them."""
+        rest = (None if value is None else value[chosen] for value in (self.labels, self.latents))
+        return Batch(self.images[chosen], *rest)
+
 
 @dataclass(frozen=True)
 class Loss:
-    """Scalar terms, which are summed to be minimised, and D's logits ``(N,)`` behind them, to be watched."""
+    """Scalar terms, which are summed to be minimised, and D's logits behind them, to be watched.
+
+    Logits are ``(N,)``, or fewer where D judges several images together.
+    """
 
     terms: dict[str, Tensor]
     logits: dict[str, Tensor] = field(default_factory=dict)
@@ -52,53 +75,10 @@ class Rates:
     d_lr: float
     ema_half_life: float
     """Images after which the averaged generator has forgotten half of what it was; 0: no averaging."""
-
-
-class Recipe(Protocol):
-    """A published GAN. Each file of this folder defines one and names it in ``RECIPE``."""
-
-    title: ClassVar[str]
-    paper: ClassVar[str]
-    when: ClassVar[str]
-    """One line: when to use it."""
-    batch_size: ClassVar[int]
-    epochs: ClassVar[float]
-    least_steps: ClassVar[int]
-    """Steps that training takes unless told otherwise, even where so few images make `epochs` fewer."""
-    simultaneous: ClassVar[bool]
-    """True: both networks step from one batch of fakes and from D as it was before (G's step comes first).
-    False: D steps ``d_steps`` times, then G steps through the new D on fresh fakes."""
-    d_steps: ClassVar[int]
-    conditional: ClassVar[bool]
-    """Whether G draws the class that a label asks for."""
-
-    @property
-    def latent_dim(self) -> int:
-        """Size of a latent, which is drawn from N(0, I)."""
-        ...
-
-    def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        """G and D, initialised from torch's global generator.
-
-        ``G(latents, labels)`` gives images ``(N, C, H, W)`` in [-1, 1]; ``D(images, labels)`` gives logits ``(N,)``.
-        """
-        ...
-
-    def optimizers(self, g: nn.Module, d: nn.Module) -> tuple[Optimizer, Optimizer]:
-        """One optimizer for each network; the learning rates come from `schedule`."""
-        ...
-
-    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """What D minimises. ``fake`` is detached from G."""
-        ...
-
-    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """What G minimises. D's weights are frozen."""
-        ...
-
-    def schedule(self, images_seen: int) -> Rates:
-        """The rates at this point of the training."""
-        ...
+    gamma: float = 0.0
+    """Weight of the gradient penalty, for a recipe that changes it."""
+    beta2: float | None = None
+    """Adam's decay of the gradients' square, for a recipe that changes it."""
 
 
 def hyper(default: Any, meaning: str) -> Any:
@@ -106,9 +86,106 @@ def hyper(default: Any, meaning: str) -> Any:
     return field(default=default, metadata={"meaning": meaning})
 
 
-def meanings(recipe: type) -> dict[str, str]:
-    """What each hyperparameter of a recipe does."""
-    return {f.name: f.metadata.get("meaning", "") for f in fields(recipe)}
+@dataclass(frozen=True)
+class Recipe:
+    """A published GAN. Each file of this folder defines one and names it in ``RECIPE``.
+
+    Only the networks and the two losses have no default. A recipe may keep further state of its training in
+    buffers of D, which a checkpoint carries.
+    """
+
+    title: ClassVar[str]
+    paper: ClassVar[str]
+    """Authors, year, title, arXiv number."""
+    when: ClassVar[str]
+    """One line: when to use it."""
+    batch_size: ClassVar[int] = 64
+    epochs: ClassVar[float] = 100
+    least_steps: ClassVar[int] = 3600
+    """Steps that training takes unless told otherwise, even where so few images make `epochs` fewer."""
+    most_steps: ClassVar[int] = 100_000
+    """Steps that it takes at most unless told otherwise, even where so many images make `epochs` more."""
+    point_batch_size: ClassVar[int] = 256
+    """The batch for points in the plane, whose steps are cheap."""
+    point_steps: ClassVar[int] = 40_000
+    """Steps that training on points takes unless told otherwise."""
+    simultaneous: ClassVar[bool] = False
+    """True: both networks step from one batch of fakes and from D as it was before (G's step comes first).
+    False: D steps ``d_steps`` times, then G steps through the new D on fresh fakes."""
+    conditional: ClassVar[bool] = False
+    """Whether G draws the class that a label asks for."""
+    mixes_samples: ClassVar[bool] = False
+    """Whether D's answer to one image depends on the others of the batch (batch normalisation and the like)."""
+    augmentable: ClassVar[bool] = True
+    """Whether the losses keep their sense where D sees augmented images."""
+    draws_points: ClassVar[bool] = True
+    """Whether there are networks for points in the plane."""
+
+    latent_dim: int = hyper(100, "size of z ~ N(0, I)")
+    g_lr: float = hyper(2e-4, "Adam's learning rate for G")
+    d_lr: float = hyper(2e-4, "Adam's learning rate for D")
+    beta1: float = hyper(0.5, "Adam's decay of the gradients' mean")
+    beta2: float = hyper(0.999, "Adam's decay of the gradients' square")
+    d_steps: int = hyper(1, "steps of D for each step of G")
+    ema_half_life: float = hyper(
+        10_000.0, "images after which the averaged generator has forgotten half; 0: no average"
+    )
+
+    def __post_init__(self) -> None:
+        if self.d_steps < 1 or (self.simultaneous and self.d_steps > 1):
+            raise ValueError(
+                f"d_steps={self.d_steps}: {'both networks step at once here' if self.simultaneous else 'at least 1'}."
+            )
+        if self.latent_dim < 0 or self.ema_half_life < 0:
+            raise ValueError("latent_dim and ema_half_life must not be negative.")
+
+    def fitted(self, spec: Spec, images: int, length: int) -> Self:
+        """This recipe with everything that it leaves to the data filled in.
+
+        ``images`` is how many there are to train on, ``length`` how many D will have seen at the planned end. The
+        answer is recorded with the run, so a longer run that resumes it changes nothing.
+        """
+        return self
+
+    def augmentation(self, spec: Spec, images: int) -> Augmentation:
+        """Which augmentation suits so many images, unless the user names one."""
+        return "none"
+
+    def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
+        """G and D, initialised from torch's global generator.
+
+        ``G(latents, labels)`` gives images ``(N, C, H, W)`` in [-1, 1]; ``D(images, labels)`` gives logits ``(N,)``,
+        or fewer where it judges several images together.
+        """
+        raise NotImplementedError
+
+    def optimizers(self, g: nn.Module, d: nn.Module) -> tuple[Optimizer, Optimizer]:
+        """One optimizer for each network; the learning rates come from `schedule`."""
+        return adam(g, self.g_lr, self.beta1, self.beta2), adam(d, self.d_lr, self.beta1, self.beta2)
+
+    def schedule(self, images_seen: int) -> Rates:
+        """The rates at this point of the training; constant but for the start of the average."""
+        return Rates(self.g_lr, self.d_lr, ramped_half_life(self.ema_half_life, images_seen))
+
+    def advance(self, network: nn.Module, images_seen: int) -> None:
+        """Tell G, D or the averaged G, before a step, how far training is; for networks that grow."""
+
+    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """What D minimises. ``fake`` is detached from G."""
+        raise NotImplementedError
+
+    def constrain(self, d: nn.Module) -> None:
+        """Put D's weights back where they may be, after its step."""
+
+    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """What G minimises. D's weights are frozen."""
+        raise NotImplementedError
+
+
+def meanings(recipe: type[Recipe]) -> dict[str, str]:
+    """What each hyperparameter of a recipe does; one whose default alone differs means what it does in `Recipe`."""
+    shared = {f.name: f.metadata["meaning"] for f in fields(Recipe)}
+    return {f.name: f.metadata.get("meaning") or shared.get(f.name, "") for f in fields(recipe)}
 
 
 def adam(network: nn.Module, lr: float, beta1: float, beta2: float) -> Optimizer:

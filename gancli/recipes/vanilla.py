@@ -5,10 +5,10 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from gancli import losses, penalties
-from gancli.recipes.base import Batch, Loss, Rates, Spec, adam, hyper, ramped_half_life
+from gancli.models import points
+from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 
 
 class Generator(nn.Module):
@@ -48,37 +48,26 @@ class Discriminator(nn.Module):
 
 
 @dataclass(frozen=True)
-class Vanilla:
+class Vanilla(Recipe):
     """Goodfellow et al. 2014 with the networks, optimizer and order of updates of the well-known tutorial."""
 
     title: ClassVar[str] = "GAN of two multilayer perceptrons"
     paper: ClassVar[str] = "Goodfellow et al. 2014, Generative Adversarial Nets, arXiv:1406.2661"
     when: ClassVar[str] = "to see how GANs work and fail; small grey images"
-    batch_size: ClassVar[int] = 64
-    epochs: ClassVar[float] = 100
     least_steps: ClassVar[int] = 0
     simultaneous: ClassVar[bool] = True
-    d_steps: ClassVar[int] = 1
-    conditional: ClassVar[bool] = False
 
-    latent_dim: int = hyper(100, "size of z ~ N(0, I)")
     objective: Literal["minimax", "non-saturating"] = hyper(
         "non-saturating", "what G minimises: log(1 - D(G(z))) as in V(G, D), or -log D(G(z))"
     )
-    g_lr: float = hyper(2e-4, "Adam's learning rate for G")
-    d_lr: float = hyper(2e-4, "Adam's learning rate for D")
-    beta1: float = hyper(0.9, "Adam's decay of the gradients' mean")
-    beta2: float = hyper(0.999, "Adam's decay of the gradients' square")
+    beta1: float = 0.9
     r1_gamma: float = hyper(0.0, "weight of the gradient penalty R1 on real images (Mescheder 2018); 0: none")
-    ema_half_life: float = hyper(10_000.0, "images after which the averaged generator has forgotten half")
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""
+        if spec.is_points:
+            return points.Generator(self.latent_dim, spec.channels), points.Discriminator(spec.channels)
         return Generator(self.latent_dim, spec), Discriminator(spec)
-
-    def optimizers(self, g: nn.Module, d: nn.Module) -> tuple[Optimizer, Optimizer]:
-        """See `Recipe.optimizers`."""
-        return adam(g, self.g_lr, self.beta1, self.beta2), adam(d, self.d_lr, self.beta1, self.beta2)
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """Binary cross-entropy, halved, plus R1 if asked for."""
@@ -92,10 +81,6 @@ class Vanilla:
         """The saturating or the non-saturating loss of the paper."""
         objective = losses.minimax_g if self.objective == "minimax" else losses.non_saturating_g
         return Loss({"adv": objective(d(fake.images))})
-
-    def schedule(self, images_seen: int) -> Rates:
-        """Constant learning rates."""
-        return Rates(self.g_lr, self.d_lr, ramped_half_life(self.ema_half_life, images_seen))
 
 
 RECIPE = Vanilla

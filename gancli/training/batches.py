@@ -18,7 +18,7 @@ class ResidentImages:
     """
 
     images: Tensor
-    """uint8 ``(N, C, H, W)``."""
+    """``(N, C, H, W)``: uint8, or float in [-1, 1]."""
     labels: Tensor | None
     """int64 ``(N,)``."""
     batch_size: int
@@ -31,7 +31,9 @@ class ResidentImages:
     def batch(self, number: int) -> Batch:
         """Real batch ``number`` of the run, float in [-1, 1]."""
         rows = self._indices(number)
-        images = self.images[rows].float().div_(127.5).sub_(1)
+        images = self.images[rows]
+        if images.dtype == torch.uint8:
+            images = images.float().div_(127.5).sub_(1)
         return Batch(images, None if self.labels is None else self.labels[rows])
 
     def _indices(self, number: int) -> Tensor:

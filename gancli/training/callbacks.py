@@ -79,17 +79,21 @@ class Samples(Callback):
     folder: RunFolder
     seed: int
     board: TensorBoard | None = None
-    count: int = 64
+    point_scale: float | None = None
+    """See `drawing.draw_batch`."""
+    count: int = 0
+    """0: 64 images, or 2,500 points."""
     last_samples: Path | None = None
     """Path of the newest grid."""
 
     def on_step(self, loop: Loop) -> None:
         """Draw if it is time."""
         if loop.plan.due(loop.state.step, loop.plan.sample_every):
-            noise = loop.step.noise
-            grid = pictures.grid(
-                drawing.draw_first(loop.state.ema, noise.latent_dim, noise.classes, self.seed, self.count)
+            noise, count = loop.step.noise, self.count or (2500 if self.point_scale else 64)
+            drawn = drawing.draw_first(
+                loop.state.ema, noise.latent_dim, noise.classes, self.seed, count, self.point_scale
             )
+            grid = pictures.sheet(drawn, self.point_scale)
             self.last_samples = self.folder.sample(loop.state.step)
             pictures.save_png(grid, self.last_samples)
             if self.board is not None:

@@ -15,7 +15,7 @@ from gancli.training.state import TrainState
 
 log = logging.getLogger(__name__)
 KIND = "gancli-checkpoint"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)

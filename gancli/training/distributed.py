@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 from gancli.errors import UsageError
 
@@ -32,6 +32,12 @@ class Group:
         seen = torch.tensor(signal_number or 0)
         dist.all_reduce(seen, dist.ReduceOp.MAX)
         return int(seen.item()) or None
+
+    def total(self, values: Tensor) -> Tensor:
+        """The sum of a tensor over the processes."""
+        if self.world > 1:
+            dist.all_reduce(values)
+        return values
 
     def average_gradients(self, network: nn.Module) -> None:
         """Replace each gradient by its mean over the processes, in one exchange.

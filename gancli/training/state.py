@@ -1,6 +1,7 @@
 """All that training changes; saving and loading it is what makes a resume exact."""
 
 import copy
+import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +51,8 @@ class TrainState:
     g_optimizer: Optimizer
     d_optimizer: Optimizer
     scaler: torch.amp.GradScaler
+    feedback: Tensor
+    """Of the augmentation to its own strength; see `Augmentation`."""
     step: int = 0
     """Steps done; with the seed, all that the draws depend on."""
     seconds: float = 0.0
@@ -63,6 +66,7 @@ class TrainState:
         parts = {name: getattr(self, name).state_dict() for name in _PARTS}
         running = {"names": self.running.names, "sums": self.running.sums, "count": self.running.count}
         return parts | {
+            "feedback": self.feedback,
             "step": self.step,
             "seconds": self.seconds,
             "running": running,
@@ -73,6 +77,7 @@ class TrainState:
         """Restore what `state_dict` returned, onto the devices of the present networks."""
         for name in _PARTS:
             getattr(self, name).load_state_dict(saved[name])
+        self.feedback.copy_(saved["feedback"])
         self.step, self.seconds, self.best = saved["step"], saved["seconds"], dict(saved["best"])
         device = next(self.g.parameters()).device
         sums = saved["running"]["sums"]
@@ -94,7 +99,26 @@ def create(recipe: Recipe, spec: Spec, seed: int, device: torch.device, precisio
     g, d = g.to(device), d.to(device)
     ema = copy.deepcopy(g).eval().requires_grad_(False)
     scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-    return TrainState(g, d, ema, *recipe.optimizers(g, d), scaler)
+    return TrainState(g, d, ema, *recipe.optimizers(g, d), scaler, torch.zeros(3, device=device))
+
+
+def freeze_lowest(d: nn.Module, layers: int) -> None:
+    """Keep the weights of D's first ``layers`` layers as they are: FreezeD, Mo 2020 (arXiv:2002.10964), section 3.
+
+    A layer is a linear map or convolution with what follows it up to the next. Raises ValueError if D has no layer
+    left to train.
+    """
+    found: dict[str, list[nn.Parameter]] = {}
+    for name, parameter in d.named_parameters():
+        layer = name.rpartition(".")[0].partition(".parametrizations")[0]
+        found.setdefault(layer, []).append(parameter)
+    numbers = list(itertools.accumulate(int(any(p.ndim > 1 for p in layer)) for layer in found.values()))
+    if not numbers or layers >= numbers[-1]:
+        raise ValueError(f"D has {numbers[-1] if numbers else 0} layers, of which one at least must be left to train")
+    for parameters, number in zip(found.values(), numbers, strict=True):
+        if number <= layers:
+            for parameter in parameters:
+                parameter.requires_grad_(False)
 
 
 @torch.no_grad()

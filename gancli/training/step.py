@@ -1,5 +1,6 @@
 """One training step of any recipe, written to be obviously right: the reference for every faster path."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +10,7 @@ from torch.optim import Optimizer
 
 from gancli.randomness import key
 from gancli.recipes.base import Batch, Loss, Rates, Recipe
+from gancli.training.augmentation import Augmentation
 from gancli.training.batches import Noise
 from gancli.training.distributed import Group
 from gancli.training.state import TrainState, update_average
@@ -34,14 +36,25 @@ class Step:
     noise: Noise
     precision: str = "fp32"
     group: Group = Group()  # noqa: RUF009 - frozen
+    augmentation: str = "none"
+    best_share: Callable[[int], float] = lambda images_seen: 1.0
+    """Share of the fakes, those that D finds most real, from which G learns, as a function of the images seen."""
+
+    def __post_init__(self) -> None:
+        self.augment = Augmentation(
+            self.augmentation, self.noise.seed, self.noise.batch_size, self.group, self.state.feedback
+        )
+        self.trained = [parameter for parameter in self.state.d.parameters() if parameter.requires_grad]
 
     def __call__(self) -> dict[str, Tensor]:
         """Do one step; returns every loss term and D's mean logits, as scalars on the device."""
         step, seen = self.state.step, self.images_seen
         seed_layers(key(self.noise.seed, "layers", step, self.group.rank), self.noise.device)
         rates = self.recipe.schedule(seen)
-        set_learning_rate(self.state.g_optimizer, rates.g_lr)
-        set_learning_rate(self.state.d_optimizer, rates.d_lr)
+        set_rates(self.state.g_optimizer, rates.g_lr, rates.beta2)
+        set_rates(self.state.d_optimizer, rates.d_lr, rates.beta2)
+        for network in (self.state.g, self.state.d, self.state.ema):
+            self.recipe.advance(network, seen)
         update = self._simultaneous if self.recipe.simultaneous else self._alternate
         scalars = update(step, rates)
         self.state.scaler.update()
@@ -56,37 +69,60 @@ class Step:
         return self.state.step * self.recipe.d_steps * self.noise.batch_size
 
     def _simultaneous(self, step: int, rates: Rates) -> dict[str, Tensor]:
-        real = self.real.batch(step)
+        real = self._real(step)
         fake = self._fakes("g", step)
         g_scalars = self._update_g(real, fake, rates)
-        return self._update_d(real, fake.detach(), rates) | g_scalars
+        return self._update_d(step, real, fake.detach(), rates) | g_scalars
 
     def _alternate(self, step: int, rates: Rates) -> dict[str, Tensor]:
         for number in range(step * self.recipe.d_steps, (step + 1) * self.recipe.d_steps):
-            real = self.real.batch(number)
+            real = self._real(number)
             with torch.no_grad():
                 fake = self._fakes("d", number)
-            d_scalars = self._update_d(real, fake, rates)
+            d_scalars = self._update_d(number, real, fake, rates)
         return d_scalars | self._update_g(real, self._fakes("g", step), rates)
+
+    def _real(self, number: int) -> Batch:
+        return self.augment(self.real.batch(number), "real", number)
 
     def _fakes(self, purpose: str, number: int) -> Batch:
         latents, labels = self.noise.draw(purpose, number)
         with self._autocast():
-            return Batch(self.state.g(latents, labels).float(), labels, latents)
+            images = self.state.g(latents, labels)
+        return self.augment(Batch(images.float(), labels, latents), purpose, number)
 
-    def _update_d(self, real: Batch, fake: Batch, rates: Rates) -> dict[str, Tensor]:
+    def _update_d(self, number: int, real: Batch, fake: Batch, rates: Rates) -> dict[str, Tensor]:
         with self._autocast():
             loss = self.recipe.d_loss(self.state.g, self.state.d, real, fake, rates)
         self._minimise(loss, self.state.d, self.state.d_optimizer)
+        self.recipe.constrain(self.state.d)
+        self.augment.observe(loss.logits["real"], number)
         return scalars_of("d", loss)
 
     def _update_g(self, real: Batch, fake: Batch, rates: Rates) -> dict[str, Tensor]:
-        self.state.d.requires_grad_(False)
+        for parameter in self.trained:
+            parameter.requires_grad_(False)
         with self._autocast():
+            real, fake = self._most_real(real, fake)
             loss = self.recipe.g_loss(self.state.g, self.state.d, real, fake, rates)
         self._minimise(loss, self.state.g, self.state.g_optimizer)
-        self.state.d.requires_grad_(True)
+        for parameter in self.trained:
+            parameter.requires_grad_(True)
         return scalars_of("g", loss)
+
+    def _most_real(self, real: Batch, fake: Batch) -> tuple[Batch, Batch]:
+        """Top-k training, Sinha 2020 (arXiv:2002.06224), section 3: only the fakes with the highest logits, and as
+        many real images beside them.
+        """
+        share = self.best_share(self.images_seen)
+        if share >= 1:
+            return real, fake
+        with torch.no_grad():
+            logits = self.state.d(fake.images, fake.labels)
+        judged = len(fake.images) // len(logits)  # images behind one logit
+        best = logits.topk(max(1, round(share * len(logits)))).indices
+        rows = (best[:, None] * judged + torch.arange(judged, device=best.device)).flatten()
+        return real.rows(torch.arange(len(rows), device=rows.device)), fake.rows(rows)
 
     def _minimise(self, loss: Loss, network: nn.Module, optimizer: Optimizer) -> None:
         total = torch.stack(list(loss.terms.values())).sum()
@@ -114,7 +150,9 @@ def scalars_of(prefix: str, loss: Loss) -> dict[str, Tensor]:
     return terms | {f"{prefix}/logit_{name}": value.detach().float().mean() for name, value in loss.logits.items()}
 
 
-def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
-    """Set the learning rate of every group of an optimizer."""
+def set_rates(optimizer: Optimizer, rate: float, beta2: float | None) -> None:
+    """Set the learning rate and, unless None, Adam's second decay in every group of an optimizer."""
     for parameters in optimizer.param_groups:
         parameters["lr"] = rate
+        if beta2 is not None:
+            parameters["betas"] = (parameters["betas"][0], beta2)

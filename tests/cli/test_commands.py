@@ -87,7 +87,7 @@ def test_train_sample_eval_with_json(capsys: Capture, tmp_path: Path) -> None:
     assert run(["eval", "--ckpt", result["generator"], "--json", "-q"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert {figure["metric"] for figure in report["figures"]} == {
-        "fd", "kid", "precision", "recall", "density", "coverage",
+        "fd", "kid", "precision", "recall", "density", "coverage", "modes", "class_kl",
     }  # fmt: skip
     assert all(figure["n"] == report["figures"][0]["n"] for figure in report["figures"])
 

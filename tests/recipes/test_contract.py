@@ -6,47 +6,94 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from gancli import recipes
 from gancli.recipes import base
 from gancli.recipes.base import Batch, Spec
 
-SPECS = [Spec(1, 8, 8), Spec(3, 32, 32), Spec(1, 28, 28, 10), Spec(4, 18, 33), Spec(3, 64, 48)]
+SPECS = [
+    Spec(1, 8, 8, 10),
+    Spec(3, 32, 32, 3),
+    Spec(1, 28, 28, 10),
+    Spec(4, 18, 33, 2),
+    Spec(3, 64, 48, 2),
+    Spec(2, 1, 1, 8, 4.0),
+]
 EACH = pytest.mark.parametrize("name", recipes.names())
+BATCH = 8
+
+
+def made(name: str, spec: Spec) -> Any:
+    """The recipe as it would train on 1,000 such images, at the end of the training; skips what it cannot draw."""
+    recipe = recipes.find(name)().fitted(spec, 1000, 100_000)
+    if spec.is_points and not recipe.draws_points:
+        pytest.skip("draws no points")
+    return recipe
+
+
+def networks(recipe: Any, spec: Spec) -> tuple[nn.Module, nn.Module]:
+    torch.manual_seed(0)
+    g, d = recipe.networks(spec)
+    for network in (g, d):
+        recipe.advance(network, 10**9)
+    return g, d
+
+
+def batches(recipe: Any, spec: Spec, g: nn.Module) -> tuple[Batch, Batch]:
+    z = torch.randn(BATCH, recipe.latent_dim)
+    labels = torch.arange(BATCH) % spec.classes
+    real = Batch(torch.rand(BATCH, *spec.shape) * 2 - 1, labels)
+    return real, Batch(g(z, labels), labels if recipe.conditional else None, z)
 
 
 @EACH
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.channels}x{spec.height}x{spec.width}")
 def test_networks_fit_any_image(name: str, spec: Spec) -> None:
-    recipe = recipes.find(name)()
-    g, d = recipe.networks(spec)
-    z = torch.randn(4, recipe.latent_dim)
-    labels = torch.zeros(4, dtype=torch.int64) if recipe.conditional else None
-    images = g(z, labels)
-    assert images.shape == (4, spec.channels, spec.height, spec.width)
-    assert images.abs().max() <= 1
-    assert d(images, labels).shape == (4,)
+    recipe = made(name, spec)
+    g, d = networks(recipe, spec)
+    _, fake = batches(recipe, spec, g)
+    assert fake.images.shape == (BATCH, *spec.shape)
+    logits = d(fake.images, fake.labels)
+    assert logits.ndim == 1 and BATCH % len(logits) == 0
 
 
 @EACH
-def test_losses_are_finite_named_scalars_with_gradients(name: str) -> None:
-    recipe, spec = recipes.find(name)(), Spec(1, 8, 8)
-    g, d = recipe.networks(spec)
-    z = torch.randn(8, recipe.latent_dim)
-    real, fake = Batch(torch.rand(8, 1, 8, 8) * 2 - 1), Batch(g(z, None), None, z)
+@pytest.mark.parametrize("spec", [SPECS[0], SPECS[-1]], ids=["pictures", "points"])
+def test_losses_are_finite_named_scalars_with_gradients(name: str, spec: Spec) -> None:
+    recipe = made(name, spec)
+    g, d = networks(recipe, spec)
+    real, fake = batches(recipe, spec, g)
     rates = recipe.schedule(10**6)
-    for network, loss in (
-        (d, recipe.d_loss(g, d, real, fake.detach(), rates)),
-        (g, recipe.g_loss(g, d, real, fake, rates)),
-    ):
+    d_loss, g_loss = recipe.d_loss(g, d, real, fake.detach(), rates), recipe.g_loss(g, d, real, fake, rates)
+    for network, loss in ((d, d_loss), (g, g_loss)):
         assert loss.terms
         assert all(term.shape == () and torch.isfinite(term) for term in loss.terms.values())
         total = torch.stack(list(loss.terms.values())).sum()
-        gradients = torch.autograd.grad(total, list(network.parameters()), allow_unused=True)
-        assert all(gradient is not None for gradient in gradients)
-    logits = recipe.d_loss(g, d, real, fake.detach(), rates).logits
-    assert {"real", "fake"} <= logits.keys()
-    assert all(value.shape == (8,) for value in logits.values())
+        names = [key for key, parameter in network.named_parameters() if parameter.requires_grad]
+        gradients = torch.autograd.grad(total, list(network.parameters()), allow_unused=True, retain_graph=True)
+        missing = [key for key, gradient in zip(names, gradients, strict=True) if gradient is None]
+        assert not missing
+    assert {"real", "fake"} <= d_loss.logits.keys()
+    assert all(value.ndim == 1 and BATCH % len(value) == 0 for value in d_loss.logits.values())
+
+
+@EACH
+def test_what_is_left_to_the_data_is_filled_in_once(name: str) -> None:
+    for spec in (Spec(1, 8, 8, 10), Spec(3, 256, 256, 10)):
+        fitted = recipes.find(name)().fitted(spec, 1000, 100_000)
+        assert fitted.fitted(Spec(3, 64, 64, 10), 10**6, 10**7) == fitted, "a recorded recipe changes no more"
+
+
+@EACH
+def test_a_class_asked_for_changes_the_image_only_of_a_conditional_generator(name: str) -> None:
+    spec = Spec(1, 8, 8, 10)
+    recipe = made(name, spec)
+    g, _ = networks(recipe, spec)
+    g.eval()
+    z = torch.randn(4, recipe.latent_dim)
+    threes, sevens = (g(z, torch.full((4,), label)) for label in (3, 7))
+    assert torch.equal(threes, sevens) != recipe.conditional
 
 
 @EACH

@@ -59,7 +59,7 @@ def test_vanilla_is_the_tutorials_step() -> None:
 
 
 def test_an_alternate_recipe_updates_d_before_g_sees_it() -> None:
-    step = make_step(DCGAN(g_width=8, d_width=8))
+    step = make_step(DCGAN(width=8))
     seen: list[Tensor] = []
     before = tensors(step.state.d)
     loss = step.recipe.g_loss
@@ -69,25 +69,22 @@ def test_an_alternate_recipe_updates_d_before_g_sees_it() -> None:
             seen.extend(tensors(d))
             return loss(g, d, *rest)
 
-    step.recipe = Watching(g_width=8, d_width=8)
+    step.recipe = Watching(width=8)
     step()
     assert not all(torch.equal(a, b) for a, b in zip(before, seen, strict=True))
 
 
 def test_several_d_steps_use_fresh_images_and_noise() -> None:
-    class Twice(DCGAN):
-        d_steps = 2
-
-    step = make_step(Twice(g_width=8, d_width=8))
+    step = make_step(DCGAN(width=8, d_steps=2))
     batches: list[Tensor] = []
     loss = DCGAN.d_loss
 
-    class Watching(Twice):
+    class Watching(DCGAN):
         def d_loss(self, g: nn.Module, d: nn.Module, real: Any, fake: Any, rates: Any) -> Any:
             batches.extend([real.images, fake.images])
             return loss(self, g, d, real, fake, rates)
 
-    step.recipe = Watching(g_width=8, d_width=8)
+    step.recipe = Watching(width=8, d_steps=2)
     step()
     step()
     assert step.images_seen == 32
@@ -96,7 +93,7 @@ def test_several_d_steps_use_fresh_images_and_noise() -> None:
     assert not torch.equal(batches[1], batches[3])
 
 
-@pytest.mark.parametrize("recipe", [Vanilla(r1_gamma=1.0), DCGAN(g_width=8, d_width=8)], ids=["vanilla", "dcgan"])
+@pytest.mark.parametrize("recipe", [Vanilla(r1_gamma=1.0), DCGAN(width=8)], ids=["vanilla", "dcgan"])
 def test_gs_step_leaves_ds_gradients_alone(recipe: Any) -> None:
     step = make_step(recipe)
     step()

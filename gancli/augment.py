@@ -1,0 +1,162 @@
+"""Differentiable augmentation: what D sees of real and generated images alike, so that it cannot learn few by heart.
+
+Each function maps images, float ``(N, C, H, W)`` in [-1, 1], and ``uniform``, ``(N, numbers)`` in [0, 1), to images
+of the same shape. Image i depends on row i alone, so the draws are the caller's, and so is their repetition.
+"""
+
+import math
+from collections.abc import Callable
+from functools import reduce
+
+import torch
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+DIFFAUG_NUMBERS = 7
+ADA_NUMBERS = 32
+SHIFT, HOLE = 0.125, 0.5
+"""Of the image's sides: how far DiffAugment moves it at most, and how large the hole is that it cuts."""
+
+
+def diffaug(images: Tensor, uniform: Tensor) -> Tensor:
+    """DiffAugment's policy "color, translation, cutout": Zhao 2020 (arXiv:2006.10738), section 4 and the authors' code.
+
+    Brightness changes by up to 0.5, saturation by a factor in [0, 2), contrast by one in [0.5, 1.5); what is moved
+    in from outside and what is cut out is 0, the middle grey.
+    """
+    brightness, saturation, contrast = (column.view(-1, 1, 1, 1) for column in uniform[:, :3].unbind(1))
+    images = images + (brightness - 0.5)
+    grey = images.mean(1, keepdim=True)
+    images = (images - grey) * (2 * saturation) + grey
+    mean = images.mean((1, 2, 3), keepdim=True)
+    images = (images - mean) * (contrast + 0.5) + mean
+    return _cut(_moved(images, uniform[:, 3:5]), uniform[:, 5:7])
+
+
+def ada(images: Tensor, uniform: Tensor, p: Tensor) -> Tensor:
+    """The pipeline "bgc" of Karras 2020 (arXiv:2006.06676), appendix B: pixel blitting, geometry and colour.
+
+    Each transformation is applied to an image with the probability ``p``, a scalar. All geometry is one bilinear
+    resampling with reflected borders, in place of the paper's wavelet filter. Grey images have no hue or saturation.
+    """
+    dice = _Dice(uniform, p)
+    geometry = reduce(torch.matmul, _geometry(dice, images.shape[3] / images.shape[2]))
+    grid = affine_grid(geometry[:, :2].to(images), list(images.shape), align_corners=False)
+    images = grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    return _recoloured(images, dice)
+
+
+class _Dice:
+    """Deals out the columns of ``uniform``: each transformation takes one to decide whether, others to decide how."""
+
+    def __init__(self, uniform: Tensor, p: Tensor) -> None:
+        self.columns, self.p = iter(uniform.unbind(1)), p
+
+    def choose(self, value: Callable[[Tensor], Tensor], neutral: float, p: Tensor | None = None) -> Tensor:
+        """``value`` of a fresh uniform number where the transformation happens, else ``neutral``: ``(N,)``.
+
+        It happens with the probability ``p``, None for the pipeline's.
+        """
+        happens, number = next(self.columns) < (self.p if p is None else p), next(self.columns)
+        return torch.where(happens, value(number), torch.full_like(number, neutral))
+
+
+def _normal(uniform: Tensor) -> Tensor:
+    return math.sqrt(2) * torch.erfinv((2 * uniform - 1).clamp(-0.999999, 0.999999))
+
+
+def _geometry(dice: _Dice, aspect: float) -> list[Tensor]:
+    """Maps from output to input coordinates in [-1, 1], 3 x 3 each; ``aspect`` is width over height."""
+    flip = dice.choose(lambda u: torch.where(u < 0.5, -1.0, 1.0), 1.0)
+    quarter = dice.choose(lambda u: (4 * u).floor() * (math.pi / 2), 0.0)
+    shift_x, shift_y = (dice.choose(lambda u: (2 * u - 1) * 0.25, 0.0) for _ in range(2))
+    scale = dice.choose(lambda u: torch.exp2(0.2 * _normal(u)), 1.0)
+    rotated = 1 - torch.sqrt(1 - dice.p)  # either of two rotations happens with the probability p
+    before = dice.choose(lambda u: (2 * u - 1) * math.pi, 0.0, rotated)
+    stretch = dice.choose(lambda u: torch.exp2(0.2 * _normal(u)), 1.0)
+    after = dice.choose(lambda u: (2 * u - 1) * math.pi, 0.0, rotated)
+    drift_x, drift_y = (dice.choose(lambda u: 0.25 * _normal(u), 0.0) for _ in range(2))
+    one = torch.ones_like(flip)
+    return [
+        _scaled(flip, one),
+        _rotated(quarter, aspect),
+        _shifted(shift_x, shift_y),
+        _scaled(1 / scale, 1 / scale),
+        _rotated(before, aspect),
+        _scaled(1 / stretch, stretch),
+        _rotated(after, aspect),
+        _shifted(drift_x, drift_y),
+    ]
+
+
+def _matrix(rows: list[list[Tensor]]) -> Tensor:
+    return torch.stack([torch.stack(row, 1) for row in rows], 1)
+
+
+def _scaled(x: Tensor, y: Tensor) -> Tensor:
+    zero, one = torch.zeros_like(x), torch.ones_like(x)
+    return _matrix([[x, zero, zero], [zero, y, zero], [zero, zero, one]])
+
+
+def _shifted(x: Tensor, y: Tensor) -> Tensor:
+    zero, one = torch.zeros_like(x), torch.ones_like(x)
+    return _matrix([[one, zero, x], [zero, one, y], [zero, zero, one]])
+
+
+def _rotated(angle: Tensor, aspect: float) -> Tensor:
+    """A rotation of pixels, which in coordinates that are [-1, 1] on both sides is one only where these are equal."""
+    zero, one, c, s = torch.zeros_like(angle), torch.ones_like(angle), angle.cos(), angle.sin()
+    return _matrix([[c, -s / aspect, zero], [s * aspect, c, zero], [zero, zero, one]])
+
+
+def _recoloured(images: Tensor, dice: _Dice) -> Tensor:
+    """Brightness, contrast, luma flip, hue and saturation: the first three for any image, the others for RGB."""
+    brightness, contrast = (
+        dice.choose(lambda u: 0.2 * _normal(u), 0.0),
+        dice.choose(lambda u: torch.exp2(0.5 * _normal(u)), 1.0),
+    )
+    luma = dice.choose(lambda u: torch.where(u < 0.5, 1.0, 0.0), 0.0)
+    hue = dice.choose(lambda u: (2 * u - 1) * math.pi, 0.0)
+    saturation = dice.choose(lambda u: torch.exp2(_normal(u)), 1.0)
+    colours, alpha = images[:, :3], images[:, 3:]
+    colours = (colours + brightness.view(-1, 1, 1, 1)) * contrast.view(-1, 1, 1, 1)
+    if images.shape[1] < 3:
+        return colours * (1 - 2 * luma).view(-1, 1, 1, 1)
+    turned = _colour_matrix(luma, hue, saturation).to(colours)
+    return torch.cat([torch.einsum("nij,njhw->nihw", turned, colours), alpha], 1)
+
+
+def _colour_matrix(luma: Tensor, hue: Tensor, saturation: Tensor) -> Tensor:
+    """``(N, 3, 3)``: mirror the grey axis where ``luma`` is 1, turn about it by ``hue``, scale what is off it."""
+    axis = torch.full((3,), 1 / math.sqrt(3), device=hue.device, dtype=hue.dtype)
+    along, unit = torch.outer(axis, axis), torch.eye(3, device=hue.device, dtype=hue.dtype)
+    x, y, z = axis.tolist()
+    cross = torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]], device=hue.device, dtype=hue.dtype)
+    luma, hue, saturation = (value.view(-1, 1, 1) for value in (luma, hue, saturation))
+    turn = hue.cos() * unit + hue.sin() * cross + (1 - hue.cos()) * along
+    return (along + (unit - along) * saturation) @ turn @ (unit - 2 * along * luma)
+
+
+def _moved(images: Tensor, uniform: Tensor) -> Tensor:
+    """Shift each image by whole pixels, up to `SHIFT` of its sides."""
+    count, _, height, width = images.shape
+    rows, columns = (
+        torch.arange(side, device=images.device) + ((2 * uniform[:, i : i + 1] - 1) * (side * SHIFT)).round().long()
+        for i, side in enumerate((height, width))
+    )
+    inside = ((rows >= 0) & (rows < height))[:, None, :, None] & ((columns >= 0) & (columns < width))[:, None, None, :]
+    each = torch.arange(count, device=images.device)[:, None, None]
+    gathered = images.permute(0, 2, 3, 1)[
+        each, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None, :]
+    ].permute(0, 3, 1, 2)
+    return gathered * inside
+
+
+def _cut(images: Tensor, uniform: Tensor) -> Tensor:
+    """Cut a hole of `HOLE` of the sides, its centre anywhere."""
+    inside = []
+    for i, side in enumerate(images.shape[2:]):
+        centre = (uniform[:, i : i + 1] * (side + 1)).floor()
+        inside.append((torch.arange(side, device=images.device) - centre + side * HOLE / 2).floor())
+    rows, columns = ((place >= 0) & (place < side * HOLE) for place, side in zip(inside, images.shape[2:], strict=True))
+    return images * ~(rows[:, None, :, None] & columns[:, None, None, :])

@@ -1,0 +1,104 @@
+"""DCGAN's networks (Radford et al. 2016, arXiv:1511.06434), scaled to the size of the images."""
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+Shape = tuple[int, int, int]
+Norm = Literal["batch", "layer", "none"]
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "layer": lambda channels: nn.GroupNorm(1, channels),
+    "none": lambda channels: nn.Identity(),
+}
+
+
+def doublings(shape: Shape) -> int:
+    """How often the smallest feature map doubles up to the image: its shorter side is from 4, as in the paper,
+    to 7. Images under 16 pixels have two doublings all the same, since one layer makes no discriminator.
+    """
+    return max(2, math.floor(math.log2(min(shape[1:]) / 4)))
+
+
+def default_width(shape: Shape) -> int:
+    """Channels of the largest map: the paper's 64, or 4 a pixel of the shorter side if that is less."""
+    return min(64, 4 * min(shape[1:]))
+
+
+def initialise(module: nn.Module) -> None:
+    """Weights from N(0, 0.02^2), gains from N(1, 0.02^2): section 4 of the paper and its authors' code."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(layer.weight, 0.0, 0.02)
+        elif isinstance(layer, nn.BatchNorm2d | nn.GroupNorm):
+            nn.init.normal_(layer.weight, 1.0, 0.02)
+
+
+class Generator(nn.Module):
+    """Project the latent to a small map, then double it with transposed convolutions, cropping what is over.
+
+    With ``classes`` the label, one-hot, is appended to the latent.
+    """
+
+    def __init__(self, latent_dim: int, width: int, shape: Shape, classes: int = 0, norm: Norm = "batch") -> None:
+        super().__init__()
+        times, made, self.classes, self.size = doublings(shape), NORMS[norm], classes, shape[1:]
+        self.base = tuple(math.ceil(side / 2**times) for side in self.size)
+        channels = [width * 2**i for i in reversed(range(times))]
+        self.project = nn.Linear(latent_dim + classes, channels[0] * self.base[0] * self.base[1], bias=False)
+        layers: list[nn.Module] = [made(channels[0]), nn.ReLU(True)]
+        for before, after in pairwise(channels):
+            layers += [
+                nn.ConvTranspose2d(before, after, 4, 2, 1, bias=norm == "none"),
+                made(after),
+                nn.ReLU(True),
+            ]
+        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(channels[-1], shape[0], 4, 2, 1), nn.Tanh())
+        initialise(self)
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Latents ``(N, latent_dim)`` -> images ``(N, C, H, W)``; without classes, labels are ignored."""
+        if self.classes and labels is not None:
+            latents = torch.cat([latents, one_hot(labels, self.classes).to(latents)], 1)
+        images = self.layers(self.project(latents).unflatten(1, (-1, *self.base)))
+        return cropped(images, *self.size)
+
+
+class Discriminator(nn.Module):
+    """Halve the image with strided convolutions, LeakyReLU of slope 0.2, normalisation but at the first."""
+
+    def __init__(self, width: int, shape: Shape, norm: Norm = "batch", dropout: float = 0.0) -> None:
+        super().__init__()
+        times = doublings(shape)
+        channels = [width * 2**i for i in range(times)]
+        layers: list[nn.Module] = [nn.Conv2d(shape[0], width, 4, 2, 1), nn.LeakyReLU(0.2, True)]
+        for before, after in pairwise(channels):
+            layers += [
+                nn.Conv2d(before, after, 4, 2, 1, bias=norm == "none"),
+                NORMS[norm](after),
+                nn.LeakyReLU(0.2, True),
+                *([nn.Dropout(dropout)] if dropout else []),
+            ]
+        self.layers = nn.Sequential(*layers)
+        self.feature_count = channels[-1] * (shape[1] >> times) * (shape[2] >> times)
+        self.logit = nn.Linear(self.feature_count, 1)
+        initialise(self)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Images ``(N, C, H, W)`` in [-1, 1] -> the last layer's activations ``(N, feature_count)``."""
+        return self.layers(images).flatten(1)
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images ``(N, C, H, W)`` in [-1, 1] -> logits ``(N,)``; labels are ignored."""
+        return self.logit(self.features(images)).squeeze(1)
+
+
+def cropped(images: Tensor, height: int, width: int) -> Tensor:
+    """The middle of images ``(N, C, H, W)``, which are at least that large."""
+    top, left = (images.shape[2] - height) // 2, (images.shape[3] - width) // 2
+    return images[:, :, top : top + height, left : left + width]

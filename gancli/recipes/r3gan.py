@@ -1,0 +1,204 @@
+"""R3GAN: the relativistic pairing loss with R1 and R2, plain residual networks, and rates that follow a cosine."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
+
+from gancli import losses, penalties
+from gancli.models import points
+from gancli.models.convolutional import Shape, cropped, doublings
+from gancli.models.resampling import Downsample, Upsample
+from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
+
+SLOPE = 0.2
+GROUP = 16
+"""Channels of a group of the 3 x 3 convolutions, as in the paper's CIFAR-10 networks."""
+
+
+class BiasedActivation(nn.Module):
+    """Add a bias to each channel, then LeakyReLU; the convolutions have no bias of their own."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """``(N, C, H, W)`` to the same shape."""
+        return leaky_relu(maps + self.bias, SLOPE)
+
+
+def convolution(before: int, after: int, size: int, gain: float, groups: int = 1) -> nn.Conv2d:
+    """A convolution without bias, its weights normal so that the output's variance is ``gain``^2 times the input's."""
+    layer = nn.Conv2d(before, after, size, padding=size // 2, groups=groups, bias=False)
+    fan_in = layer.weight[0].numel()
+    nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(fan_in))
+    return layer
+
+
+def changed(before: int, after: int) -> list[nn.Module]:
+    """What leads from one number of channels to another: nothing if they are the same."""
+    return [] if before == after else [convolution(before, after, 1, 1.0)]
+
+
+class Residual(nn.Module):
+    """x + W3 act(W2 act(W1 x)): the paper's figure 2, an inverted bottleneck whose middle is grouped.
+
+    Fix-up initialisation in place of normalisation (Zhang 2019, arXiv:1901.09321): W3 is zero, and W1 and W2 shrink
+    with the number of blocks.
+    """
+
+    def __init__(self, channels: int, expansion: int, blocks: int) -> None:
+        super().__init__()
+        inner = max(GROUP, channels * expansion // GROUP * GROUP)
+        gain = math.sqrt(2 / (1 + SLOPE**2)) * blocks ** (-1 / 4)
+        self.layers = nn.Sequential(
+            convolution(channels, inner, 1, gain),
+            BiasedActivation(inner),
+            convolution(inner, inner, 3, gain, inner // GROUP),
+            BiasedActivation(inner),
+            convolution(inner, channels, 1, 0.0),
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """``(N, C, H, W)`` to the same shape."""
+        return maps + self.layers(maps)
+
+
+class Generator(nn.Module):
+    """A learned map scaled by the latent, then stages of residual blocks, each but the last followed by doubling."""
+
+    def __init__(self, latent_dim: int, widths: list[int], blocks: int, expansion: int, shape: Shape) -> None:
+        super().__init__()
+        self.size = shape[1:]
+        base = [math.ceil(side / 2 ** (len(widths) - 1)) for side in self.size]
+        self.basis = nn.Parameter(torch.randn(widths[0], *base))
+        self.scale = nn.Linear(latent_dim, widths[0], bias=False)
+        nn.init.normal_(self.scale.weight, 0.0, 1 / math.sqrt(latent_dim))
+        layers: list[nn.Module] = []
+        for place, width in enumerate(widths):
+            if place:
+                layers += [*changed(widths[place - 1], width), Upsample()]
+            layers += [Residual(width, expansion, blocks * len(widths)) for _ in range(blocks)]
+        self.layers = nn.Sequential(*layers, convolution(widths[-1], shape[0], 1, 1.0))
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Latents ``(N, latent_dim)`` -> images ``(N, C, H, W)``, which nothing bounds; labels are ignored."""
+        return cropped(self.layers(self.basis * self.scale(latents)[:, :, None, None]), *self.size)
+
+
+class Discriminator(nn.Module):
+    """The generator's mirror: stages of residual blocks, halving between them, and one number at the end."""
+
+    def __init__(self, widths: list[int], blocks: int, expansion: int, shape: Shape) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [convolution(shape[0], widths[-1], 1, 1.0)]
+        height, width = shape[1:]
+        for place in reversed(range(len(widths))):
+            layers += [Residual(widths[place], expansion, blocks * len(widths)) for _ in range(blocks)]
+            if place:
+                layers += [Downsample(), *changed(widths[place], widths[place - 1])]
+                height, width = (height + 1) // 2, (width + 1) // 2
+        self.layers = nn.Sequential(*layers)
+        self.pool = nn.Conv2d(widths[0], widths[0], (height, width), groups=widths[0], bias=False)
+        nn.init.normal_(self.pool.weight, 0.0, 1 / math.sqrt(height * width))
+        self.logit = nn.Linear(widths[0], 1, bias=False)
+        nn.init.normal_(self.logit.weight, 0.0, 1 / math.sqrt(widths[0]))
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images ``(N, C, H, W)`` -> logits ``(N,)``; labels are ignored."""
+        return self.logit(self.pool(self.layers(images)).flatten(1)).squeeze(1)
+
+
+@dataclass(frozen=True)
+class R3GAN(Recipe):
+    """Huang et al. 2024. The width, gamma and the length of the schedules follow the data where they are left at 0.
+
+    For points both networks are perceptrons, and gamma falls geometrically, much further than for pictures: to 1/1000.
+    """
+
+    title: ClassVar[str] = "Relativistic GAN with R1 and R2"
+    paper: ClassVar[str] = "Huang et al. 2024, The GAN is Dead; Long Live the GAN! (R3GAN), arXiv:2501.05441"
+    when: ClassVar[str] = "for quality and no dropped modes; the most stable training, at more time a step"
+
+    latent_dim: int = hyper(0, "size of z ~ N(0, I); 0: 64 for pictures, 2 for points")
+    g_lr: float = hyper(0.0, "Adam's first learning rate for G; 0: 2e-4, 5e-4 for points")
+    d_lr: float = hyper(0.0, "Adam's first learning rate for D; 0: 2e-4, 5e-4 for points")
+    lr_end: float = hyper(0.0, "share of the learning rates that is left at the end; 0: 1/4, 1/1000 for points")
+    beta1: float = 0.0
+    beta2: float = hyper(0.9, "Adam's first decay of the gradients' square")
+    beta2_end: float = hyper(0.99, "Adam's last decay of the gradients' square")
+    gamma: float = hyper(0.0, "first weight of R1 and of R2; 0: by the size of the images")
+    gamma_end: float = hyper(0.0, "last weight of R1 and of R2; 0: a tenth of gamma, a thousandth for points")
+    decay_images: float = hyper(0.0, "images over which the rates reach their ends; 0: the planned length")
+    width: int = hyper(0, "channels of each stage; 0: by the size of the images")
+    blocks: int = hyper(1, "residual blocks of a stage")
+    expansion: int = hyper(2, "channels inside a residual block for each outside")
+    ema_half_life: float = hyper(0.0, "last half-life of the averaged generator, in images; 0: 1/40 of decay_images")
+
+    def fitted(self, spec: Spec, images: int, length: int) -> Self:
+        """See `Recipe.fitted`. Gamma grows with the number of pixels, as from CIFAR-10 to FFHQ in the paper's table."""
+        gamma = self.gamma or (0.05 if spec.is_points else 0.05 * (spec.height * spec.width / 32**2) ** 1.5)
+        decay = self.decay_images or float(length)
+        lr = 5e-4 if spec.is_points else 2e-4
+        return replace(
+            self,
+            latent_dim=self.latent_dim or (2 if spec.is_points else 64),
+            g_lr=self.g_lr or lr,
+            d_lr=self.d_lr or lr,
+            lr_end=self.lr_end or (1e-3 if spec.is_points else 0.25),
+            gamma=gamma,
+            gamma_end=self.gamma_end or gamma / (1000 if spec.is_points else 10),
+            decay_images=decay,
+            width=self.width or 64,
+            ema_half_life=self.ema_half_life or decay / 40,
+        )
+
+    def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
+        """See `Recipe.networks`."""
+        if spec.is_points:
+            return points.Generator(self.latent_dim, spec.channels), points.Discriminator(spec.channels)
+        widths = [self.width] * (doublings(spec.shape) + 1)
+        return (
+            Generator(self.latent_dim, widths, self.blocks, self.expansion, spec.shape),
+            Discriminator(widths, self.blocks, self.expansion, spec.shape),
+        )
+
+    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """The pairing loss plus gamma / 2 times the squared gradients at real and at generated images."""
+        real_logits, fake_logits = d(torch.cat([real.images, fake.images])).chunk(2)
+        terms = {
+            "adv": losses.relativistic_d(real_logits, fake_logits),
+            "r1": rates.gamma * penalties.zero_centred(d, real.images, real.labels),
+            "r2": rates.gamma * penalties.zero_centred(d, fake.images, fake.labels),
+        }
+        return Loss(terms, {"real": real_logits, "fake": fake_logits})
+
+    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """The pairing loss with the roles exchanged."""
+        real_logits, fake_logits = d(torch.cat([real.images, fake.images])).chunk(2)
+        return Loss({"adv": losses.relativistic_g(real_logits, fake_logits)})
+
+    def schedule(self, images_seen: int) -> Rates:
+        """Everything moves along a half cosine from its first to its last value; gamma of points geometrically."""
+        done = min(1.0, images_seen / self.decay_images)
+        rest = 0.5 * (1 + math.cos(math.pi * done))
+
+        def between(first: float, last: float) -> float:
+            return last + (first - last) * rest
+
+        falls_far = self.gamma_end < self.gamma / 100
+        gamma = self.gamma * (self.gamma_end / self.gamma) ** done if falls_far else between(self.gamma, self.gamma_end)
+        return Rates(
+            g_lr=between(self.g_lr, self.g_lr * self.lr_end),
+            d_lr=between(self.d_lr, self.d_lr * self.lr_end),
+            ema_half_life=between(0.0, self.ema_half_life),
+            gamma=gamma,
+            beta2=between(self.beta2, self.beta2_end),
+        )
+
+
+RECIPE = R3GAN
