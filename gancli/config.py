@@ -62,7 +62,7 @@ class TrainConfig:
     augment: Literal["auto", "none", "diffaug", "ada"] = "auto"
     """Differentiable augmentation of what D sees; ``auto``: as the recipe does for so many images."""
     top_k: float = 1.0
-    """Share of the fakes, those that D finds most real, from which G learns; 1 % less an epoch to it."""
+    """Share of the fakes, those that D finds most real, from which G learns; 1 % less an epoch."""
     freeze_d: int = 0
     """Lowest layers of D that keep the weights that `init_from` gave them."""
     init_from: str | None = None
