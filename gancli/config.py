@@ -84,7 +84,8 @@ class TrainConfig:
 
 
 RESUME_FIXED = (
-    "data", "image_size", "recipe", "hyperparameters", "batch_size", "seed", "augment", "top_k", "freeze_d", "init_from",
+    "data", "image_size", "recipe", "hyperparameters", "batch_size", "seed", "augment", "top_k", "freeze_d",
+    "init_from",
 )  # fmt: skip
 """Fields that a resumed run cannot change, because it would be another run."""
 

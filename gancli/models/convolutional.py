@@ -17,6 +17,9 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
     "none": lambda channels: nn.Identity(),
 }
 
+WIDTH = "channels of the largest maps, smaller ones have twice as many; 0: 64, or 4 a pixel if fewer"
+"""What the hyperparameter ``width`` means."""
+
 
 def doublings(shape: Shape) -> int:
     """How often the smallest feature map doubles up to the image: its shorter side is from 4, as in the paper,

@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import nn
 
 from gancli import losses
-from gancli.models import plain
+from gancli.models import convolutional, plain
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 
 
@@ -21,7 +21,7 @@ class DCGAN(Recipe):
     when: ClassVar[str] = "a fast, well-understood start for images of up to 64 pixels"
     mixes_samples: ClassVar[bool] = True
 
-    width: int = hyper(0, "channels of the largest maps, smaller ones have twice as many; 0: 64, or 4 a pixel if fewer")
+    width: int = hyper(0, convolutional.WIDTH)
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""

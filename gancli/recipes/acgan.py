@@ -1,0 +1,65 @@
+"""AC-GAN: D also tells the class, and G is to draw images of the class that it was asked for."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from gancli import losses
+from gancli.models import convolutional
+from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
+
+
+class Discriminator(convolutional.Discriminator):
+    """DCGAN's with dropout, and a second head with the logits of the classes."""
+
+    def __init__(self, width: int, spec: Spec, dropout: float) -> None:
+        super().__init__(width, spec.shape, dropout=dropout)
+        self.classes = nn.Linear(self.feature_count, spec.classes)
+        convolutional.initialise(self.classes)
+
+    def judge(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images ``(N, C, H, W)`` -> logits of being real ``(N,)`` and of the classes ``(N, classes)``."""
+        features = self.features(images)
+        return self.logit(features).squeeze(1), self.classes(features)
+
+
+@dataclass(frozen=True)
+class ACGAN(Recipe):
+    """Odena et al. 2017, L_S and L_C of its section 3, with DCGAN's networks; D has the paper's dropout and Adam."""
+
+    title: ClassVar[str] = "Auxiliary classifier GAN"
+    paper: ClassVar[str] = "Odena, Olah and Shlens 2017, Auxiliary Classifier GANs, arXiv:1610.09585"
+    when: ClassVar[str] = "labelled images of few classes; draws the class you ask for"
+    conditional: ClassVar[bool] = True
+    mixes_samples: ClassVar[bool] = True
+    draws_points: ClassVar[bool] = False
+
+    dropout: float = hyper(0.5, "share of D's activations that are dropped")
+    class_weight: float = hyper(1.0, "weight of the classes' loss L_C")
+    width: int = hyper(0, convolutional.WIDTH)
+
+    def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
+        """See `Recipe.networks`."""
+        width = self.width or convolutional.default_width(spec.shape)
+        g = convolutional.Generator(self.latent_dim, width, spec.shape, spec.classes)
+        return g, Discriminator(width, spec, self.dropout)
+
+    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """-L_S, halved, and -L_C on real and generated images alike."""
+        assert real.labels is not None and fake.labels is not None
+        (real_logits, real_classes), (fake_logits, fake_classes) = d.judge(real.images), d.judge(fake.images)  # type: ignore[operator]
+        told = cross_entropy(real_classes.float(), real.labels) + cross_entropy(fake_classes.float(), fake.labels)
+        terms = {"adv": losses.logistic_d(real_logits, fake_logits), "class": 0.5 * self.class_weight * told}
+        return Loss(terms, {"real": real_logits, "fake": fake_logits})
+
+    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """L_S in its non-saturating form, and -L_C."""
+        assert fake.labels is not None
+        logits, classes = d.judge(fake.images)  # type: ignore[operator]
+        told = cross_entropy(classes.float(), fake.labels)
+        return Loss({"adv": losses.non_saturating_g(logits), "class": self.class_weight * told})
+
+
+RECIPE = ACGAN

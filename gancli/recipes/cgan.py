@@ -1,0 +1,78 @@
+"""The first conditional GAN: perceptrons that are given the label beside the latent and beside the image."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from gancli import losses
+from gancli.models.maxout import Maxout
+from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
+
+
+class Generator(nn.Module):
+    """Latent to 200 units and label to 1,000, both to 1,200, then pixels; ReLU, dropout, a sigmoid at the end."""
+
+    def __init__(self, latent_dim: int, dropout: float, spec: Spec) -> None:
+        super().__init__()
+        self.shape, self.classes = spec.shape, spec.classes
+        self.latent, self.label = nn.Linear(latent_dim, 200), nn.Linear(spec.classes, 1000)
+        self.joint = nn.Linear(1200, 1200)
+        self.dropout = nn.Dropout(dropout)
+        self.pixels = nn.Linear(1200, spec.channels * spec.height * spec.width)
+
+    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+        """Latents ``(N, latent_dim)`` and labels ``(N,)`` -> images ``(N, C, H, W)`` in [-1, 1]."""
+        told = self.label(one_hot(labels, self.classes).to(latents))
+        hidden = self.dropout(torch.cat([self.latent(latents), told], 1).relu())
+        return (2 * self.pixels(self.dropout(self.joint(hidden).relu())).sigmoid() - 1).unflatten(1, self.shape)
+
+
+class Discriminator(nn.Module):
+    """Maxout layers: 240 units of 5 pieces for the image, 50 of 5 for the label, 240 of 4 for both; dropout."""
+
+    def __init__(self, dropout: float, spec: Spec) -> None:
+        super().__init__()
+        self.classes = spec.classes
+        self.image, self.label = Maxout(spec.channels * spec.height * spec.width, 240, 5), Maxout(spec.classes, 50, 5)
+        self.joint = Maxout(290, 240, 4)
+        self.dropout = nn.Dropout(dropout)
+        self.logit = nn.Linear(240, 1)
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Images ``(N, C, H, W)`` in [-1, 1] and labels ``(N,)`` -> logits ``(N,)``."""
+        told = self.label(one_hot(labels, self.classes).to(images))
+        seen = self.image((0.5 * images + 0.5).flatten(1))
+        return self.logit(self.dropout(self.joint(self.dropout(torch.cat([seen, told], 1))))).squeeze(1)
+
+
+@dataclass(frozen=True)
+class CGAN(Recipe):
+    """Mirza and Osindero 2014, section 4.1, for small images; Adam in place of its momentum schedule, z normal."""
+
+    title: ClassVar[str] = "Conditional GAN of two multilayer perceptrons"
+    paper: ClassVar[str] = "Mirza and Osindero 2014, Conditional Generative Adversarial Nets, arXiv:1411.1784"
+    when: ClassVar[str] = "to see how a label steers a GAN; small grey images"
+    batch_size: ClassVar[int] = 100
+    conditional: ClassVar[bool] = True
+    draws_points: ClassVar[bool] = False
+
+    dropout: float = hyper(0.5, "share of both networks' activations that are dropped")
+
+    def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
+        """See `Recipe.networks`."""
+        return Generator(self.latent_dim, self.dropout, spec), Discriminator(self.dropout, spec)
+
+    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """Binary cross-entropy given the label: eq. 2, halved."""
+        real_logits, fake_logits = d(real.images, real.labels), d(fake.images, fake.labels)
+        return Loss({"adv": losses.logistic_d(real_logits, fake_logits)}, {"real": real_logits, "fake": fake_logits})
+
+    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """The non-saturating loss given the label."""
+        return Loss({"adv": losses.non_saturating_g(d(fake.images, fake.labels))})
+
+
+RECIPE = CGAN

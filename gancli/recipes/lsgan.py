@@ -1,0 +1,42 @@
+"""LSGAN: least squares in place of cross-entropy, so that fakes far on the right side of D still get a gradient."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from gancli import losses
+from gancli.models import convolutional, plain
+from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
+
+
+@dataclass(frozen=True)
+class LSGAN(Recipe):
+    """Mao et al. 2017 with DCGAN's networks, whose layers the paper's are made of, and its Adam of (0.5, 0.999)."""
+
+    title: ClassVar[str] = "Least squares GAN"
+    paper: ClassVar[str] = "Mao et al. 2017, Least Squares Generative Adversarial Networks, arXiv:1611.04076"
+    when: ClassVar[str] = "a smoother loss than DCGAN's at the same cost"
+    mixes_samples: ClassVar[bool] = True
+
+    a: float = hyper(0.0, "D's target for generated images")
+    b: float = hyper(1.0, "D's target for real images")
+    c: float = hyper(1.0, "what G wants D to say of generated images")
+    width: int = hyper(0, convolutional.WIDTH)
+
+    def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
+        """See `Recipe.networks`."""
+        return plain.networks(spec.shape, spec.is_points, self.latent_dim, self.width)
+
+    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """Squared distance of D's answers to a and b; real and fake pass apart, each with its own statistics."""
+        real_logits, fake_logits = d(real.images), d(fake.images)
+        terms = {"adv": losses.least_squares_d(real_logits, fake_logits, self.a, self.b)}
+        return Loss(terms, {"real": real_logits, "fake": fake_logits})
+
+    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """Squared distance of D's answers to c."""
+        return Loss({"adv": losses.least_squares_g(d(fake.images), self.c)})
+
+
+RECIPE = LSGAN
