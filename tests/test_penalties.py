@@ -1,10 +1,10 @@
-"""The gradient penalty against a discriminator whose gradient is known."""
+"""Gradient penalties against a discriminator whose gradient is known."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from gancli.penalties import zero_centred
+from gancli.penalties import around, between, one_centred, zero_centred
 
 
 class Quadratic(nn.Module):
@@ -40,3 +40,28 @@ def test_it_stays_in_float32_under_autocast() -> None:
         penalty = zero_centred(Ignoring(), torch.randn(4, 1, 3, 3), None)
     assert seen == [torch.float32]
     assert penalty.dtype == torch.float32
+
+
+def test_the_one_centred_penalty_and_its_gradient_are_those_of_the_closed_form() -> None:
+    d, images = Quadratic(), torch.randn(8, 2, 3, 3)
+    norms = images.flatten(1).norm(dim=1)
+    penalty = one_centred(d, images, None)
+    assert penalty.item() == pytest.approx((3 * norms - 1).square().mean().item(), rel=1e-5)
+    (gradient,) = torch.autograd.grad(penalty, d.w)
+    assert gradient.item() == pytest.approx((2 * (3 * norms - 1) * norms).mean().item(), rel=1e-5)
+
+
+def test_points_between_lie_on_the_lines_and_cover_them() -> None:
+    real, fake = torch.zeros(2000, 1, 2, 2), torch.ones(2000, 1, 2, 2)
+    shares = between(real, fake).flatten(1)
+    assert torch.equal(shares, shares[:, :1].expand_as(shares)), "one share for a whole image"
+    assert shares.min() < 0.01 and shares.max() > 0.99
+    assert shares[:, 0].mean().item() == pytest.approx(0.5, abs=0.03)
+
+
+def test_points_around_are_at_most_half_a_deviation_above() -> None:
+    real = torch.randn(500, 1, 4, 4) * 3
+    noise = around(real) - real
+    assert noise.min() >= -1e-6
+    assert noise.max().item() == pytest.approx(0.5 * real.std().item(), rel=0.01)
+    assert noise.std().item() == pytest.approx(0.5 * real.std().item() / 12**0.5, rel=0.05)

@@ -1,27 +1,92 @@
 """``gancli recipes``."""
 
-from typing import Annotated
+import json
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
 from gancli.cli import output
 
+if TYPE_CHECKING:
+    from gancli.recipes.base import Recipe, Spec
+
 
 def recipes(
     name: Annotated[str | None, Argument(help="Show this recipe's hyperparameters.", show_default=False)] = None,
+    image_size: Annotated[
+        str, Option(metavar="N|HxW", help="Size of the images for which parameters are counted.")
+    ] = "32",
+    channels: Annotated[int, Option(min=1, max=4, help="Their channels.")] = 3,
+    classes: Annotated[int, Option(min=1, help="Their classes, for conditional GANs.")] = 10,
     as_json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """List the GANs that can be trained, or one's hyperparameters."""
-    from gancli import config
-    from gancli.recipes import base, find, names
+    """List the GANs that can be trained, or one's hyperparameters.
 
+    [bold]gancli recipes --image-size 64[/]   [bold]gancli recipes dcgan[/]
+    """
+    from gancli.config import parse_image_size
+    from gancli.recipes import find, names
+    from gancli.recipes.base import Spec
+
+    spec = Spec(channels, *parse_image_size(image_size), classes)
     if name is None:
-        found = {each: find(each) for each in names()}
-        listing = {each: f"{recipe.title}: {recipe.when}" for each, recipe in found.items()}
-        output.print_result(listing, as_json)
+        found = {each: _summary(find(each), spec) for each in names()}
+        print(json.dumps(found)) if as_json else _print_list(found, spec)
+    else:
+        _print_one(find(name), spec, as_json)
+
+
+def _summary(recipe: "type[Recipe]", spec: "Spec") -> dict[str, Any]:
+    from gancli.recipes.base import year_of
+
+    g, d = _parameters(recipe, spec)
+    return {
+        "title": recipe.title, "year": year_of(recipe), "paper": recipe.paper, "when": recipe.when,
+        "conditional": recipe.conditional, "parameters_g": g, "parameters_d": d,
+    }  # fmt: skip
+
+
+def _parameters(recipe: "type[Recipe]", spec: "Spec") -> tuple[int, int]:
+    """Weights of G and D, counted without making them."""
+    import torch
+
+    with torch.device("meta"):
+        networks = recipe().fitted(spec, images=50_000, length=1_000_000).networks(spec)
+    g, d = (sum(parameter.numel() for parameter in network.parameters()) for network in networks)
+    return g, d
+
+
+def _print_list(found: dict[str, dict[str, Any]], spec: "Spec") -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE, show_edge=False)
+    for column in ("recipe", "year", "G, D weights", "when"):
+        table.add_column(column, no_wrap=column != "when")
+    for name, facts in found.items():
+        sizes = ", ".join(_short(facts[f"parameters_{network}"]) for network in "gd")
+        table.add_row(name, str(facts["year"]), sizes, facts["when"])
+    Console().print(table)
+    print(f"Weights for images of {spec.channels} x {spec.height} x {spec.width}.")
+    print("gancli recipes NAME shows a recipe's paper and hyperparameters.")
+
+
+def _short(count: int) -> str:
+    return f"{count / 1e6:.1f}M" if count >= 1e6 else f"{count / 1e3:.0f}k"
+
+
+def _print_one(recipe: "type[Recipe]", spec: "Spec", as_json: bool) -> None:
+    from gancli import config
+    from gancli.recipes.base import meanings
+
+    defaults, meaning = config.defaults_of(recipe), meanings(recipe)
+    head = _summary(recipe, spec) | {
+        "batch_size": recipe.batch_size, "epochs": recipe.epochs, "draws_points": recipe.draws_points,
+    }  # fmt: skip
+    if as_json:
+        print(json.dumps(head | {"hyperparameters": defaults, "meanings": meaning}))
         return
-    recipe = find(name)
-    defaults, meanings = config.defaults_of(recipe), base.meanings(recipe)
-    parameters = {key: f"{value!s:<16} {meanings[key]}" for key, value in defaults.items()}
-    head = {"paper": recipe.paper, "batch_size": recipe.batch_size, "epochs": recipe.epochs}
-    output.print_result(head | (defaults if as_json else parameters), as_json)
+    output.print_result(head, as_json=False)
+    print()
+    output.print_result({key: f"{value!s:<10} {meaning[key]}" for key, value in defaults.items()}, as_json=False)

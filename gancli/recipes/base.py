@@ -4,6 +4,7 @@ A recipe is a frozen dataclass whose fields are its hyperparameters and whose me
 its two losses and its rates. It opens no file, prints nothing and moves nothing to a device.
 """
 
+import re
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, Self
 
@@ -96,7 +97,7 @@ class Recipe:
 
     title: ClassVar[str]
     paper: ClassVar[str]
-    """Authors, year, title, arXiv number."""
+    """``Authors YEAR, Title, arXiv:NUMBER``."""
     when: ClassVar[str]
     """One line: when to use it."""
     batch_size: ClassVar[int] = 64
@@ -186,6 +187,11 @@ def meanings(recipe: type[Recipe]) -> dict[str, str]:
     """What each hyperparameter of a recipe does; one whose default alone differs means what it does in `Recipe`."""
     shared = {f.name: f.metadata["meaning"] for f in fields(Recipe)}
     return {f.name: f.metadata.get("meaning") or shared.get(f.name, "") for f in fields(recipe)}
+
+
+def year_of(recipe: type[Recipe]) -> int:
+    """The year of the recipe's paper."""
+    return int(re.findall(r"\b\d{4}\b", recipe.paper.partition(", arXiv:")[0])[0])
 
 
 def adam(network: nn.Module, lr: float, beta1: float, beta2: float) -> Optimizer:

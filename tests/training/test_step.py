@@ -8,31 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
+from training_steps import IMAGES, make_step, tensors
 
-from gancli.recipes.base import Spec
 from gancli.recipes.dcgan import DCGAN
 from gancli.recipes.vanilla import Vanilla
-from gancli.training import state as training_state
-from gancli.training.batches import Noise, ResidentImages
-from gancli.training.state import TrainState, update_average
-from gancli.training.step import Step
-
-CPU = torch.device("cpu")
-SPEC = Spec(1, 8, 8)
-IMAGES = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
-
-
-def make_step(recipe: Any, precision: str = "fp32", dtype: torch.dtype = torch.float32) -> Step:
-    state = training_state.create(recipe, SPEC, 0, CPU, precision)
-    if dtype != torch.float32:
-        g, d = state.g.to(dtype), state.d.to(dtype)
-        state = TrainState(g, d, state.ema.to(dtype), *recipe.optimizers(g, d), state.scaler)
-    real, noise = ResidentImages(IMAGES, None, 8, 0), Noise(recipe.latent_dim, 0, 8, 0, CPU)
-    return Step(recipe, state, real, noise, precision)
-
-
-def tensors(network: nn.Module) -> list[Tensor]:
-    return [value.clone() for value in network.state_dict().values()]
+from gancli.training.state import update_average
 
 
 def by_hand(g: nn.Module, d: nn.Module, real: Tensor, z: Tensor, adam_g: Any, adam_d: Any) -> None:

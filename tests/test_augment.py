@@ -1,0 +1,111 @@
+"""Augmentations: what each number does to a picture, and that gradients flow back to where the pixels came from."""
+
+import pytest
+import torch
+from torch import Tensor
+from torchvision.transforms.functional import InterpolationMode, affine, hflip
+
+from gancli import augment
+
+BILINEAR = InterpolationMode.BILINEAR
+HALF = 0.5
+"""The number that leaves an image as it is, in every column of DiffAugment but the hole's."""
+
+
+def neutral(count: int = 1) -> Tensor:
+    return torch.full((count, augment.DIFFAUG_NUMBERS), HALF)
+
+
+def without_hole(images: Tensor) -> Tensor:
+    """DiffAugment's hole of a neutral row: the middle half of each side."""
+    height, width = images.shape[2:]
+    images = images.clone()
+    top, left = height // 2 + (height % 2) - height // 4, width // 2 + (width % 2) - width // 4
+    images[:, :, top : top + height // 2, left : left + width // 2] = 0
+    return images
+
+
+def test_diffaug_in_the_middle_only_cuts_the_hole() -> None:
+    images = torch.rand(1, 3, 16, 16) * 2 - 1
+    found = augment.diffaug(images, neutral())
+    hole = found == 0
+    assert hole.all(1).sum() == 64, "a quarter of the pixels"
+    torch.testing.assert_close(found[~hole], images[~hole])
+
+
+def test_diffaug_moves_by_whole_pixels() -> None:
+    images = torch.rand(1, 1, 16, 16) + 1
+    row = neutral()
+    row[0, 3], row[0, 5] = 1.0, 0.0  # two rows down; the hole at the top
+    found = augment.diffaug(images, row)[0, 0]
+    shifted = images[0, 0].roll(-2, 0)
+    shifted[-2:] = 0
+    assert torch.allclose(found[4:], shifted[4:]), "rows come from two below, zeros fill the rest"
+
+
+def test_diffaug_of_a_row_touches_only_its_image() -> None:
+    images, rows = torch.rand(5, 3, 8, 8), torch.rand(5, augment.DIFFAUG_NUMBERS)
+    alone = torch.cat([augment.diffaug(images[i : i + 1], rows[i : i + 1]) for i in range(5)])
+    torch.testing.assert_close(augment.diffaug(images, rows), alone)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_ada_at_zero_changes_nothing(channels: int) -> None:
+    images, rows = torch.rand(6, channels, 9, 12) * 2 - 1, torch.rand(6, augment.ADA_NUMBERS)
+    torch.testing.assert_close(augment.ada(images, rows, torch.tensor(0.0)), images, atol=2e-5, rtol=0)
+
+
+def test_ada_at_one_changes_every_image() -> None:
+    images, rows = torch.rand(32, 3, 16, 16) * 2 - 1, torch.rand(32, augment.ADA_NUMBERS)
+    found = augment.ada(images, rows, torch.tensor(1.0))
+    assert ((found - images).abs().flatten(1).max(1).values > 1e-3).all()
+    assert torch.isfinite(found).all()
+
+
+def only(column: int, value: float) -> Tensor:
+    """A row in which one transformation of ADA happens, with this number; 2 never happens."""
+    row = torch.full((1, augment.ADA_NUMBERS), 2.0)
+    row[0, 1::2] = 0.5
+    row[0, 2 * column : 2 * column + 2] = torch.tensor([0.0, value])
+    return row
+
+
+def test_ada_flips_turns_and_shifts_as_torchvision_does() -> None:
+    images, p = torch.rand(1, 3, 16, 16), torch.tensor(0.5)
+    torch.testing.assert_close(augment.ada(images, only(0, 0.2), p), hflip(images), atol=1e-5, rtol=0)
+    turned = augment.ada(images, only(1, 0.3), p)
+    matches = [torch.allclose(turned, torch.rot90(images, k, (2, 3)), atol=1e-4) for k in (1, 3)]
+    assert any(matches)
+    shifted = augment.ada(images, only(2, 1.0), p)  # a quarter of half the width, two pixels
+    torch.testing.assert_close(shifted[..., :-2], images[..., 2:], atol=1e-4, rtol=0)
+
+
+def test_ada_turns_wide_images_without_shearing_them() -> None:
+    images = torch.zeros(1, 1, 32, 64)
+    images[0, 0, 8:24, 28:36] = 1  # a bar in the middle keeps its shape
+    found = augment.ada(images, only(5, 0.5 + 30 / 360), torch.tensor(0.99))
+    turned = [affine(images, angle, [0, 0], 1.0, [0.0, 0.0], interpolation=BILINEAR) for angle in (30, -30)]
+    assert min((found - each).abs().mean().item() for each in turned) < 0.002
+    assert (found - images).abs().mean().item() > 0.02
+
+
+def test_ada_keeps_grey_grey_when_it_turns_hue_and_changes_saturation() -> None:
+    grey = torch.rand(1, 1, 8, 8).expand(1, 3, 8, 8)
+    start = 10  # brightness, contrast, luma, hue, saturation follow ten draws of geometry
+    for column in (start + 3, start + 4):
+        torch.testing.assert_close(augment.ada(grey, only(column, 0.9), torch.tensor(0.5)), grey, atol=1e-5, rtol=0)
+    colour = torch.rand(1, 3, 8, 8)
+    assert not torch.allclose(augment.ada(colour, only(start + 3, 0.9), torch.tensor(0.5)), colour, atol=1e-2)
+    flipped = augment.ada(grey, only(start + 2, 0.2), torch.tensor(0.5))
+    torch.testing.assert_close(flipped, -grey, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("policy", ["diffaug", "ada"])
+def test_gradients_reach_the_images(policy: str) -> None:
+    images = torch.rand(4, 3, 8, 8, requires_grad=True)
+    if policy == "diffaug":
+        found = augment.diffaug(images, torch.rand(4, augment.DIFFAUG_NUMBERS))
+    else:
+        found = augment.ada(images, torch.rand(4, augment.ADA_NUMBERS), torch.tensor(0.7))
+    (gradient,) = torch.autograd.grad(found.square().sum(), images)
+    assert (gradient.flatten(1).abs().max(1).values > 0).all()

@@ -1,0 +1,130 @@
+"""ADA's feedback, the same draws for any number of processes, top-k and FreezeD."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from training_steps import make_step, tensors
+
+from gancli.preparation import top_k_share
+from gancli.recipes.base import Batch, Spec
+from gancli.recipes.dcgan import DCGAN
+from gancli.recipes.sngan import SNGAN
+from gancli.recipes.vanilla import Vanilla
+from gancli.training.augmentation import Augmentation
+from gancli.training.distributed import Group
+from gancli.training.state import freeze_lowest
+
+
+def made(policy: str, rank: int = 0, world: int = 1) -> Augmentation:
+    return Augmentation(policy, 0, 8, Group(rank, world), torch.zeros(3))
+
+
+@pytest.mark.parametrize("policy", ["diffaug", "ada"])
+def test_two_processes_draw_what_one_draws(policy: str) -> None:
+    images = torch.rand(8, 3, 8, 8)
+    whole = made(policy)
+    whole.feedback[0] = 0.5
+    halves = []
+    for rank in range(2):
+        half = made(policy, rank, 2)
+        half.feedback[0] = 0.5
+        halves.append(half(Batch(images[4 * rank : 4 * rank + 4]), "real", 3).images)
+    assert torch.equal(whole(Batch(images), "real", 3).images, torch.cat(halves))
+
+
+def test_ada_grows_where_d_is_sure_of_real_images_and_shrinks_where_it_is_not() -> None:
+    ada = made("ada")
+    step = ada.STEPS * 8 / ada.IMAGES
+    for number in range(2 * ada.STEPS):
+        ada.observe(torch.ones(8), number)
+    assert ada.feedback[0].item() == pytest.approx(2 * step)
+    for number in range(ada.STEPS):
+        ada.observe(torch.tensor([1.0, -1.0] * 4), number)
+    assert ada.feedback[0].item() == pytest.approx(step)
+    for number in range(5 * ada.STEPS):
+        ada.observe(-torch.ones(8), number)
+    assert ada.feedback.tolist() == [0, 0, 0], "p stays in [0, 1]"
+
+
+def test_d_sees_augmented_images_and_both_sides_alike() -> None:
+    step = make_step(Vanilla())
+    step.augmentation = "diffaug"
+    step.__post_init__()
+    seen: dict[str, Any] = {}
+    loss = Vanilla.d_loss
+
+    class Watching(Vanilla):
+        def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Any) -> Any:
+            seen.update(real=real.images, fake=fake.images)
+            return loss(self, g, d, real, fake, rates)
+
+    step.recipe = Watching()
+    step()
+    assert not torch.equal(seen["real"], step.real.batch(0).images)
+    assert (seen["real"] == 0).sum() >= 8 * 16, "the hole of a quarter of each image"
+    assert (seen["fake"] == 0).sum() >= 8 * 16
+
+
+def test_top_k_lets_g_learn_from_the_most_real_fakes() -> None:
+    step = make_step(Vanilla())
+    step.best_share = lambda images_seen: 0.25
+    seen: list[Batch] = []
+
+    class Watching(Vanilla):
+        def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Any) -> Any:
+            seen.extend([real, fake])
+            return super().g_loss(g, d, real, fake, rates)
+
+    step.recipe = Watching()
+    z, _ = step.noise.draw("g", 0)
+    with torch.no_grad():
+        logits = step.state.d(step.state.g(z))
+    step()
+    real, fake = seen
+    assert len(real.images) == len(fake.images) == 2
+    assert fake.latents is not None
+    assert torch.equal(fake.latents, z[logits.topk(2).indices])
+
+
+def test_top_k_falls_by_a_hundredth_an_epoch() -> None:
+    assert top_k_share(0.5, 100, 99) == 1
+    assert top_k_share(0.5, 100, 250) == pytest.approx(0.99**2)
+    assert top_k_share(0.5, 100, 10**6) == 0.5
+    assert top_k_share(1.0, 100, 10**6) == 1
+
+
+@pytest.mark.parametrize("recipe", [DCGAN(width=8), SNGAN(width=8)], ids=["dcgan", "sngan"])
+def test_frozen_layers_stay_and_the_others_learn(recipe: Any) -> None:
+    step = make_step(recipe)
+    names = [name for name, p in step.state.d.named_parameters() if p.ndim > 1]
+    freeze_lowest(step.state.d, 1)
+    step.__post_init__()
+    before = {name: p.clone() for name, p in step.state.d.named_parameters()}
+    for _ in range(2):
+        step()
+    changed = [name for name, p in step.state.d.named_parameters() if not torch.equal(p, before[name])]
+    first = names[0].partition(".parametrizations")[0].rpartition(".")[0]
+    assert not [name for name in changed if name.startswith(names[0])]
+    assert names[-1] in changed and names[1] in changed, first
+
+
+def test_all_layers_cannot_be_frozen() -> None:
+    _, d = Vanilla().networks(Spec(1, 8, 8))
+    freeze_lowest(d, 2)
+    with pytest.raises(ValueError, match="3 layers"):
+        freeze_lowest(d, 3)
+
+
+def test_rates_of_beta2_reach_adam() -> None:
+    class Scheduled(Vanilla):
+        def schedule(self, images_seen: int) -> Any:
+            return replace(super().schedule(images_seen), beta2=0.5)
+
+    step = make_step(Scheduled())
+    before = tensors(step.state.g)
+    step()
+    assert step.state.g_optimizer.param_groups[0]["betas"] == (0.9, 0.5)
+    assert not all(torch.equal(a, b) for a, b in zip(before, tensors(step.state.g), strict=True))
