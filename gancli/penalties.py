@@ -4,11 +4,15 @@
 not depend on another, so D may not mix samples.
 """
 
+from collections.abc import Callable
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+Judge = Callable[[Tensor, Tensor | None], Tensor]
 
 
-def zero_centred(d: nn.Module, images: Tensor, labels: Tensor | None) -> Tensor:
+def zero_centred(d: Judge, images: Tensor, labels: Tensor | None) -> Tensor:
     """E[|grad_x D(x)|^2] / 2, float32 scalar: R1 on real images, R2 on generated ones.
 
     Mescheder 2018 (arXiv:1801.04406), eq. 9 and 10 without gamma.
@@ -16,7 +20,16 @@ def zero_centred(d: nn.Module, images: Tensor, labels: Tensor | None) -> Tensor:
     return 0.5 * _gradients(d, images, labels).square().sum(1).mean()
 
 
-def one_centred(d: nn.Module, images: Tensor, labels: Tensor | None) -> Tensor:
+def zero_centred_with_logits(d: Judge, images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+    """D's logits ``(N,)`` and |grad_x D(x)|^2 / 2 of each image ``(N,)``, both float32, from one forward pass.
+
+    The mean of the second over real images is R1, over generated ones R2; see `zero_centred`.
+    """
+    logits, gradients = _logits_and_gradients(d, images, labels)
+    return logits, 0.5 * gradients.square().sum(1)
+
+
+def one_centred(d: Judge, images: Tensor, labels: Tensor | None) -> Tensor:
     """E[(|grad_x D(x)| - 1)^2], float32 scalar: Gulrajani 2017 (arXiv:1704.00028), eq. 3 without lambda,
     at the points that `between` (WGAN-GP) or `around` (DRAGAN) gives.
     """
@@ -40,9 +53,14 @@ def around(real: Tensor) -> Tensor:
     return real + 0.5 * real.std() * torch.rand_like(real)
 
 
-def _gradients(d: nn.Module, images: Tensor, labels: Tensor | None) -> Tensor:
-    """dD/dx, float32 ``(N, C * H * W)``, through which gradients can flow on."""
+def _gradients(d: Judge, images: Tensor, labels: Tensor | None) -> Tensor:
+    return _logits_and_gradients(d, images, labels)[1]
+
+
+def _logits_and_gradients(d: Judge, images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+    """D(x) and dD/dx, float32 ``(N,)`` and ``(N, C * H * W)``, through which gradients can flow on."""
     with torch.autocast(images.device.type, enabled=False):
         points = images.detach().float().requires_grad_()
-        (gradient,) = torch.autograd.grad(d(points, labels).sum(), points, create_graph=True)
-        return gradient.flatten(1)
+        logits = d(points, labels)
+        (gradient,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
+        return logits, gradient.flatten(1)

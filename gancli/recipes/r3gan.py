@@ -125,11 +125,11 @@ class R3GAN(Recipe):
     when: ClassVar[str] = "for quality and no dropped modes; the most stable training, at more time a step"
 
     latent_dim: int = hyper(0, "size of z ~ N(0, I); 0: 64 for pictures, 2 for points")
-    g_lr: float = hyper(0.0, "Adam's first learning rate for G; 0: 2e-4, 5e-4 for points")
-    d_lr: float = hyper(0.0, "Adam's first learning rate for D; 0: 2e-4, 5e-4 for points")
-    lr_end: float = hyper(0.0, "share of the learning rates that is left at the end; 0: 1/4, 1/1000 for points")
+    g_lr: float = hyper(0.0, "Adam's first learning rate for G; 0: 2e-4, 1e-3 for points")
+    d_lr: float = hyper(0.0, "Adam's first learning rate for D; 0: 2e-4, 1e-3 for points")
+    lr_end: float = hyper(0.0, "share of the learning rates that is left at the end; 0: 1/4, 1/10,000 for points")
     beta1: float = 0.0
-    beta2: float = hyper(0.9, "Adam's first decay of the gradients' square")
+    beta2: float = hyper(0.0, "Adam's first decay of the gradients' square; 0: 0.9, 0.99 for points")
     beta2_end: float = hyper(0.99, "Adam's last decay of the gradients' square")
     gamma: float = hyper(0.0, "first weight of R1 and of R2; 0: by the size of the images")
     gamma_end: float = hyper(0.0, "last weight of R1 and of R2; 0: a tenth of gamma, a thousandth for points")
@@ -143,13 +143,14 @@ class R3GAN(Recipe):
         """See `Recipe.fitted`. Gamma grows with the number of pixels, as from CIFAR-10 to FFHQ in the paper's table."""
         gamma = self.gamma or (0.05 if spec.is_points else 0.05 * (spec.height * spec.width / 32**2) ** 1.5)
         decay = self.decay_images or float(length)
-        lr = 5e-4 if spec.is_points else 2e-4
+        lr = 1e-3 if spec.is_points else 2e-4
         return replace(
             self,
             latent_dim=self.latent_dim or (2 if spec.is_points else 64),
             g_lr=self.g_lr or lr,
             d_lr=self.d_lr or lr,
-            lr_end=self.lr_end or (1e-3 if spec.is_points else 0.25),
+            lr_end=self.lr_end or (1e-4 if spec.is_points else 0.25),
+            beta2=self.beta2 or (0.99 if spec.is_points else 0.9),
             gamma=gamma,
             gamma_end=self.gamma_end or gamma / (1000 if spec.is_points else 10),
             decay_images=decay,
@@ -169,11 +170,14 @@ class R3GAN(Recipe):
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """The pairing loss plus gamma / 2 times the squared gradients at real and at generated images."""
-        real_logits, fake_logits = d(torch.cat([real.images, fake.images])).chunk(2)
+        images = torch.cat([real.images, fake.images])
+        logits, squares = penalties.zero_centred_with_logits(d, images, None)
+        real_logits, fake_logits = logits.chunk(2)
+        r1, r2 = squares.chunk(2)
         terms = {
             "adv": losses.relativistic_d(real_logits, fake_logits),
-            "r1": rates.gamma * penalties.zero_centred(d, real.images, real.labels),
-            "r2": rates.gamma * penalties.zero_centred(d, fake.images, fake.labels),
+            "r1": rates.gamma * r1.mean(),
+            "r2": rates.gamma * r2.mean(),
         }
         return Loss(terms, {"real": real_logits, "fake": fake_logits})
 

@@ -1,0 +1,105 @@
+"""BEGAN: D is an autoencoder, and balance is kept between how well it does on real and on generated images."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from gancli.models.convolutional import Shape, cropped, doublings
+from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
+
+
+def pair(before: int, after: int) -> list[nn.Module]:
+    """Two 3 x 3 convolutions with ELU."""
+    layers: list[nn.Module] = []
+    for channels in (before, after):
+        layers += [nn.Conv2d(channels, after, 3, padding=1), nn.ELU()]
+    return layers
+
+
+class Decoder(nn.Module):
+    """A linear layer to a small map, then pairs of convolutions and doublings; G and the half of D are alike."""
+
+    def __init__(self, inputs: int, width: int, shape: Shape) -> None:
+        super().__init__()
+        times, self.size = doublings(shape), shape[1:]
+        self.base = tuple(-(-side // 2**times) for side in self.size)
+        self.project = nn.Linear(inputs, width * self.base[0] * self.base[1])
+        layers: list[nn.Module] = []
+        for _ in range(times):
+            layers += [*pair(width, width), nn.Upsample(scale_factor=2)]
+        self.layers = nn.Sequential(*layers, *pair(width, width), nn.Conv2d(width, shape[0], 3, padding=1))
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Latents ``(N, inputs)`` -> images ``(N, C, H, W)``, which nothing bounds."""
+        return cropped(self.layers(self.project(latents).unflatten(1, (-1, *self.base))), *self.size)
+
+
+class Autoencoder(nn.Module):
+    """An encoder whose channels grow by ``width`` a halving, and a decoder; its answer is minus its error."""
+
+    balance: Tensor
+    """k_t of eq. 5, which belongs to the training's state."""
+
+    def __init__(self, hidden: int, width: int, shape: Shape) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(shape[0], width, 3, padding=1), nn.ELU()]
+        height, across = shape[1:]
+        channels = width
+        for number in range(doublings(shape)):
+            layers += [*pair(channels, channels), nn.Conv2d(channels, width * (number + 2), 3, 2, 1), nn.ELU()]
+            channels, height, across = width * (number + 2), (height + 1) // 2, (across + 1) // 2
+        self.encoder = nn.Sequential(
+            *layers, *pair(channels, channels), nn.Flatten(), nn.Linear(channels * height * across, hidden)
+        )
+        self.decoder = Decoder(hidden, width, shape)
+        self.register_buffer("balance", torch.zeros(()))
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images ``(N, C, H, W)`` -> minus the mean absolute error of each, ``(N,)``: eq. 1 with eta = 1."""
+        return -(self.decoder(self.encoder(images)) - images).abs().float().flatten(1).mean(1)
+
+
+@dataclass(frozen=True)
+class BEGAN(Recipe):
+    """Berthelot et al. 2017, eq. 5; its networks are half as wide by default (``width`` 128 in the paper)."""
+
+    title: ClassVar[str] = "Boundary equilibrium GAN"
+    paper: ClassVar[str] = "Berthelot, Schumm and Metz 2017, BEGAN, arXiv:1703.10717"
+    when: ClassVar[str] = "smooth, blurred pictures with one knob between variety and quality"
+    batch_size: ClassVar[int] = 16
+    draws_points: ClassVar[bool] = False
+
+    latent_dim: int = 64
+    g_lr: float = 1e-4
+    d_lr: float = 1e-4
+    diversity: float = hyper(
+        0.7, "gamma, the error on generated images that D is to have, as a share of the real one's"
+    )
+    proportion: float = hyper(0.001, "lambda_k, how fast the balance k follows")
+    width: int = hyper(32, "channels of a layer")
+
+    def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
+        """See `Recipe.networks`."""
+        return (
+            Decoder(self.latent_dim, self.width, spec.shape),
+            Autoencoder(self.latent_dim, self.width, spec.shape),
+        )
+
+    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """L(x) - k L(G(z)); then k moves by lambda (gamma L(x) - L(G(z))), within [0, 1]."""
+        assert isinstance(d, Autoencoder)
+        real_logits, fake_logits = d(real.images), d(fake.images)
+        real_error, fake_error = -real_logits.mean(), -fake_logits.mean()
+        terms = {"real": real_error, "fake": -d.balance.clone() * fake_error}
+        with torch.no_grad():
+            d.balance.add_(self.proportion * (self.diversity * real_error - fake_error)).clamp_(0, 1)
+        return Loss(terms, {"real": real_logits, "fake": fake_logits})
+
+    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """L(G(z)), the autoencoder's error on generated images."""
+        return Loss({"adv": -d(fake.images).mean()})
+
+
+RECIPE = BEGAN

@@ -1,0 +1,166 @@
+"""The techniques of "Improved Techniques for Training GANs" on DCGAN's networks, each a switch."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from gancli import losses
+from gancli.models import convolutional
+from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
+
+REFERENCE = 32
+"""Images of the reference batch of virtual batch normalisation."""
+
+
+class MinibatchDiscrimination(nn.Module):
+    """Tells D how close each image is to the others of the batch: section 3.2."""
+
+    def __init__(self, inputs: int, kernels: int = 16, dimensions: int = 8) -> None:
+        super().__init__()
+        self.tensor = nn.Parameter(0.02 * torch.randn(inputs, kernels, dimensions))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(N, inputs)`` -> o(x) ``(N, kernels)``, the sum over the batch of exp(-|M_i - M_j|_1)."""
+        matrices = torch.einsum("na,abc->nbc", features, self.tensor)
+        distances = (matrices[:, None] - matrices[None]).abs().sum(3)
+        return distances.neg().exp().sum(1)
+
+
+class VirtualBatchNorm(nn.Module):
+    """Normalises each map by the statistics of the reference batch and of itself alone: section 3.5.
+
+    The first `REFERENCE` maps are the reference.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain, self.bias = (nn.Parameter(torch.full((channels, 1, 1), value)) for value in (1.0, 0.0))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """``(REFERENCE + N, C, H, W)`` to the same shape."""
+        own = 1 / (REFERENCE + 1)
+        means, squares = (each.mean((2, 3), keepdim=True) for each in (maps, maps.square()))
+        mean, square = (
+            torch.cat([
+                each[:REFERENCE].mean(0, keepdim=True).expand(REFERENCE, -1, -1, -1),
+                own * each[REFERENCE:] + (1 - own) * each[:REFERENCE].mean(0, keepdim=True),
+            ])
+            for each in (means, squares)
+        )  # fmt: skip
+        return (maps - mean) * (square - mean.square() + 1e-5).rsqrt() * self.gain + self.bias
+
+
+class Generator(nn.Module):
+    """DCGAN's, with virtual batch normalisation: it carries its reference batch of latents with it."""
+
+    reference: Tensor
+
+    def __init__(self, latent_dim: int, width: int, spec: Spec) -> None:
+        super().__init__()
+        self.network = convolutional.Generator(latent_dim, width, spec.shape)
+        layers = self.network.layers
+        for place, layer in enumerate(layers):
+            if isinstance(layer, nn.BatchNorm2d):
+                layers[place] = VirtualBatchNorm(layer.num_features)
+        self.register_buffer("reference", torch.randn(REFERENCE, latent_dim))
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Latents ``(N, latent_dim)`` -> images ``(N, C, H, W)``, none of which depends on another."""
+        return self.network(torch.cat([self.reference, latents]))[REFERENCE:]
+
+
+class History(nn.Module):
+    """The average of a network's weights over all steps so far, for historical averaging: section 3.3."""
+
+    average: Tensor
+    steps: Tensor
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.register_buffer("average", torch.zeros(sum(p.numel() for p in network.parameters())))
+        self.register_buffer("steps", torch.zeros(()))
+
+    def distance(self, network: nn.Module) -> Tensor:
+        """Squared distance of the weights to their average, which then takes them in."""
+        weights = torch.cat([parameter.flatten() for parameter in network.parameters()])
+        with torch.no_grad():
+            self.steps += 1
+            self.average += (weights - self.average) / self.steps
+        return (weights - self.average.clone()).square().sum()
+
+
+class Discriminator(convolutional.Discriminator):
+    """DCGAN's, with minibatch discrimination before the logit; keeps both networks' histories if asked to."""
+
+    def __init__(self, width: int, spec: Spec, minibatch: bool) -> None:
+        super().__init__(width, spec.shape)
+        self.minibatch = MinibatchDiscrimination(self.feature_count) if minibatch else None
+        if self.minibatch is not None:
+            self.logit = nn.Linear(self.feature_count + self.minibatch.tensor.shape[1], 1)
+            convolutional.initialise(self.logit)
+        self.histories = nn.ModuleList()
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images ``(N, C, H, W)`` in [-1, 1] -> logits ``(N,)``."""
+        features = self.features(images)
+        if self.minibatch is not None:
+            features = torch.cat([features, self.minibatch(features)], 1)
+        return self.logit(features).squeeze(1)
+
+
+@dataclass(frozen=True)
+class Improved(Recipe):
+    """Salimans et al. 2016. By default what the paper draws its best samples with: minibatch discrimination, smoothed
+    labels and virtual batch normalisation; it uses feature matching for semi-supervised learning instead.
+    """
+
+    title: ClassVar[str] = "DCGAN with improved techniques"
+    paper: ClassVar[str] = "Salimans et al. 2016, Improved Techniques for Training GANs, arXiv:1606.03498"
+    when: ClassVar[str] = "to try the classical remedies against collapse, one by one"
+    mixes_samples: ClassVar[bool] = True
+    draws_points: ClassVar[bool] = False
+
+    feature_matching: bool = hyper(False, "G matches the mean of D's features instead of fooling D (3.1)")
+    minibatch_discrimination: bool = hyper(True, "D is told how close the images of a batch are (3.2)")
+    historical_averaging: float = hyper(0.0, "weight of the distance of all weights to their past average (3.3)")
+    real_target: float = hyper(0.9, "D's target for real images; below 1 is one-sided label smoothing (3.4)")
+    virtual_batch_norm: bool = hyper(True, "G normalises by a fixed reference batch (3.5)")
+    width: int = hyper(0, convolutional.WIDTH)
+
+    def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
+        """See `Recipe.networks`."""
+        width = self.width or convolutional.default_width(spec.shape)
+        g: nn.Module = convolutional.Generator(self.latent_dim, width, spec.shape)
+        if self.virtual_batch_norm:
+            g = Generator(self.latent_dim, width, spec)
+        d = Discriminator(width, spec, self.minibatch_discrimination)
+        if self.historical_averaging:
+            d.histories.extend([History(d), History(g)])
+        return g, d
+
+    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """Binary cross-entropy with a smoothed target for real images, halved."""
+        real_logits, fake_logits = d(real.images), d(fake.images)
+        terms = {"adv": losses.logistic_d(real_logits, fake_logits, self.real_target)}
+        return Loss(terms | self._history(d, 0, d), {"real": real_logits, "fake": fake_logits})
+
+    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """The non-saturating loss, or the squared distance of the features' means."""
+        assert isinstance(d, Discriminator)
+        if not self.feature_matching:
+            return Loss({"adv": losses.non_saturating_g(d(fake.images))} | self._history(d, 1, g))
+        with torch.no_grad():
+            wanted = d.features(real.images).float().mean(0)
+        distance = (d.features(fake.images).float().mean(0) - wanted).square().sum()
+        return Loss({"features": distance} | self._history(d, 1, g))
+
+    def _history(self, d: nn.Module, place: int, network: nn.Module) -> dict[str, Tensor]:
+        if not self.historical_averaging:
+            return {}
+        assert isinstance(d, Discriminator)
+        return {"history": self.historical_averaging * d.histories[place].distance(network)}  # type: ignore[operator]
+
+
+RECIPE = Improved

@@ -1,0 +1,109 @@
+"""PacGAN: D judges several images at once, so that it sees when they are too much alike."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+from torch import Tensor, nn
+
+from gancli import losses
+from gancli.models import convolutional
+from gancli.models.maxout import Maxout
+from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
+
+
+class PointGenerator(nn.Module):
+    """Four layers of 400 units with batch normalisation and ReLU: the paper's network for ring and grid."""
+
+    def __init__(self, latent_dim: int, coordinates: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before in (latent_dim, 400, 400, 400):
+            layers += [nn.Linear(before, 400), nn.BatchNorm1d(400), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, nn.Linear(400, coordinates))
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Latents ``(N, latent_dim)`` -> points ``(N, coordinates, 1, 1)``."""
+        return self.layers(latents)[:, :, None, None]
+
+
+class PointDiscriminator(nn.Module):
+    """Three maxout layers of 200 units with 5 pieces: the paper's network for ring and grid."""
+
+    def __init__(self, values: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(Maxout(values, 200, 5), Maxout(200, 200, 5), Maxout(200, 200, 5), nn.Linear(200, 1))
+
+    def forward(self, points: Tensor) -> Tensor:
+        """Packed points ``(n, values, 1, 1)`` -> logits ``(n,)``."""
+        return self.layers(points.flatten(1)).squeeze(1)
+
+
+class Packed(nn.Module):
+    """A discriminator of ``pack`` images on top of each other, as if they were one of many channels."""
+
+    def __init__(self, network: nn.Module, pack: int) -> None:
+        super().__init__()
+        self.network, self.pack = network, pack
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images ``(N, C, H, W)`` -> logits ``(N // pack,)``, each of consecutive images; a remainder is left out."""
+        whole = images[: len(images) // self.pack * self.pack]
+        return self.network(whole.reshape(-1, self.pack * images.shape[1], *images.shape[2:]))
+
+
+@dataclass(frozen=True)
+class PacGAN(Recipe):
+    """Lin et al. 2018: the networks of section 4.1 for points, of DCGAN for pictures; a batch has ``pack`` times as
+    many images as D gives answers.
+    """
+
+    title: ClassVar[str] = "GAN with a packed discriminator"
+    paper: ClassVar[str] = "Lin et al. 2018, PacGAN: The Power of Two Samples, arXiv:1712.04086"
+    when: ClassVar[str] = "where modes are dropped; cheap to add to any GAN"
+    batch_size: ClassVar[int] = 128
+    point_batch_size: ClassVar[int] = 200
+    mixes_samples: ClassVar[bool] = True
+
+    pack: int = hyper(2, "images that D judges together; must divide the batch")
+    latent_dim: int = hyper(0, "size of z ~ N(0, I); 0: 100 for pictures, 2 for points")
+    g_lr: float = hyper(0.0, "Adam's learning rate for G; 0: 2e-4 for pictures, 1e-4 for points")
+    d_lr: float = hyper(0.0, "Adam's learning rate for D; 0: 2e-4 for pictures, 1e-4 for points")
+    beta1: float = hyper(-1.0, "Adam's decay of the gradients' mean; -1: 0.5 for pictures, 0.8 for points")
+    width: int = hyper(0, convolutional.WIDTH)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pack < 1:
+            raise ValueError(f"pack={self.pack}: at least 1.")
+
+    def fitted(self, spec: Spec, images: int, length: int) -> Self:
+        """See `Recipe.fitted`."""
+        lr = 1e-4 if spec.is_points else 2e-4
+        return replace(
+            self,
+            latent_dim=self.latent_dim or (2 if spec.is_points else 100),
+            g_lr=self.g_lr or lr,
+            d_lr=self.d_lr or lr,
+            beta1=self.beta1 if self.beta1 >= 0 else (0.8 if spec.is_points else 0.5),
+        )
+
+    def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
+        """See `Recipe.networks`."""
+        values = self.pack * spec.channels
+        if spec.is_points:
+            return PointGenerator(self.latent_dim, spec.channels), Packed(PointDiscriminator(values), self.pack)
+        width = self.width or convolutional.default_width(spec.shape)
+        d = convolutional.Discriminator(width, (values, spec.height, spec.width))
+        return convolutional.Generator(self.latent_dim, width, spec.shape), Packed(d, self.pack)
+
+    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """Binary cross-entropy of packs, halved."""
+        real_logits, fake_logits = d(real.images), d(fake.images)
+        return Loss({"adv": losses.logistic_d(real_logits, fake_logits)}, {"real": real_logits, "fake": fake_logits})
+
+    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """The non-saturating loss of packs."""
+        return Loss({"adv": losses.non_saturating_g(d(fake.images))})
+
+
+RECIPE = PacGAN

@@ -1,0 +1,241 @@
+"""Progressive growing: both networks begin with tiny images and fade in layers for larger ones."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pad
+
+from gancli import losses, penalties
+from gancli.models.convolutional import Shape, cropped, doublings
+from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
+
+MOST_CHANNELS = 512
+GROUP = 4
+"""Images over which the minibatch standard deviation is taken."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How far the networks have grown."""
+
+    level: int
+    """Doublings above the smallest images."""
+    alpha: float
+    """Share of the newest layers, 1 when they are fully in."""
+
+
+def stage_at(images_seen: int, images_per_phase: float, levels: int) -> Stage:
+    """The smallest images for a phase; then, for each doubling, one phase that fades it in and one that keeps it."""
+    phase = images_seen / images_per_phase
+    level = min(levels, (int(phase) + 1) // 2)
+    fading = int(phase) % 2 == 1 and int(phase) < 2 * levels
+    return Stage(level, phase % 1 if fading else 1.0)
+
+
+def pixel_norm(maps: Tensor) -> Tensor:
+    """Each pixel's vector of channels with a mean square of 1: section 4.2."""
+    return maps * (maps.square().mean(1, keepdim=True) + 1e-8).rsqrt()
+
+
+def minibatch_deviation(maps: Tensor) -> Tensor:
+    """One more channel, the mean deviation of all values over each group of images: section 3."""
+    group = math.gcd(len(maps), GROUP)
+    deviation = (maps.unflatten(0, (-1, group)).var(1, correction=0) + 1e-8).sqrt().mean((1, 2, 3))
+    channel = deviation.repeat_interleave(group)[:, None, None, None].expand(-1, 1, *maps.shape[2:])
+    return torch.cat([maps, channel], 1)
+
+
+class Equalised(nn.Module):
+    """A convolution or linear layer whose weights are N(0, 1) and scaled as they are used: section 4.1."""
+
+    def __init__(self, layer: nn.Conv2d | nn.Linear, gain: float = math.sqrt(2)) -> None:
+        super().__init__()
+        assert layer.bias is not None
+        self.layer, self.scale = layer, gain / math.sqrt(layer.weight[0].numel())
+        nn.init.normal_(layer.weight)
+        nn.init.zeros_(layer.bias)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """What the layer gives with its weights scaled."""
+        weight = self.layer.weight * self.scale
+        if isinstance(self.layer, nn.Linear):
+            return nn.functional.linear(values, weight, self.layer.bias)
+        return nn.functional.conv2d(values, weight, self.layer.bias, padding=self.layer.padding)
+
+
+def convolution(before: int, after: int, size: int = 3, gain: float = math.sqrt(2)) -> Equalised:
+    """An equalised convolution that keeps the size of the map."""
+    return Equalised(nn.Conv2d(before, after, size, padding=size // 2), gain)
+
+
+def faded(before: Tensor, after: Tensor, alpha: float) -> Tensor:
+    """(1 - alpha) before + alpha after."""
+    return torch.lerp(before, after, alpha) if alpha < 1 else after
+
+
+class Growing(nn.Module):
+    """What G and D share: how many images training has seen, which travels with the weights."""
+
+    def __init__(self, width: int, shape: Shape, images_per_phase: float) -> None:
+        super().__init__()
+        self.levels, self.size, self.images_per_phase = doublings(shape), shape[1:], images_per_phase
+        self.base = tuple(math.ceil(side / 2**self.levels) for side in self.size)
+        self.channels = [min(MOST_CHANNELS, width * 2 ** (self.levels - level)) for level in range(self.levels + 1)]
+        self.images_seen = 0
+
+    @property
+    def stage(self) -> Stage:
+        """Where the network stands."""
+        return stage_at(self.images_seen, self.images_per_phase, self.levels)
+
+    def get_extra_state(self) -> Tensor:
+        """The images seen, as a part of the weights."""
+        return torch.tensor(self.images_seen)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Restore the images seen."""
+        self.images_seen = int(state)
+
+
+class Generator(Growing):
+    """Images of the present stage, enlarged to their full size."""
+
+    def __init__(self, latent_dim: int, width: int, shape: Shape, images_per_phase: float) -> None:
+        super().__init__(width, shape, images_per_phase)
+        first = self.channels[0]
+        # the gain is the paper's for this layer, whose fan-in is that of a 4 x 4 convolution
+        self.project = Equalised(nn.Linear(latent_dim, first * self.base[0] * self.base[1]), gain=math.sqrt(2) / 4)
+        self.first = convolution(first, first)
+        pairs = list(pairwise(self.channels))
+        self.entries = nn.ModuleList(convolution(before, after) for before, after in pairs)
+        self.exits = nn.ModuleList(convolution(after, after) for _, after in pairs)
+        self.to_image = nn.ModuleList(convolution(channels, shape[0], 1, gain=1.0) for channels in self.channels)
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Latents ``(N, latent_dim)`` -> images ``(N, C, H, W)``, which nothing bounds; labels are ignored."""
+        level, alpha = self.stage.level, self.stage.alpha
+        maps = self.project(pixel_norm(latents)).unflatten(1, (-1, *self.base))
+        maps = self._activated(self.first, self._activated(None, maps))
+        before = maps
+        for number in range(level):
+            before = maps
+            maps = self._activated(self.entries[number], interpolate(maps, scale_factor=2))
+            maps = self._activated(self.exits[number], maps)
+        images = self.to_image[level](maps)
+        if alpha < 1:
+            images = faded(interpolate(self.to_image[level - 1](before), scale_factor=2), images, alpha)
+        return cropped(interpolate(images, scale_factor=2 ** (self.levels - level)), *self.size)
+
+    @staticmethod
+    def _activated(layer: Callable[[Tensor], Tensor] | None, maps: Tensor) -> Tensor:
+        return pixel_norm(leaky_relu(layer(maps) if layer else maps, 0.2))
+
+
+class Discriminator(Growing):
+    """Shrinks full-size images to the present stage and judges them there."""
+
+    def __init__(self, width: int, shape: Shape, images_per_phase: float) -> None:
+        super().__init__(width, shape, images_per_phase)
+        self.from_image = nn.ModuleList(convolution(shape[0], channels, 1) for channels in self.channels)
+        pairs = list(pairwise(self.channels))
+        self.entries = nn.ModuleList(convolution(after, after) for _, after in pairs)
+        self.exits = nn.ModuleList(convolution(after, before) for before, after in pairs)
+        first = self.channels[0]
+        self.last = convolution(first + 1, first)
+        self.dense = Equalised(nn.Linear(first * self.base[0] * self.base[1], first))
+        self.logit = Equalised(nn.Linear(first, 1), gain=1.0)
+
+    def shrunk(self, images: Tensor) -> Tensor:
+        """Images ``(N, C, H, W)`` at the size of the present stage."""
+        missing = [side * 2**self.levels - full for side, full in zip(self.base, self.size, strict=True)]
+        top, left = missing[0] // 2, missing[1] // 2
+        padded = pad(images, (left, missing[1] - left, top, missing[0] - top), mode="replicate")
+        return avg_pool2d(padded, 2 ** (self.levels - self.stage.level))
+
+    def judge(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images of the present stage's size -> logits ``(N,)``."""
+        level, alpha = self.stage.level, self.stage.alpha
+        maps = leaky_relu(self.from_image[level](images), 0.2)
+        for number in reversed(range(level)):
+            maps = leaky_relu(self.exits[number](leaky_relu(self.entries[number](maps), 0.2)), 0.2)
+            maps = avg_pool2d(maps, 2)
+            if alpha < 1 and number == level - 1:
+                old = leaky_relu(self.from_image[number](avg_pool2d(images, 2)), 0.2)
+                maps = faded(old, maps, alpha)
+        maps = leaky_relu(self.last(minibatch_deviation(maps)), 0.2)
+        return self.logit(leaky_relu(self.dense(maps.flatten(1)), 0.2)).squeeze(1)
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images ``(N, C, H, W)`` of full size -> logits ``(N,)``; labels are ignored."""
+        return self.judge(self.shrunk(images))
+
+
+@dataclass(frozen=True)
+class Progressive(Recipe):
+    """Karras et al. 2018 with WGAN-GP's loss and the drift term of appendix A.1.
+
+    The gradient penalty goes through the minibatch deviation, as in the paper: each gradient holds what an image
+    does to the others of its group. Images outside keep their full size at every stage.
+    """
+
+    title: ClassVar[str] = "Progressively growing GAN"
+    paper: ClassVar[str] = "Karras et al. 2018, Progressive Growing of GANs, arXiv:1710.10196"
+    when: ClassVar[str] = "larger images; quick at first, since it begins with tiny ones"
+    mixes_samples: ClassVar[bool] = True
+    draws_points: ClassVar[bool] = False
+
+    latent_dim: int = 128
+    g_lr: float = 1e-3
+    d_lr: float = 1e-3
+    beta1: float = 0.0
+    beta2: float = 0.99
+    penalty: float = hyper(10.0, "lambda, the weight of (|gradient| - 1)^2")
+    drift: float = hyper(0.001, "epsilon, the weight of D(x)^2")
+    images_per_phase: float = hyper(0.0, "images to fade a size in, and to keep it; 0: to be grown at half the length")
+    width: int = hyper(32, "channels at the full size; each halving doubles them, up to 512")
+
+    def fitted(self, spec: Spec, images: int, length: int) -> Self:
+        """See `Recipe.fitted`."""
+        phases = 2 * doublings(spec.shape)
+        return replace(self, images_per_phase=self.images_per_phase or max(1.0, length / 2 / phases))
+
+    def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
+        """See `Recipe.networks`."""
+        return (
+            Generator(self.latent_dim, self.width, spec.shape, self.images_per_phase),
+            Discriminator(self.width, spec.shape, self.images_per_phase),
+        )
+
+    def advance(self, network: nn.Module, images_seen: int) -> None:
+        """See `Recipe.advance`."""
+        assert isinstance(network, Growing)
+        network.images_seen = images_seen
+
+    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """Minus the estimated distance, the penalty at the present size, and the drift of D on real images."""
+        assert isinstance(d, Discriminator)
+        seen, drawn = self._real(d, real), d.shrunk(fake.images)
+        real_logits, fake_logits = d.judge(seen), d.judge(drawn)
+        terms = {
+            "adv": losses.wasserstein_d(real_logits, fake_logits),
+            "gp": self.penalty * penalties.one_centred(d.judge, penalties.between(seen, drawn), None),
+            "drift": self.drift * real_logits.float().square().mean(),
+        }
+        return Loss(terms, {"real": real_logits, "fake": fake_logits})
+
+    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """Minus the critic's mean."""
+        return Loss({"adv": losses.wasserstein_g(d(fake.images))})
+
+    def _real(self, d: Discriminator, real: Batch) -> Tensor:
+        """Real images at the present size, as blurred as the half faded-in G can draw them."""
+        images, alpha = d.shrunk(real.images), d.stage.alpha
+        return faded(interpolate(avg_pool2d(images, 2), scale_factor=2), images, alpha) if alpha < 1 else images
+
+
+RECIPE = Progressive

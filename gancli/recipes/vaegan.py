@@ -1,0 +1,114 @@
+"""VAE/GAN: a variational autoencoder whose decoder is a GAN's generator and whose error is that of D's features."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from gancli import losses
+from gancli.models import convolutional
+from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
+
+
+class Encoder(nn.Module):
+    """Strided convolutions like D's, then mean and log-variance of z given the image."""
+
+    def __init__(self, latent_dim: int, width: int, spec: Spec) -> None:
+        super().__init__()
+        times = convolutional.doublings(spec.shape)
+        layers: list[nn.Module] = []
+        for before, after in pairwise([spec.channels, *(width * 2**i for i in range(times))]):
+            layers += [nn.Conv2d(before, after, 4, 2, 1), nn.BatchNorm2d(after), nn.ReLU(True)]
+        values = after * (spec.height >> times) * (spec.width >> times)
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(values, 2 * latent_dim))
+        convolutional.initialise(self)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images ``(N, C, H, W)`` -> mean and log-variance, ``(N, latent_dim)`` each."""
+        mean, log_variance = self.layers(images).float().chunk(2, 1)
+        return mean, log_variance
+
+
+class Generator(convolutional.Generator):
+    """DCGAN's generator as decoder, and the encoder beside it."""
+
+    def __init__(self, latent_dim: int, width: int, spec: Spec) -> None:
+        super().__init__(latent_dim, width, spec.shape)
+        self.encoder = Encoder(latent_dim, width, spec)
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images ``(N, C, H, W)`` in [-1, 1] -> mean and log-variance of z, ``(N, latent_dim)`` each."""
+        return self.encoder(images)
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Images ``(N, C, H, W)`` -> the same through the mean of their code."""
+        return self(self.encode(images)[0])
+
+
+def sampled(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """A draw of z for each image, through which gradients flow; from torch's global generator."""
+    return mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+
+
+def prior_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(q(z|x) || N(0, I)) in nats, the mean over the batch: Kingma and Welling 2014 (arXiv:1312.6114), appendix B."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
+
+
+def with_scaled_gradient(values: Tensor, factor: float) -> Tensor:
+    """The same values, whose gradient is multiplied on its way back."""
+    return values.detach() + factor * (values - values.detach())
+
+
+@dataclass(frozen=True)
+class VAEGAN(Recipe):
+    """Larsen et al. 2016, algorithm 1, with DCGAN's networks; the encoder is part of G and learns with its optimizer.
+
+    L_llike is the squared distance in the features before D's logit, summed over them and halved.
+    """
+
+    title: ClassVar[str] = "Variational autoencoder with a GAN's similarity"
+    paper: ClassVar[str] = "Larsen et al. 2016, Autoencoding beyond Pixels, arXiv:1512.09300"
+    when: ClassVar[str] = "where images are to be encoded and reconstructed too"
+    mixes_samples: ClassVar[bool] = True
+    augmentable: ClassVar[bool] = False
+    draws_points: ClassVar[bool] = False
+
+    latent_dim: int = 64
+    gamma: float = hyper(0.01, "weight of the similarity L_llike against L_GAN for the decoder")
+    width: int = hyper(0, convolutional.WIDTH)
+
+    def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
+        """See `Recipe.networks`."""
+        width = self.width or convolutional.default_width(spec.shape)
+        return Generator(self.latent_dim, width, spec), convolutional.Discriminator(width, spec.shape)
+
+    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """-L_GAN: real images against reconstructions and against images from the prior."""
+        assert isinstance(g, Generator)
+        with torch.no_grad():
+            rebuilt = g(sampled(*g.encode(real.images))).float()
+        real_logits, rebuilt_logits, fake_logits = d(real.images), d(rebuilt), d(fake.images)
+        adversarial = losses.logistic_d(real_logits, torch.cat([rebuilt_logits, fake_logits]))
+        return Loss({"adv": adversarial}, {"real": real_logits, "fake": fake_logits, "rebuilt": rebuilt_logits})
+
+    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """L_prior + L_llike for the encoder, gamma L_llike - L_GAN for the decoder (non-saturating)."""
+        assert isinstance(g, Generator) and isinstance(d, convolutional.Discriminator)
+        mean, log_variance = g.encode(real.images)
+        z = sampled(mean, log_variance)
+        with torch.no_grad():
+            wanted = d.features(real.images).float()
+        rebuilt = g(with_scaled_gradient(z, 1 / self.gamma))
+        error = 0.5 * (d.features(rebuilt).float() - wanted).square().sum(1).mean()
+        fooled = torch.cat([d(g(z.detach())), d(fake.images)])
+        return Loss({
+            "adv": losses.non_saturating_g(fooled),
+            "similarity": self.gamma * error,
+            "prior": prior_divergence(mean, log_variance),
+        })  # fmt: skip
+
+
+RECIPE = VAEGAN
