@@ -2,18 +2,21 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from gancli import losses, penalties
-from gancli.models import points
+from gancli.models import perceptron, points
 from gancli.models.convolutional import Shape, cropped, doublings
 from gancli.models.resampling import Downsample, Upsample
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 
+PERCEPTRON_VALUES = 32 * 32
+"""Values of a picture (channels times pixels) up to which perceptrons draw it unless told otherwise."""
+PERCEPTRON_GAMMA = 4.0
 SLOPE = 0.2
 GROUP = 16
 """Channels of a group of the 3 x 3 convolutions, as in the paper's CIFAR-10 networks."""
@@ -115,37 +118,51 @@ class Discriminator(nn.Module):
 
 @dataclass(frozen=True)
 class R3GAN(Recipe):
-    """Huang et al. 2024. The width, gamma and the length of the schedules follow the data where they are left at 0.
+    """Huang et al. 2024. What is left at 0 or at auto follows the data and the planned length.
 
-    For points both networks are perceptrons, and gamma falls geometrically, much further than for pictures: to 1/1000.
+    Residual networks are the paper's. Up to `PERCEPTRON_VALUES` a picture is drawn by perceptrons instead, which on a
+    CPU reach in minutes what residual networks need hours for. For points gamma falls geometrically, to 1/1000.
     """
 
     title: ClassVar[str] = "Relativistic GAN with R1 and R2"
     paper: ClassVar[str] = "Huang et al. 2024, The GAN is Dead; Long Live the GAN! (R3GAN), arXiv:2501.05441"
     when: ClassVar[str] = "for quality and no dropped modes; the most stable training, at more time a step"
 
+    network: Literal["auto", "residual", "perceptron"] = hyper(
+        "auto", "networks of pictures; auto: perceptrons for grey ones up to 32 x 32"
+    )
     latent_dim: int = hyper(0, "size of z ~ N(0, I); 0: 64 for pictures, 2 for points")
-    g_lr: float = hyper(0.0, "Adam's first learning rate for G; 0: 2e-4, 1e-3 for points")
-    d_lr: float = hyper(0.0, "Adam's first learning rate for D; 0: 2e-4, 1e-3 for points")
+    g_lr: float = hyper(0.0, "Adam's first learning rate for G; 0: 2e-4, 1e-3 for perceptrons")
+    d_lr: float = hyper(0.0, "Adam's first learning rate for D; 0: 2e-4, 1e-3 for perceptrons")
     lr_end: float = hyper(0.0, "share of the learning rates that is left at the end; 0: 1/4, 1/10,000 for points")
     beta1: float = 0.0
     beta2: float = hyper(0.0, "Adam's first decay of the gradients' square; 0: 0.9, 0.99 for points")
     beta2_end: float = hyper(0.99, "Adam's last decay of the gradients' square")
-    gamma: float = hyper(0.0, "first weight of R1 and of R2; 0: by the size of the images")
+    gamma: float = hyper(0.0, "first weight of R1 and of R2; 0: by the network and the size of the images")
     gamma_end: float = hyper(0.0, "last weight of R1 and of R2; 0: a tenth of gamma, a thousandth for points")
     decay_images: float = hyper(0.0, "images over which the rates reach their ends; 0: the planned length")
-    width: int = hyper(0, "channels of each stage; 0: by the size of the images")
+    width: int = hyper(0, "channels of each stage; 0: 64")
     blocks: int = hyper(1, "residual blocks of a stage")
     expansion: int = hyper(2, "channels inside a residual block for each outside")
     ema_half_life: float = hyper(0.0, "last half-life of the averaged generator, in images; 0: 1/40 of decay_images")
 
     def fitted(self, spec: Spec, images: int, length: int) -> Self:
-        """See `Recipe.fitted`. Gamma grows with the number of pixels, as from CIFAR-10 to FFHQ in the paper's table."""
-        gamma = self.gamma or (0.05 if spec.is_points else 0.05 * (spec.height * spec.width / 32**2) ** 1.5)
+        """See `Recipe.fitted`.
+
+        Gamma of residual networks grows with the number of pixels, as from CIFAR-10 to FFHQ in the paper's table; that
+        of perceptrons was measured (benchmarks/quality.py).
+        """
+        network = self.network
+        if network == "auto":
+            network = "perceptron" if math.prod(spec.shape) <= PERCEPTRON_VALUES else "residual"
+        gamma = self.gamma or 0.05 * (spec.height * spec.width / 32**2) ** 1.5
+        if not self.gamma and network == "perceptron":
+            gamma = 0.05 if spec.is_points else PERCEPTRON_GAMMA
+        lr = 1e-3 if network == "perceptron" else 2e-4
         decay = self.decay_images or float(length)
-        lr = 1e-3 if spec.is_points else 2e-4
         return replace(
             self,
+            network=network,
             latent_dim=self.latent_dim or (2 if spec.is_points else 64),
             g_lr=self.g_lr or lr,
             d_lr=self.d_lr or lr,
@@ -162,6 +179,8 @@ class R3GAN(Recipe):
         """See `Recipe.networks`."""
         if spec.is_points:
             return points.Generator(self.latent_dim, spec.channels), points.Discriminator(spec.channels)
+        if self.network == "perceptron":
+            return perceptron.Generator(self.latent_dim, spec.shape), perceptron.Discriminator(spec.shape)
         widths = [self.width] * (doublings(spec.shape) + 1)
         return (
             Generator(self.latent_dim, widths, self.blocks, self.expansion, spec.shape),

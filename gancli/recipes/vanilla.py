@@ -4,47 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gancli import losses, penalties
-from gancli.models import points
+from gancli.models import perceptron, points
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
-
-
-class Generator(nn.Module):
-    """latent -> 256 -> 512 -> pixels, ReLU between, a sigmoid at the end, mapped from [0, 1] to [-1, 1]."""
-
-    def __init__(self, latent_dim: int, spec: Spec) -> None:
-        super().__init__()
-        self.shape = (spec.channels, spec.height, spec.width)
-        pixels = spec.channels * spec.height * spec.width
-        self.layers = nn.Sequential(
-            nn.Linear(latent_dim, 256),
-            nn.ReLU(),
-            nn.Linear(256, 512),
-            nn.ReLU(),
-            nn.Linear(512, pixels),
-            nn.Sigmoid(),
-        )
-
-    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents ``(N, latent_dim)`` -> images ``(N, C, H, W)``; labels are ignored."""
-        return (2 * self.layers(latents) - 1).unflatten(1, self.shape)
-
-
-class Discriminator(nn.Module):
-    """pixels in [0, 1] -> 512 -> 256 -> logit, ReLU between."""
-
-    def __init__(self, spec: Spec) -> None:
-        super().__init__()
-        pixels = spec.channels * spec.height * spec.width
-        self.layers = nn.Sequential(
-            nn.Linear(pixels, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 1)
-        )
-
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images ``(N, C, H, W)`` in [-1, 1] -> logits ``(N,)``; labels are ignored."""
-        return self.layers((0.5 * images + 0.5).flatten(1)).squeeze(1)
 
 
 @dataclass(frozen=True)
@@ -67,7 +31,7 @@ class Vanilla(Recipe):
         """See `Recipe.networks`."""
         if spec.is_points:
             return points.Generator(self.latent_dim, spec.channels), points.Discriminator(spec.channels)
-        return Generator(self.latent_dim, spec), Discriminator(spec)
+        return perceptron.Generator(self.latent_dim, spec.shape), perceptron.Discriminator(spec.shape)
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """Binary cross-entropy, halved, plus R1 if asked for."""

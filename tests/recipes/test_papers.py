@@ -62,7 +62,7 @@ def test_conditional_discriminators_look_at_the_label(name: str) -> None:
 
 
 def test_r3gan_is_the_pairing_loss_with_both_penalties() -> None:
-    recipe = R3GAN(gamma=2.0).fitted(SPEC, 1000, 10_000)
+    recipe = R3GAN(gamma=2.0, network="residual").fitted(SPEC, 1000, 10_000)
     g, d, real, fake = parts(recipe)
     for parameter in d.parameters():  # its last layers start at zero
         parameter.data += 0.1 * torch.randn_like(parameter)
@@ -97,5 +97,5 @@ def test_r3gans_rates_go_from_their_first_to_their_last_values() -> None:
 def test_r3gans_blocks_start_as_the_identity_and_its_networks_have_no_normalisation() -> None:
     block, maps = Residual(32, 2, 4), torch.randn(2, 32, 5, 5)
     assert torch.equal(block(maps), maps)
-    for network in R3GAN().fitted(SPEC, 1000, 1000).networks(SPEC):
+    for network in R3GAN(network="residual").fitted(SPEC, 1000, 1000).networks(SPEC):
         assert not [m for m in network.modules() if "Norm" in type(m).__name__]

@@ -1,0 +1,200 @@
+"""Which modes are dropped and which runs diverge: every recipe on ring, grid, MNIST and digits, over seeds.
+
+    python benchmarks/quality.py points-default points mnist digits --jobs 2 --data-root DIR
+
+Each job is one run on one thread. Rows that benchmarks/quality.json has already are left out, so a bench that was
+stopped goes on where it was. ``--list`` says what is missing, ``--table`` prints what is there.
+"""
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: jobs must not fight for cores
+
+import torch
+
+from gancli import evaluate, recipes, train
+from gancli.api import dry_run
+from gancli.errors import TrainingDiverged
+
+HERE = Path(__file__).parent
+RESULTS, PICTURES = HERE / "quality.json", HERE / "pictures" / "quality"
+MNIST_MINUTES = 8.0
+"""Of one core, which is four minutes of two."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run: what is trained on what, for how long."""
+
+    part: str
+    data: str
+    name: str
+    recipe: str
+    seed: int
+    settings: tuple[str, ...] = ()
+    steps: int | None = None
+    """None: as long as `minutes` allow, or the recipe's own length."""
+    minutes: float | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        """What tells rows apart."""
+        return self.part, self.data, self.name, self.seed
+
+
+def rows_of(part: str) -> list[Row]:
+    """All rows of a part of the table."""
+    names = recipes.names()
+    drawing_points = [name for name in names if recipes.find(name).draws_points]
+    if part == "points-default":
+        pairs = [(data, seed) for seed in range(5) for data in ("grid", "ring")]
+        return [Row(part, data, "default", recipes.AUTO, seed) for data, seed in pairs]
+    if part == "points":
+        combinations = [(data, name, s) for s in range(2) for name in drawing_points for data in ("grid", "ring")]
+        return [Row(part, data, name, name, seed, steps=10_000) for data, name, seed in combinations]
+    if part == "mnist":
+        rows = [("default", recipes.AUTO, ()), *((name, name, ()) for name in names)]
+        rows.append(("vanilla + R1 (configs/mnist.toml)", "vanilla", MNIST_TOML))
+        return [Row(part, "mnist", *row[:2], s, row[2], minutes=MNIST_MINUTES) for s in range(2) for row in rows]
+    return [Row(part, "digits", "default", recipes.AUTO, seed) for seed in range(3)]
+
+
+MNIST_TOML = ("r1_gamma=20.0", "beta1=0.5", "g_lr=1e-3", "d_lr=1e-3")
+PARTS = ("points-default", "points", "mnist", "digits")
+
+
+def measure(row: Row, data_root: str | None) -> dict[str, Any]:
+    """Train and evaluate one row on one thread."""
+    torch.set_num_threads(1)
+    began = time.perf_counter()
+    asked = {"data": row.data, "recipe": row.recipe, "seed": row.seed, "data_root": data_root, "threads": 1}
+    steps = row.steps
+    if row.minutes is not None:
+        plan = dry_run(settings=row.settings, steps=1000, **asked)
+        steps = max(1, int(60 * row.minutes / (plan.seconds / plan.steps)))
+    found = {
+        **{key: value for key, value in asdict(row).items() if key != "options"},
+        "machine": platform.machine(), "torch": torch.__version__, "date": datetime.now(UTC).date().isoformat(),
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            run = train(
+                out=scratch, progress="none", keep=1, steps=steps, log_every=200, settings=row.settings, **asked
+            )
+        except TrainingDiverged as error:
+            return found | {"diverged": str(error), "seconds": round(time.perf_counter() - began)}
+        report = evaluate(run.generator, data_root=data_root, seed=row.seed)
+        config = (run.run / "config.toml").read_text()
+        if run.samples is not None and row.seed == 0:
+            PICTURES.mkdir(parents=True, exist_ok=True)
+            (PICTURES / f"{row.part}-{row.data}-{row.recipe}.png").write_bytes(run.samples.read_bytes())
+    return found | {
+        "steps": run.steps,
+        "images_seen": run.images_seen,
+        "train_seconds": round(run.seconds),
+        "seconds": round(time.perf_counter() - began),
+        "figures": {figure.metric: figure.value for figure in report.figures},
+        "real": {figure.metric: figure.baseline for figure in report.figures},
+        "features": report.extractor,
+        "n": report.figures[0].n,
+        "config": config,
+    }
+
+
+def load() -> list[dict[str, Any]]:
+    """What has been measured."""
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+
+
+def missing(parts: list[str], only: list[str], seeds: list[int]) -> list[Row]:
+    """The rows that have not been measured."""
+    done = {(r["part"], r["data"], r["name"], r["seed"]) for r in load()}
+    wanted = [row for part in parts for row in rows_of(part) if row.seed in seeds and (not only or row.name in only)]
+    return [row for row in wanted if row.key not in done]
+
+
+def run(rows: list[Row], jobs: int, data_root: str | None) -> None:
+    """Measure rows, several at a time, and write each down when it is there."""
+    with ProcessPoolExecutor(jobs, max_tasks_per_child=1) as pool:
+        for future in as_completed([pool.submit(measure, row, data_root) for row in rows]):
+            results = [*load(), future.result()]
+            order = {part: place for place, part in enumerate(PARTS)}
+            results.sort(key=lambda r: (order[r["part"]], r["data"], r["name"], r["seed"]))
+            scratch = RESULTS.with_suffix(".tmp")
+            scratch.write_text(json.dumps(results, indent=1) + "\n")
+            scratch.replace(RESULTS)
+            new = future.result()
+            print({key: new.get(key) for key in ("data", "name", "seed", "train_seconds", "figures")}, flush=True)
+
+
+COLUMNS = {
+    "points-default": ("modes", "high_quality", "reverse_kl"),
+    "points": ("modes", "high_quality", "reverse_kl"),
+    "mnist": ("fd", "coverage", "precision", "modes", "class_kl"),
+    "digits": ("fd", "coverage", "precision", "modes", "class_kl"),
+}
+
+
+def spread(values: list[float]) -> str:
+    """The mean, and the range over seeds where there are several."""
+    text = f"{mean(values):.3g}"
+    return f"{text} ({min(values):.3g} to {max(values):.3g})" if len(values) > 1 else text
+
+
+def print_table() -> None:
+    """A Markdown table for each part and data set; the last row is what real data score."""
+    results = load()
+    for part, data in sorted({(r["part"], r["data"]) for r in results}, key=lambda pair: (PARTS.index(pair[0]), pair)):
+        columns = COLUMNS[part]
+        print(f"\n{data} ({part})\n\n| recipe | seeds | steps | {' | '.join(columns)} | diverged |")
+        print("|---" * (len(columns) + 4) + "|")
+        here = [r for r in results if (r["part"], r["data"]) == (part, data)]
+        for name in dict.fromkeys(row.name for row in rows_of(part) if row.data == data):
+            found = [r for r in here if r["name"] == name]
+            sound = [r for r in found if "figures" in r]
+            if not found:
+                print(f"| {name} | not run |" + " |" * (len(columns) + 2))
+                continue
+            cells = [spread([r["figures"][metric] for r in sound]) if sound else "" for metric in columns]
+            steps = f"{round(mean(r['steps'] for r in sound)):,}" if sound else ""
+            print(f"| {name} | {len(found)} | {steps} | {' | '.join(cells)} | {len(found) - len(sound)} |")
+        real = [f"{here[0]['real'][metric]:.3g}" if "real" in here[0] else "" for metric in columns]
+        print(f"| real data | | | {' | '.join(real)} | |")
+
+
+def main() -> None:
+    """Measure what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", default=list(PARTS), help=", ".join(PARTS))
+    parser.add_argument("--only", nargs="+", default=[], help="names of rows")
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--data-root", default=os.environ.get("GANCLI_DATA_ROOT"))
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--table", action="store_true")
+    options = parser.parse_args()
+    if options.table:
+        print_table()
+        return
+    rows = missing(options.parts, options.only, options.seeds)
+    if options.list:
+        for row in rows:
+            print(*row.key)
+        return
+    run(rows, options.jobs, options.data_root)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""FastGAN: skip-layer excitation in G, and a D that learns to reconstruct what it sees; for few images."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import glu, interpolate
+from torch.nn.utils.parametrizations import spectral_norm
+
+from gancli import losses
+from gancli.models.convolutional import Shape, cropped, doublings, initialise
+from gancli.recipes.base import Augmentation, Batch, Loss, Rates, Recipe, Spec, hyper
+
+MOST_CHANNELS = 512
+FARTHEST_SKIP = 4
+"""Doublings between the two ends of an excitation, as from 8 x 8 to 128 x 128 in the paper."""
+DECODED = 128
+"""Longer side beyond which reconstructions are compared at a smaller size."""
+
+
+def convolution(before: int, after: int, size: int = 3, stride: int = 1) -> nn.Module:
+    """A convolution with spectral normalisation and without bias, that keeps the size or halves it."""
+    layer = nn.Conv2d(before, after, size, stride, (size - 1) // 2, bias=False)
+    initialise(layer)
+    return spectral_norm(layer)
+
+
+class Doubling(nn.Module):
+    """Enlarge, convolve, normalise, gate: figure 3, left; ``noisy`` adds weighted noise before the norm."""
+
+    def __init__(self, before: int, after: int, noisy: bool) -> None:
+        super().__init__()
+        self.convolution, self.norm = convolution(before, 2 * after), nn.BatchNorm2d(2 * after)
+        self.noise = nn.Parameter(torch.zeros(())) if noisy else None
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """``(N, before, H, W)`` -> ``(N, after, 2 H, 2 W)``."""
+        maps = self.convolution(interpolate(maps, scale_factor=2))
+        if self.noise is not None and self.training:
+            maps = maps + self.noise * torch.randn_like(maps[:, :1])
+        return glu(self.norm(maps), 1)
+
+
+class Excitation(nn.Module):
+    """Gates the channels of a large map by a small one: eq. 1 of the paper."""
+
+    def __init__(self, small: int, large: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.AdaptiveAvgPool2d(4),
+            spectral_norm(nn.Conv2d(small, large, 4, bias=False)),
+            nn.SiLU(),
+            spectral_norm(nn.Conv2d(large, large, 1, bias=False)),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, small: Tensor, large: Tensor) -> Tensor:
+        """``(N, small, h, w)`` and ``(N, large, H, W)`` -> the shape of the latter."""
+        return large * self.layers(small)
+
+
+class Generator(nn.Module):
+    """One convolution a size, with excitations from small maps to large ones."""
+
+    def __init__(self, latent_dim: int, width: int, shape: Shape) -> None:
+        super().__init__()
+        times, self.size = doublings(shape), shape[1:]
+        self.base = tuple(-(-side // 2**times) for side in self.size)
+        channels = [min(MOST_CHANNELS, width * 2 ** (times - level)) for level in range(times + 1)]
+        self.project = spectral_norm(nn.Linear(latent_dim, 2 * channels[0] * self.base[0] * self.base[1], bias=False))
+        self.norm = nn.BatchNorm2d(2 * channels[0])
+        self.doublings = nn.ModuleList(
+            Doubling(channels[level], channels[level + 1], noisy=level % 2 == 1) for level in range(times)
+        )
+        self.skip = min(FARTHEST_SKIP, times - 1)
+        self.excitations = nn.ModuleList(
+            Excitation(channels[level - self.skip], channels[level]) for level in range(self.skip + 1, times + 1)
+        )
+        self.to_image = convolution(channels[-1], shape[0])
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Latents ``(N, latent_dim)`` -> images ``(N, C, H, W)``; labels are ignored."""
+        maps = [glu(self.norm(self.project(latents).unflatten(1, (-1, *self.base))), 1)]
+        for level, doubling in enumerate(self.doublings, start=1):
+            large = doubling(maps[-1])
+            if level > self.skip:
+                large = self.excitations[level - self.skip - 1](maps[level - self.skip], large)
+            maps.append(large)
+        return cropped(self.to_image(maps[-1]).tanh(), *self.size)
+
+
+class Halving(nn.Module):
+    """The mean of two ways to halve a map, one of convolutions and one of averaging: figure 4."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.long = nn.Sequential(
+            convolution(before, after, 4, 2), nn.BatchNorm2d(after), nn.LeakyReLU(0.2),
+            convolution(after, after), nn.BatchNorm2d(after), nn.LeakyReLU(0.2),
+        )  # fmt: skip
+        self.short = nn.Sequential(
+            nn.AvgPool2d(2), convolution(before, after, 1), nn.BatchNorm2d(after), nn.LeakyReLU(0.2)
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """``(N, before, H, W)`` -> ``(N, after, H // 2, W // 2)``."""
+        return (self.long(maps) + self.short(maps)) / 2
+
+
+class Decoder(nn.Module):
+    """A map back to a small image: as many doublings as asked for, then tanh."""
+
+    def __init__(self, channels: int, images: int, times: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for _ in range(times):
+            layers += [Doubling(channels, max(8, channels // 2), noisy=False)]
+            channels = max(8, channels // 2)
+        self.layers = nn.Sequential(*layers, convolution(channels, images))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """``(N, channels, h, w)`` -> ``(N, images, h 2^times, w 2^times)``."""
+        return self.layers(maps).tanh()
+
+
+class Discriminator(nn.Module):
+    """Halves the image down to a small map of logits; its decoders rebuild the whole image and a quarter of it."""
+
+    def __init__(self, width: int, shape: Shape) -> None:
+        super().__init__()
+        times = doublings(shape)
+        channels = [min(MOST_CHANNELS, width * 2**level) for level in range(times + 1)]
+        self.first = nn.Sequential(convolution(shape[0], channels[0]), nn.LeakyReLU(0.2))
+        self.halvings = nn.ModuleList(Halving(channels[level], channels[level + 1]) for level in range(times))
+        self.logits = nn.Sequential(
+            convolution(channels[-1], channels[-1], 1), nn.BatchNorm2d(channels[-1]), nn.LeakyReLU(0.2),
+            convolution(channels[-1], 1),
+        )  # fmt: skip
+        decoded = times - max(0, (max(shape[1:]) // DECODED).bit_length() - 1)
+        self.whole, self.part = Decoder(channels[-1], shape[0], decoded), Decoder(channels[-2], shape[0], decoded - 1)
+
+    def maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images ``(N, C, H, W)`` -> the last map and the one before it."""
+        maps = [self.first(images)]
+        for halving in self.halvings:
+            maps.append(halving(maps[-1]))
+        return maps[-1], maps[-2]
+
+    def patches(self, last: Tensor) -> Tensor:
+        """The last map -> logits of its places, ``(N, P)``."""
+        return self.logits(last).flatten(1)
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images ``(N, C, H, W)`` in [-1, 1] -> the mean logit of each, ``(N,)``; labels are ignored."""
+        return self.patches(self.maps(images)[0]).mean(1)
+
+    def reconstruction_error(self, images: Tensor, last: Tensor, before: Tensor) -> Tensor:
+        """How far the decoders are from images ``(N, C, H, W)`` and from one random quarter of them, in L1."""
+        whole = self.whole(last)
+        height, width = before.shape[2] // 2, before.shape[3] // 2
+        at_bottom, at_right = (torch.rand(2, device=images.device) < 0.5).float().unbind()
+        part = self.part(_quarter(before, height, width, at_bottom, at_right))
+        h, w = images.shape[2] // 2, images.shape[3] // 2
+        wanted = _quarter(images, h, w, at_bottom, at_right)
+        error = (whole - interpolate(images, whole.shape[2:], mode="area")).abs().float().mean()
+        return error + (part - interpolate(wanted, part.shape[2:], mode="area")).abs().float().mean()
+
+
+def _quarter(maps: Tensor, height: int, width: int, at_bottom: Tensor, at_right: Tensor) -> Tensor:
+    """One quarter of each map, chosen without the host waiting for the choice."""
+    rows = torch.lerp(maps[:, :, :height], maps[:, :, -height:], at_bottom.to(maps.dtype))
+    return torch.lerp(rows[..., :width], rows[..., -width:], at_right.to(maps.dtype))
+
+
+@dataclass(frozen=True)
+class FastGAN(Recipe):
+    """Liu et al. 2021, eq. 2 to 5, scaled to the size of the images; always with DiffAugment unless told otherwise.
+
+    The reconstructions are compared pixel by pixel, since the paper's perceptual distance needs a downloaded network.
+    """
+
+    title: ClassVar[str] = "FastGAN: light networks, self-supervised D"
+    paper: ClassVar[str] = "Liu et al. 2021, Towards Faster and Stabilized GAN Training, arXiv:2101.04775"
+    when: ClassVar[str] = "few images (100 to 5,000), also large ones, on a small machine"
+    batch_size: ClassVar[int] = 8
+    least_steps: ClassVar[int] = 20_000
+    mixes_samples: ClassVar[bool] = True
+    draws_points: ClassVar[bool] = False
+
+    latent_dim: int = 256
+    width: int = hyper(32, "channels at the full size; each halving doubles them, up to 512")
+    smoothing: float = hyper(0.2, "real targets are drawn from [1 - smoothing, 1], fake ones alike")
+    ema_half_life: float = 5000.0
+
+    def augmentation(self, spec: Spec, images: int) -> Augmentation:
+        """See `Recipe.augmentation`; the paper's."""
+        return "diffaug"
+
+    def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
+        """See `Recipe.networks`."""
+        return Generator(self.latent_dim, self.width, spec.shape), Discriminator(self.width, spec.shape)
+
+    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """The hinge loss of every place, with margins a little below 1, and the reconstruction of real images."""
+        assert isinstance(d, Discriminator)
+        last, before = d.maps(real.images)
+        real_places, fake_places = d.patches(last).float(), d.patches(d.maps(fake.images)[0]).float()
+        margins = [1 - self.smoothing * torch.rand_like(places) for places in (real_places, fake_places)]
+        hinge = (margins[0] - real_places).relu().mean() + (margins[1] + fake_places).relu().mean()
+        terms = {"adv": hinge, "reconstruction": d.reconstruction_error(real.images, last, before)}
+        return Loss(terms, {"real": real_places.mean(1), "fake": fake_places.mean(1)})
+
+    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """Minus D's mean."""
+        return Loss({"adv": losses.wasserstein_g(d(fake.images))})
+
+
+RECIPE = FastGAN
