@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gancli import data, devices, sampling
+from gancli import data, devices, drawing, sampling
 from gancli.errors import UsageError
 from gancli.evaluation import Report
 from gancli.quick_evaluation import judge_for
@@ -80,7 +80,7 @@ def evaluate(
     for batch in sampling.draw(generator, range(count), seed):
         drawn.append(batch)
         on_batch(sum(map(len, drawn)), count)
-    return judge.evaluate(torch.cat(drawn))
+    return judge.evaluate(torch.cat(drawn), asked=drawing.default_labels(range(count), len(generator.classes)))
 
 
 def _data_of(generator: sampling.LoadedGenerator, name: str | None, root: str | Path | None) -> data.DataSet:

@@ -39,7 +39,8 @@ def judge_for(
         dataset.fingerprint, device, feature_cache(),
     )  # fmt: skip
     count = min(most or len(dataset.heldout), len(dataset.heldout))
-    return Evaluator(extractor, dataset.train.images, dataset.heldout.images, dataset.fingerprint, seed), count
+    train, heldout = dataset.train.images, dataset.heldout.images
+    return Evaluator(extractor, train, heldout, dataset.fingerprint, seed, dataset.classes), count
 
 
 @dataclass

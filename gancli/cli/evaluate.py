@@ -84,5 +84,8 @@ def _print_table(report: "Report") -> None:
     print("real: as many training images in place of the generated ones, against the same held-out images.")
     if report.accuracy is not None:
         print(f"features: {report.extractor}, whose accuracy on the held-out images is {100 * report.accuracy:.1f} %.")
+    if report.per_class:
+        shares = ", ".join(f"{name} {100 * share:.0f}" for name, share in report.per_class.items())
+        print(f"images taken for the class that was asked for, in %: {shares}")
     for warning in report.warnings:
         print(f"note: {warning}")

@@ -30,16 +30,25 @@ class Evaluator:
     """
 
     def __init__(
-        self, extractor: Extractor, train_images: Tensor, heldout_images: Tensor, fingerprint: str, seed: int = 0
+        self,
+        extractor: Extractor,
+        train_images: Tensor,
+        heldout_images: Tensor,
+        fingerprint: str,
+        seed: int = 0,
+        classes: Sequence[str] = (),
     ) -> None:
-        self.extractor, self.fingerprint, self.seed = extractor, fingerprint, seed
+        self.extractor, self.fingerprint, self.seed, self.classes = extractor, fingerprint, seed, classes
         self._train_images, self._heldout_images = train_images, heldout_images
         self._baseline = cache(self._compute_baseline)
 
-    def evaluate(self, generated: Tensor, wanted: Sequence[str] = METRICS) -> Report:
+    def evaluate(
+        self, generated: Tensor, wanted: Sequence[str] = METRICS, asked: Sequence[int] | None = None
+    ) -> Report:
         """Compare uint8 images ``(N, C, H, W)`` with as many held-out ones, or all there are.
 
-        Raises UsageError for an unknown metric or too few images.
+        ``asked`` are the classes ``(N,)`` that a conditional generator was asked for. Raises UsageError for an unknown
+        metric or too few images.
         """
         for name in wanted:
             if name not in METRICS:
@@ -47,7 +56,8 @@ class Evaluator:
         if self._heldout.logits is None:
             wanted = [name for name in wanted if name not in CLASSES]
         n = min(len(generated), len(self._heldout_images))
-        values = self._measure(extract(generated[:n], self.extractor, "generated"), tuple(wanted))
+        features = extract(generated[:n], self.extractor, "generated")
+        values = self._measure(features, tuple(wanted))
         baseline = self._baseline(n, tuple(wanted))
         figures = [
             Figure(
@@ -63,7 +73,15 @@ class Evaluator:
             fingerprint=self.fingerprint,
             seed=self.seed,
             warnings=tuple(self._warnings(n, wanted)),
+            per_class={} if asked is None else self._agreement(features, torch.tensor(asked[:n])),
         )
+
+    def _agreement(self, features: Features, asked: Tensor) -> dict[str, float]:
+        """For each class, how many of the images that were to show it do so to the extractor."""
+        if features.logits is None:
+            return {}
+        right = (features.logits.argmax(1) == asked).double()
+        return {self.classes[label]: right[asked == label].mean().item() for label in asked.unique().tolist()}
 
     @cached_property
     def _heldout(self) -> Features:

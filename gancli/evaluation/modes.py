@@ -63,8 +63,10 @@ class MixtureEvaluator:
         self.name, self.centres, self.sigma = name, centres, sigma
         self.heldout, self.fingerprint, self.seed = heldout, fingerprint, seed
 
-    def evaluate(self, generated: Tensor, wanted: Sequence[str] = POINT_METRICS) -> Report:
-        """Judge points ``(N, 2)`` or ``(N, 2, 1, 1)``; UsageError for an unknown metric."""
+    def evaluate(
+        self, generated: Tensor, wanted: Sequence[str] = POINT_METRICS, asked: Sequence[int] | None = None
+    ) -> Report:
+        """Judge points ``(N, 2)`` or ``(N, 2, 1, 1)``; ``asked`` is ignored. UsageError for an unknown metric."""
         for metric in wanted:
             if metric not in POINT_METRICS:
                 raise UsageError(f"there is no metric {metric!r} of points; {nearest(metric, POINT_METRICS)}")

@@ -2,8 +2,8 @@
 
 import operator
 import re
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gancli.errors import UsageError, nearest
@@ -48,6 +48,8 @@ class Report:
     """Of the data set."""
     seed: int
     warnings: tuple[str, ...]
+    per_class: Mapping[str, float] = field(default_factory=dict)
+    """Of a conditional generator: for each class, the share of its images that the extractor takes for that class."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

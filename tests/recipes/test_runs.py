@@ -1,0 +1,132 @@
+"""Every recipe from the command line: it trains, resumes bit for bit, samples and is evaluated."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gancli import network_file, recipes, train
+from gancli.cli import run
+
+SMALL = {
+    name: [f"width={width}"]
+    for name, width in {
+        "dcgan": 8, "lsgan": 8, "wgan": 8, "wgan-gp": 8, "dragan": 8, "sngan": 4, "projection": 4, "acgan": 8,
+        "improved": 8, "pacgan": 8, "unrolled": 8, "began": 4, "progressive": 4, "fastgan": 4, "vaegan": 8,
+    }.items()
+}  # fmt: skip
+"""Settings that make the networks small."""
+
+
+def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    assert run([*arguments, "--json", "-q"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_run_resumes_exactly_samples_and_is_evaluated(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = [part for setting in SMALL.get(name, ()) for part in ("--set", setting)]
+    common = ["--steps", "4", "--batch-size", "16", "--save-every", "2", "--sample-every", "0", "--threads", "1"]
+    whole = Path(command(capsys, "train", "--recipe", name, *settings, *common, "--out", str(tmp_path / "a"))["run"])
+    half = tmp_path / "b" / whole.name
+    shutil.copytree(whole, half)
+    for path in (half / "checkpoints" / "step-000004.pt", half / "gen.pth", half / "dis.pth"):
+        path.unlink()
+    command(capsys, "train", "--resume", str(half))
+    for file in ("gen.pth", "dis.pth"):
+        assert (half / file).read_bytes() == (whole / file).read_bytes(), file
+
+    drawn = command(capsys, "sample", "--ckpt", str(whole / "gen.pth"), "--n", "6", "--out", str(tmp_path / "x.npy"))
+    assert drawn["n"] == 6
+    report = command(capsys, "eval", "--ckpt", str(whole / "gen.pth"), "--n", "32")
+    assert {"fd", "coverage", "modes"} <= {figure["metric"] for figure in report["figures"]}
+    assert len(report["per_class"]) == (10 if recipes.find(name).conditional else 0)
+
+
+def test_a_conditional_generator_draws_the_classes_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = train(recipe="cgan", steps=2, batch_size=16, out=str(tmp_path), progress="none", threads=1)
+    one, two = tmp_path / "one.npy", tmp_path / "two.npy"
+    for path, classes in ((one, "3,7"), (two, "7")):
+        command(capsys, "sample", "--ckpt", str(made.generator), "--n", "4", "--classes", classes, "--out", str(path))
+    threes, sevens = np.load(one), np.load(two)
+    assert (threes[1] == sevens[1]).all(), "image 1 is a seven in both"
+    assert (threes[0] != sevens[0]).any()
+    assert run(["sample", "--ckpt", str(made.generator), "--classes", "eleven"]) == 2
+    assert "no class 'eleven'" in capsys.readouterr().err
+
+
+def test_points_train_sample_and_count_modes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ["--steps", "20", "--threads", "1", "--eval-every", "10", "--out", str(tmp_path)]
+    result = command(capsys, "train", "--data", "ring", *common)
+    assert result["metrics"]["eval/modes_ring"] >= 1
+    target = tmp_path / "points.npy"
+    command(capsys, "sample", "--ckpt", result["generator"], "--n", "7", "--out", str(target))
+    assert np.load(target).shape == (7, 2)
+    command(capsys, "sample", "--ckpt", result["generator"], "--n", "7", "--out", str(tmp_path / "points.png"))
+    assert run(["sample", "--ckpt", result["generator"], "--out", str(tmp_path / "folder")]) == 2
+    assert "points go into one .npy" in capsys.readouterr().err
+    assert not (tmp_path / "folder").exists()
+    report = command(capsys, "eval", "--ckpt", result["generator"])
+    assert {figure["metric"]: figure["n"] for figure in report["figures"]} == {
+        "reverse_kl": 2500, "modes": 2500, "high_quality": 2500,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "ring", "--recipe", "fastgan"], "draws pictures, and ring has points"),
+        (["--data", "grid", "--augment", "ada"], "makes no sense for grid"),
+        (["--recipe", "vaegan", "--augment", "diffaug"], "makes no sense for recipe vaegan"),
+        (["--data", "ring", "--image-size", "8"], "ring has points, not images"),
+        (["--freeze-d", "2"], "init_from"),
+        (["--top-k", "0"], "top_k=0.0"),
+        (["--recipe", "vanilla", "--set", "d_steps=3"], "both networks step at once"),
+        (["--recipe", "pacgan", "--set", "pack=0"], "at least 1"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", *arguments, "--out", str(tmp_path / "runs"), "-q"]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_fine_tuning_keeps_the_frozen_layers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ["--recipe", "dcgan", "--set", "width=8", "--batch-size", "16", "--threads", "1", "--out", str(tmp_path)]
+    first = command(capsys, "train", *common, "--steps", "3")
+    tuned = command(
+        capsys, "train", *common, "--steps", "2", "--init-from", first["run"], "--freeze-d", "1", "--augment", "ada",
+        "--top-k", "0.5", "--seed", "1",
+    )  # fmt: skip
+    before, after = (network_file.load(Path(r["discriminator"]), "discriminator").weights for r in (first, tuned))
+    assert torch.equal(before["layers.0.weight"], after["layers.0.weight"])
+    assert not torch.equal(before["layers.2.weight"], after["layers.2.weight"])
+    assert run(["train", *common, "--init-from", first["run"], "--freeze-d", "9", "-q"]) == 2
+    assert "one at least must be left to train" in capsys.readouterr().err
+
+
+def test_the_listing_has_year_paper_and_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["recipes", "--json", "--image-size", "16", "--channels", "1"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert set(listed) == set(recipes.names())
+    assert listed["dcgan"]["year"] == 2016 and listed["r3gan"]["year"] == 2024
+    for name, facts in listed.items():
+        recipe = recipes.find(name)().fitted(recipes.Spec(1, 16, 16, 10), 1000, 100_000)
+        g, d = recipe.networks(recipes.Spec(1, 16, 16, 10))
+        assert facts["parameters_g"] == sum(p.numel() for p in g.parameters()), name
+        assert facts["parameters_d"] == sum(p.numel() for p in d.parameters()), name
+        assert "arXiv:" in facts["paper"] and 2013 < facts["year"] < 2027
+    assert run(["recipes"]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in recipes.names())
+    assert max(map(len, out.splitlines())) <= 80
