@@ -40,7 +40,7 @@ def evaluate(
 ) -> None:
     """Measure a generator against images that training has not seen; needs no network.
 
-    [bold]gancli eval --ckpt runs/0001-digits-dcgan/gen.pth --fail-if 'coverage<0.5'[/]
+    [bold]gancli eval --ckpt runs/0001-digits-r3gan/gen.pth --fail-if 'coverage<0.5'[/]
     """
     output.set_up_log(quiet)
     from gancli import api

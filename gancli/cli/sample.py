@@ -36,7 +36,7 @@ def sample(
 ) -> None:
     """Draw images from a trained generator.
 
-    [bold]gancli sample --ckpt runs/0001-digits-dcgan/gen.pth --n 1000 --out images[/]
+    [bold]gancli sample --ckpt runs/0001-digits-r3gan/gen.pth --n 1000 --out images[/]
     """
     output.set_up_log(quiet)
     from gancli import api, sample_output

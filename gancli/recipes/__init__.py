@@ -22,6 +22,14 @@ def find(name: str) -> type[Recipe]:
     return importlib.import_module(f"{__name__}.{name.replace('-', '_')}").RECIPE
 
 
+SMALL_VALUES = 32 * 32
+"""Values of a picture (channels times pixels) up to which the winner on MNIST and digits is the default."""
+
+
 def default_for(spec: Spec) -> str:
-    """The recipe that did best on such data in ``benchmarks/quality.py``."""
-    return "r3gan" if spec.is_points else "dcgan"
+    """The recipe for such data unless the user names one: what did best in ``benchmarks/quality.py`` in the same time.
+
+    Larger pictures were not compared there; DCGAN is the one that a CPU trains on them in bearable time.
+    """
+    values = spec.channels * spec.height * spec.width
+    return "r3gan" if spec.is_points or values <= SMALL_VALUES else "dcgan"

@@ -12,11 +12,13 @@ from gancli import losses, penalties
 from gancli.models import perceptron, points
 from gancli.models.convolutional import Shape, cropped, doublings
 from gancli.models.resampling import Downsample, Upsample
-from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
+from gancli.recipes.base import Augmentation, Batch, Loss, Rates, Recipe, Spec, hyper
 
 PERCEPTRON_VALUES = 32 * 32
 """Values of a picture (channels times pixels) up to which perceptrons draw it unless told otherwise."""
 PERCEPTRON_GAMMA = 4.0
+FEW_PICTURES = 10_000
+"""Training pictures under which D is augmented."""
 SLOPE = 0.2
 GROUP = 16
 """Channels of a group of the 3 x 3 convolutions, as in the paper's CIFAR-10 networks."""
@@ -174,6 +176,10 @@ class R3GAN(Recipe):
             width=self.width or 64,
             ema_half_life=self.ema_half_life or decay / 40,
         )
+
+    def augmentation(self, spec: Spec, images: int) -> Augmentation:
+        """See `Recipe.augmentation`: few pictures need it, and ADA finds out by itself how much."""
+        return "ada" if images < FEW_PICTURES and not spec.is_points else "none"
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""
