@@ -7,7 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gancli import config as configuration
 from gancli import data, devices, drawing, sampling
+from gancli.data import PictureOptions, Progress
 from gancli.errors import UsageError
 from gancli.evaluation import Report
 from gancli.quick_evaluation import judge_for
@@ -65,15 +67,16 @@ def evaluate(
     seed: int = 0,
     device: str = "auto",
     on_batch: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Progress = lambda done, total: None,
 ) -> Report:
     """Measure a generator file against the held-out split of its data, as ``gancli eval`` does.
 
     ``n`` images are compared with as many held-out ones (None: all of them; 2,500 points). ``on_batch`` hears how
-    many are drawn.
+    many are drawn, ``on_progress`` how many pictures of a folder are decoded, if any must be.
     """
     where = devices.select(device)
     generator = sampling.load_generator(Path(ckpt), where)
-    dataset = _data_of(generator, data, data_root)
+    dataset = _data_of(generator, data, data_root, on_progress)
     torch.set_num_threads(devices.default_threads(*dataset.heldout.images.shape[2:]))
     judge, count = judge_for(dataset, where, seed, n)
     drawn: list[Tensor] = []
@@ -83,10 +86,14 @@ def evaluate(
     return judge.evaluate(torch.cat(drawn), asked=drawing.default_labels(range(count), len(generator.classes)))
 
 
-def _data_of(generator: sampling.LoadedGenerator, name: str | None, root: str | Path | None) -> data.DataSet:
+def _data_of(
+    generator: sampling.LoadedGenerator, name: str | None, root: str | Path | None, on_progress: Progress
+) -> data.DataSet:
     origin = generator.file.origin
     size = None if origin.spec.is_points else (origin.spec.height, origin.spec.width)
-    dataset = data.load(name or origin.data, Path(root) if root else None, size)
+    same = name is None or name == origin.data
+    options = configuration.build(PictureOptions, origin.options, "the generator file") if same else None
+    dataset = data.load(name or origin.data, Path(root) if root else None, size, options, on_progress)
     if dataset.train.images.shape[1] != origin.spec.channels:
         raise UsageError(
             f"the generator draws {origin.spec.channels} channels and {dataset.name} has "

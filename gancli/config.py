@@ -20,11 +20,27 @@ class TrainConfig:
     """Everything that decides how a run goes; None leaves the choice to the recipe or to the data."""
 
     data: str = "digits"
-    """Name of a data set."""
+    """Name of a data set, or path of a folder or zip file of pictures."""
     data_root: str | None = None
     """Folder that holds downloaded data sets; None: ``GANCLI_DATA_ROOT``, else the user's cache folder."""
     image_size: str | None = None
     """Height and width to resize to, ``"64"`` or ``"64x96"``; None keeps the data's own size."""
+    labels: Literal["auto", "none", "folder"] = "auto"
+    """Classes of pictures: the first folder below the root, or what a ``dataset.json`` says (``auto``)."""
+    color: Literal["auto", "rgb", "grey", "rgba"] = "auto"
+    """Channels of pictures; ``auto``: grey if all are, else RGB."""
+    alpha: Literal["white", "black", "keep"] = "white"
+    """What shines through transparent pixels; ``keep`` needs ``color = "rgba"``."""
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    """How pictures get one shape."""
+    small_images: Literal["upscale", "skip"] = "upscale"
+    """What happens to pictures smaller than `image_size`."""
+    bad_images: Literal["error", "skip"] = "error"
+    """What happens to files that cannot be read; more than a tenth of them always stop the run."""
+    holdout: float = 0.1
+    """Share of the pictures of a folder or zip file that training never sees, chosen by their content."""
+    mirror: bool = False
+    """Flip half of the real images left to right."""
     recipe: str = "auto"
     """Name of a file in ``gancli/recipes``; ``auto``: the one that is best for such data."""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
@@ -84,7 +100,7 @@ class TrainConfig:
 
 
 RESUME_FIXED = (
-    "data", "image_size", "recipe", "hyperparameters", "batch_size", "seed", "augment", "top_k", "freeze_d",
+    "data", "image_size", "labels", "color", "alpha", "fit", "small_images", "holdout", "mirror", "recipe", "hyperparameters", "batch_size", "seed", "augment", "top_k", "freeze_d",
     "init_from",
 )  # fmt: skip
 """Fields that a resumed run cannot change, because it would be another run."""

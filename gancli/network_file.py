@@ -1,7 +1,7 @@
 """The format of ``gen.pth`` and ``dis.pth``: one network with all that is needed to rebuild it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +27,8 @@ class Origin:
     data: str
     fingerprint: str
     """Of the data set; see `gancli.data.DataSet.fingerprint`."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """How a folder or archive of pictures was read; see `gancli.data.PictureOptions`."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def load(path: Path, role: Role) -> NetworkFile:
     try:
         origin = Origin(
             content["recipe"], content["hyperparameters"], Spec(**content["spec"]), tuple(content["classes"]),
-            content["data"], content["fingerprint"],
+            content["data"], content["fingerprint"], content.get("options", {}),
         )  # fmt: skip
         file = NetworkFile(content["role"], origin, content["steps"], content["images_seen"], content["weights"])
     except (KeyError, TypeError) as error:

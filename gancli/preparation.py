@@ -1,7 +1,7 @@
 """From a configuration to something that can run: data, recipe, networks, device and plan, all checked."""
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import torch
 from gancli import config as configuration
 from gancli import data, devices, recipes
 from gancli.config import TrainConfig, parse_image_size
-from gancli.data import DataSet
+from gancli.data import DataSet, PictureOptions, Progress
 from gancli.errors import DataError, UsageError
 from gancli.network_file import Origin
 from gancli.recipes.base import Recipe, Spec
@@ -37,15 +37,17 @@ class Prepared:
     """The recipe and what it was left to choose, in words."""
 
 
-def prepare(config: TrainConfig, group: Group) -> Prepared:
-    """Check a configuration and build what it asks for; UsageError and DataError say what is wrong."""
+def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda done, total: None) -> Prepared:
+    """Check a configuration and build what it asks for; UsageError and DataError say what is wrong.
+
+    ``on_progress`` hears how many pictures of how many are decoded, if any must be.
+    """
     if config.recipe != recipes.AUTO:
         recipe_of(config)  # so that a typo is refused before any data are read
     device = devices.select(_device_of(config.device, group))
     if config.deterministic:
         devices.make_deterministic(True)
-    size = parse_image_size(config.image_size) if config.image_size else None
-    dataset = data.load(config.data, Path(config.data_root) if config.data_root else None, size)
+    dataset = load_data(config, on_progress)
     spec = spec_of(dataset)
     torch.set_num_threads(config.threads or devices.default_threads(spec.height, spec.width))
     if config.recipe == recipes.AUTO:
@@ -57,8 +59,18 @@ def prepare(config: TrainConfig, group: Group) -> Prepared:
     recipe = asked.fitted(spec, plan.images, plan.total_steps * plan.images_per_step)
     config = replace(config, hyperparameters=asdict(recipe))
     step = _build(config, recipe, dataset, device, group)
-    origin = Origin(config.recipe, asdict(recipe), spec, dataset.classes, dataset.name, dataset.fingerprint)
+    origin = Origin(
+        config.recipe, asdict(recipe), spec, dataset.classes, dataset.name, dataset.fingerprint, dataset.options
+    )
     return Prepared(config, device, dataset, recipe, origin, plan, step, _chosen(config, asked, recipe))
+
+
+def load_data(config: TrainConfig, on_progress: Progress) -> DataSet:
+    """The data that a configuration asks for."""
+    size = parse_image_size(config.image_size) if config.image_size else None
+    asked = {field.name: getattr(config, field.name) for field in fields(PictureOptions)}
+    options = configuration.build(PictureOptions, asked, "the pictures' options")
+    return data.load(config.data, Path(config.data_root) if config.data_root else None, size, options, on_progress)
 
 
 def recipe_of(config: TrainConfig) -> Recipe:
@@ -86,7 +98,8 @@ def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch
         augment=recipe.augmentation(spec, len(dataset.train)) if config.augment == "auto" else config.augment,
         device=str(device),
         threads=torch.get_num_threads(),
-        name=config.name or f"{config.data}-{config.recipe}",
+        data=dataset.name,
+        name=config.name or f"{Path(dataset.name).stem}-{config.recipe}",
         save_every=save_every,
         sample_every=config.sample_every if config.sample_every is not None else save_every,
     )
@@ -133,7 +146,10 @@ def _check(config: TrainConfig, recipe: Recipe, dataset: DataSet, group: Group) 
         raise UsageError(f"--batch-size {config.batch_size} does not divide by the {group.world} processes.")
     spec = spec_of(dataset)
     if recipe.conditional and not dataset.classes:
-        raise DataError(f"recipe {config.recipe} draws classes, and {dataset.name} has no labels.")
+        raise DataError(
+            f"recipe {config.recipe} draws classes, and {dataset.name} has no labels; pictures in a folder for each "
+            "class have them with --labels folder."
+        )
     if spec.is_points and not recipe.draws_points:
         raise UsageError(f"recipe {config.recipe} draws pictures, and {dataset.name} has points in the plane.")
     if config.augment != "none" and (spec.is_points or not recipe.augmentable):
@@ -165,6 +181,7 @@ def _build(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch.
         seed=config.seed,
         rank=group.rank,
         world=group.world,
+        mirror=config.mirror,
     )
     noise = Noise(recipe.latent_dim, classes, config.batch_size, config.seed, device, group.rank, group.world)
     share = partial(top_k_share, config.top_k, len(train))

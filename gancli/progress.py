@@ -4,6 +4,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,28 @@ def choose(view: View) -> Callback:
     if view not in views:
         raise UsageError(f"progress={view!r}: {nearest(view, ['auto', *views])}")
     return views[view]()
+
+
+def decoding_progress(view: View) -> Callable[[int, int], None]:
+    """What shows how many pictures are decoded: a bar, or now and then a line where stderr is no terminal."""
+    if view == "none":
+        return lambda done, total: None
+    from tqdm.auto import tqdm
+
+    bars: list[Any] = []
+
+    def show(done: int, total: int) -> None:
+        if not bars:
+            bars.append(tqdm(total=total, desc="decoding", unit=" pictures", mininterval=0.2 if _is_terminal() else 30))
+        bars[0].update(done - bars[0].n)
+        if done == total:
+            bars.pop().close()
+
+    return show
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty() or in_notebook()
 
 
 def in_notebook() -> bool:

@@ -1,6 +1,7 @@
 """Training as one call: from a configuration, or a run to resume, to a finished run's folder."""
 
 import contextlib
+import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from gancli.config import TrainConfig
 from gancli.errors import UsageError
 from gancli.files import write_text_atomically
 from gancli.preparation import Prepared, prepare
-from gancli.progress import View
+from gancli.progress import View, decoding_progress
 from gancli.quick_evaluation import QuickEvaluation
 from gancli.run_folder import RunFolder
 from gancli.training import checkpoint, signals
@@ -77,7 +78,7 @@ def train(
     """
     with joined() as group, _own_random_numbers():
         folder, found, asked = _what_to_train(config, resume, settings, options)
-        prepared = prepare(asked, group)
+        prepared = prepare(asked, group, decoding_progress(progress))
         _start_from(prepared, found, folder)
         if folder is None and group.leads:
             assert prepared.config.name
@@ -151,6 +152,9 @@ def _run(prepared: Prepared, folder: RunFolder | None, group: Group, view: View)
         if prepared.config.eval_every:
             loop.evaluate = QuickEvaluation(prepared)
         write_text_atomically(folder.config, configuration.dump_toml(prepared.config))
+        if prepared.dataset.skipped:
+            lines = [json.dumps({"file": name, "reason": reason}) for name, reason in prepared.dataset.skipped]
+            write_text_atomically(folder.path / "skipped.jsonl", "\n".join(lines) + "\n")
         run_folder.write_environment(folder, _environment(prepared))
     with signals.caught(loop.stop):
         loop.run()

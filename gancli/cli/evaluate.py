@@ -45,12 +45,14 @@ def evaluate(
     output.set_up_log(quiet)
     from gancli import api
     from gancli.evaluation import parse_limit
+    from gancli.progress import decoding_progress
 
     limits = [parse_limit(text) for text in fail_if or []]
     with output.bar("drawing", 1, quiet) as advance:
         report = api.evaluate(
             ckpt, data=data, data_root=data_root, n=n, seed=seed, device=device,
             on_batch=lambda done, total: advance(done / total),
+            on_progress=decoding_progress("none" if quiet else "auto"),
         )  # fmt: skip
     if as_json:
         print(json.dumps(report.as_dict()))

@@ -19,7 +19,9 @@ def train(
     data: Annotated[
         str | None,
         Option(
-            help="Data set: digits (embedded), mnist, fashion-mnist, cifar10, ring, grid. [dim]\\[default: digits][/]",
+            metavar="NAME|DIR|ZIP",
+            help="A folder or zip file of pictures, or digits (embedded), mnist, fashion-mnist, cifar10, ring, grid. "
+            "[dim]\\[default: digits][/]",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -39,6 +41,66 @@ def train(
             help="Resize images to 64 or 64x96 (height first). [dim]\\[default: as they are][/]",
             rich_help_panel=DATA,
         ),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        Option(
+            metavar="auto|none|folder",
+            help="Classes of pictures: a folder for each, or a dataset.json (auto). [dim]\\[default: auto][/]",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    color: Annotated[
+        str | None,
+        Option(
+            metavar="auto|rgb|grey|rgba",
+            help="Channels of pictures. [dim]\\[default: auto, grey if all are][/]",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    alpha: Annotated[
+        str | None,
+        Option(
+            metavar="white|black|keep",
+            help="What shines through transparent pixels. [dim]\\[default: white][/]",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    fit: Annotated[
+        str | None,
+        Option(
+            metavar="crop|pad|stretch",
+            help="How pictures get one shape. [dim]\\[default: crop, the middle][/]",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    small_images: Annotated[
+        str | None,
+        Option(
+            metavar="upscale|skip",
+            help="What happens to pictures that are smaller. [dim]\\[default: upscale][/]",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    bad_images: Annotated[
+        str | None,
+        Option(
+            metavar="error|skip",
+            help="What happens to files that cannot be read. [dim]\\[default: error][/]",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    holdout: Annotated[
+        float | None,
+        Option(
+            metavar="SHARE",
+            help="Share of the pictures that training never sees, by content. [dim]\\[default: 0.1][/]",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    mirror: Annotated[
+        bool | None,
+        Option("--mirror/--no-mirror", show_default=False, help="Flip half of the images.", rich_help_panel=DATA),
     ] = None,
     recipe: Annotated[
         str | None,

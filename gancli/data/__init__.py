@@ -5,11 +5,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from gancli.data import digits, mixtures, torchvision_sets
+from gancli.data import digits, mixtures, picture_files, torchvision_sets
 from gancli.data.dataset import DataSet, Split
+from gancli.data.decoded_cache import Progress
+from gancli.data.options import PictureOptions
 from gancli.errors import UsageError, nearest
 
-__all__ = ["SOURCES", "DataSet", "Split", "default_root", "load"]
+__all__ = ["SOURCES", "DataSet", "PictureOptions", "Progress", "Split", "default_root", "load"]
 
 SOURCES: dict[str, Callable[[Path], DataSet]] = {
     "digits": digits.load,
@@ -28,12 +30,27 @@ def default_root() -> Path:
     return Path(os.environ.get("GANCLI_DATA_ROOT") or platformdirs.user_cache_path("gancli") / "data")
 
 
-def load(name: str, root: Path | None = None, size: tuple[int, int] | None = None) -> DataSet:
-    """The data set of that name, resized to ``size`` (height, width) if given.
+def load(
+    name: str,
+    root: Path | None = None,
+    size: tuple[int, int] | None = None,
+    options: PictureOptions | None = None,
+    on_progress: Progress = lambda done, total: None,
+) -> DataSet:
+    """The data set of that name, or the pictures in a folder or zip file, resized to ``size`` (height, width) if given.
 
-    Raises UsageError for an unknown name and DataError if the files are not there and cannot be had.
+    ``options`` are for pictures alone. Raises UsageError for what is neither a name nor a path, or for options of a
+    named set, and DataError if files are not there, cannot be had or cannot be read.
     """
-    if name not in SOURCES:
-        raise UsageError(f"there is no data set {name!r}; {nearest(name, SOURCES)}")
-    dataset = SOURCES[name](root or default_root())
-    return dataset.resized(*size) if size else dataset
+    if name in SOURCES:
+        if options not in (None, PictureOptions()):
+            raise UsageError(
+                f"--data {name} is a data set of its own; --labels, --color, --alpha, --fit, --small-images, "
+                "--bad-images and --holdout are for folders and zip files."
+            )
+        dataset = SOURCES[name](root or default_root())
+        return dataset.resized(*size) if size else dataset
+    path = Path(name).expanduser()
+    if not path.exists():
+        raise UsageError(f"there is no data set {name!r} and no such folder or zip file; {nearest(name, SOURCES)}")
+    return picture_files.load(path, size, options or PictureOptions(), on_progress)

@@ -1,8 +1,10 @@
 """A data set in memory: training and held-out images, their labels, and a fingerprint of both."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,10 +45,18 @@ class DataSet:
     classes: tuple[str, ...] = ()
     mixture: Mixture | None = None
     """What points were drawn from; None for pictures."""
+    known_fingerprint: str | None = None
+    """The fingerprint, where it was computed when the data were read."""
+    skipped: tuple[tuple[str, str], ...] = ()
+    """Files that were left out, and why."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """How a folder or archive was read; see `PictureOptions`."""
 
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that change when an image, a label, the order or the split changes."""
+        if self.known_fingerprint:
+            return self.known_fingerprint
         digest = hashlib.blake2b(digest_size=8)
         for split in (self.train, self.heldout):
             digest.update(str(tuple(split.images.shape)).encode())

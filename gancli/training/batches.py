@@ -26,6 +26,8 @@ class ResidentImages:
     seed: int
     rank: int = 0
     world: int = 1
+    mirror: bool = False
+    """Flip each image left to right with a probability of one half."""
     _orders: dict[int, Tensor] = field(default_factory=dict)
 
     def batch(self, number: int) -> Batch:
@@ -34,7 +36,15 @@ class ResidentImages:
         images = self.images[rows]
         if images.dtype == torch.uint8:
             images = images.float().div_(127.5).sub_(1)
+        if self.mirror:
+            images = self._mirrored(images, number)
         return Batch(images, None if self.labels is None else self.labels[rows])
+
+    def _mirrored(self, images: Tensor, number: int) -> Tensor:
+        drawn = generator(self.seed, "mirror", number, device=images.device)
+        start = self.rank * len(images)
+        flips = torch.rand(self.batch_size, generator=drawn, device=images.device)[start : start + len(images)] < 0.5
+        return torch.where(flips[:, None, None, None], images.flip(3), images)
 
     def _indices(self, number: int) -> Tensor:
         local = self.batch_size // self.world
