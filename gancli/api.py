@@ -68,15 +68,16 @@ def evaluate(
     device: str = "auto",
     on_batch: Callable[[int, int], None] = lambda done, total: None,
     on_progress: Progress = lambda done, total: None,
+    cache: bool = True,
 ) -> Report:
     """Measure a generator file against the held-out split of its data, as ``gancli eval`` does.
 
     ``n`` images are compared with as many held-out ones (None: all of them; 2,500 points). ``on_batch`` hears how
-    many are drawn, ``on_progress`` how many pictures of a folder are decoded, if any must be.
+    many are drawn, ``on_progress`` how many pictures of a folder are decoded, if any must be; ``cache`` keeps those.
     """
     where = devices.select(device)
     generator = sampling.load_generator(Path(ckpt), where)
-    dataset = _data_of(generator, data, data_root, on_progress)
+    dataset = _data_of(generator, data, data_root, on_progress, cache)
     torch.set_num_threads(devices.default_threads(*dataset.heldout.images.shape[2:]))
     judge, count = judge_for(dataset, where, seed, n)
     drawn: list[Tensor] = []
@@ -87,13 +88,16 @@ def evaluate(
 
 
 def _data_of(
-    generator: sampling.LoadedGenerator, name: str | None, root: str | Path | None, on_progress: Progress
+    generator: sampling.LoadedGenerator, name: str | None, root: str | Path | None, on_progress: Progress, cache: bool
 ) -> data.DataSet:
     origin = generator.file.origin
     size = None if origin.spec.is_points else (origin.spec.height, origin.spec.width)
-    same = name is None or name == origin.data
-    options = configuration.build(PictureOptions, origin.options, "the generator file") if same else None
-    dataset = data.load(name or origin.data, Path(root) if root else None, size, options, on_progress)
+    name = name or origin.data
+    options = None
+    if name not in data.SOURCES:  # pictures are read as those it was trained on, wherever they lie now
+        asked = origin.options or {"color": {1: "grey", 3: "rgb", 4: "rgba"}.get(origin.spec.channels, "auto")}
+        options = configuration.build(PictureOptions, asked, "the generator file")
+    dataset = data.load(name, Path(root) if root else None, size, options, on_progress, cache)
     if dataset.train.images.shape[1] != origin.spec.channels:
         raise UsageError(
             f"the generator draws {origin.spec.channels} channels and {dataset.name} has "

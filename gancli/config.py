@@ -39,6 +39,8 @@ class TrainConfig:
     """What happens to files that cannot be read; more than a tenth of them always stop the run."""
     holdout: float = 0.1
     """Share of the pictures of a folder or zip file that training never sees, chosen by their content."""
+    cache: bool = True
+    """Decode pictures once, into the user's cache folder; else whenever they are needed."""
     mirror: bool = False
     """Flip half of the real images left to right."""
     recipe: str = "auto"
@@ -100,8 +102,8 @@ class TrainConfig:
 
 
 RESUME_FIXED = (
-    "data", "image_size", "labels", "color", "alpha", "fit", "small_images", "holdout", "mirror", "recipe", "hyperparameters", "batch_size", "seed", "augment", "top_k", "freeze_d",
-    "init_from",
+    "data", "image_size", "labels", "color", "alpha", "fit", "small_images", "holdout", "mirror", "recipe",
+    "hyperparameters", "batch_size", "seed", "augment", "top_k", "freeze_d", "init_from",
 )  # fmt: skip
 """Fields that a resumed run cannot change, because it would be another run."""
 

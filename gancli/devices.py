@@ -78,6 +78,11 @@ def _cuda(name: str) -> torch.device:
     return torch.device("cuda", index)
 
 
+def has_room(device: torch.device, wanted: int) -> bool:
+    """Whether so many bytes of data fit on the device and leave it half of what is free; the CPU maps what it lacks."""
+    return device.type != "cuda" or 2 * wanted <= torch.cuda.mem_get_info(device)[0]
+
+
 def synchronise(device: torch.device) -> None:
     """Wait until the device has done all it was given."""
     if device.type == "cuda":

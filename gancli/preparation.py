@@ -18,6 +18,7 @@ from gancli.training import state as training_state
 from gancli.training.batches import Noise, ResidentImages
 from gancli.training.distributed import Group
 from gancli.training.loop import Plan
+from gancli.training.prefetching import PrefetchedImages
 from gancli.training.step import Step
 
 
@@ -70,7 +71,9 @@ def load_data(config: TrainConfig, on_progress: Progress) -> DataSet:
     size = parse_image_size(config.image_size) if config.image_size else None
     asked = {field.name: getattr(config, field.name) for field in fields(PictureOptions)}
     options = configuration.build(PictureOptions, asked, "the pictures' options")
-    return data.load(config.data, Path(config.data_root) if config.data_root else None, size, options, on_progress)
+    return data.load(
+        config.data, Path(config.data_root) if config.data_root else None, size, options, on_progress, config.cache
+    )
 
 
 def recipe_of(config: TrainConfig) -> Recipe:
@@ -99,6 +102,7 @@ def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch
         device=str(device),
         threads=torch.get_num_threads(),
         data=dataset.name,
+        image_size=f"{spec.height}x{spec.width}" if dataset.options else config.image_size,
         name=config.name or f"{Path(dataset.name).stem}-{config.recipe}",
         save_every=save_every,
         sample_every=config.sample_every if config.sample_every is not None else save_every,
@@ -174,9 +178,10 @@ def _build(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch.
         except ValueError as error:
             raise UsageError(f"--freeze-d {config.freeze_d}: {error}.") from error
     train, classes = dataset.train, len(dataset.classes) if recipe.conditional else 0
+    resident = isinstance(train.images, torch.Tensor) and devices.has_room(device, train.images.nbytes)
     real = ResidentImages(
-        images=train.images.to(device),
-        labels=None if train.labels is None else train.labels.to(device),
+        images=train.images.to(device) if resident else train.images,
+        labels=train.labels.to(device) if resident and train.labels is not None else train.labels,
         batch_size=config.batch_size,
         seed=config.seed,
         rank=group.rank,
@@ -185,7 +190,8 @@ def _build(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch.
     )
     noise = Noise(recipe.latent_dim, classes, config.batch_size, config.seed, device, group.rank, group.world)
     share = partial(top_k_share, config.top_k, len(train))
-    return Step(recipe, state, real, noise, config.precision, group, config.augment, share)
+    source = real if resident else PrefetchedImages(real, device)
+    return Step(recipe, state, source, noise, config.precision, group, config.augment, share)
 
 
 def top_k_share(least: float, images: int, images_seen: int) -> float:

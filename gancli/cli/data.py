@@ -45,13 +45,15 @@ def check(
     from gancli.config import build, parse_image_size
     from gancli.data import PictureOptions
     from gancli.data.inspection import inspect
+    from gancli.progress import decoding_progress
 
     chosen = {
         "labels": labels, "color": color, "alpha": alpha, "fit": fit, "small_images": small_images,
         "bad_images": bad_images, "holdout": holdout,
     }  # fmt: skip
     options = build(PictureOptions, chosen, "the command line")
-    found = inspect(path, parse_image_size(image_size) if image_size else None, options)
+    size = parse_image_size(image_size) if image_size else None
+    found = inspect(path, size, options, decoding_progress("none" if quiet else "auto"))
     if sheet is not None and found.sheet is not None:
         pictures.save_png(pictures.grid(found.sheet), sheet)
     if as_json:
@@ -67,21 +69,24 @@ def _print(found: "Inspection") -> None:
         return ", ".join(f"{name} {count:,}" for name, count in sorted(of.items(), key=lambda pair: -pair[1]))
 
     height, width = found.image_size
-    sizes = (f"{side[1]}x{side[0]}" for side in (found.smallest, found.median, found.largest))
+    by_area = sorted(found.sizes, key=lambda size: size[0] * size[1])
+    usual = found.sizes.most_common(1)
     output.print_result({
         "pictures": f"{found.pictures:,} (and {found.other_files:,} other files)",
         "formats": counts(found.formats),
         "modes": counts(found.modes),
-        "sizes": "{} to {}, median {}".format(*(lambda a, b, c: (a, c, b))(*sizes)),
+        "sizes": f"{_size(by_area[0])} to {_size(by_area[-1])}, mostly {_size(usual[0][0])}" if usual else "none",
         "classes": counts(found.classes) or "none",
-        "duplicates": found.duplicates,
+        "duplicates": sum(len(names) - 1 for names in found.duplicates),
         "transparent": found.transparent,
-        "training size": f"{height}x{width}, {({1: 'grey', 3: 'RGB', 4: 'RGBA'})[found.channels]}; "
-        f"{found.smaller:,} pictures are smaller",
-        "policy": ", ".join(f"{name} {value}" for name, value in found.options.items()),
-        "held out": f"{found.heldout:,}",
-        "memory": f"{found.memory_bytes / 2**20:,.1f} MiB decoded",
+        "enlarged": found.enlarged,
+        "too small": len(found.too_small),
         "unusable": len(found.bad),
+        "policy": ", ".join(f"{name} {value}" for name, value in found.options.items()),
+        "training": f"{height}x{width} {({1: 'grey', 3: 'RGB', 4: 'RGBA'})[found.channels]}, "
+        f"{found.pictures - found.heldout:,} to train on, {found.heldout:,} held out",
+        "memory": f"{found.memory_bytes / 2**20:,.1f} MiB decoded, on disk and device",
+        "time": f"{found.seconds:,.1f} s to decode, once",
     }, as_json=False)  # fmt: skip
     for name, reason in found.bad[:SHOWN_BAD]:
         print(f"  {name!r}: {reason}")
@@ -97,9 +102,12 @@ def cache(
     """Say where decoded pictures are kept and how large they are, or delete them."""
     from gancli.data import decoded_cache
 
-    folder = decoded_cache.cache_folder()
+    folder = str(decoded_cache.cache_folder())
     if clear:
-        output.print_result({"cleared": str(folder), "bytes": decoded_cache.clear_cache()}, as_json)
-        return
-    files = [file for file in folder.rglob("*") if file.is_file()] if folder.is_dir() else []
-    output.print_result({"folder": str(folder), "bytes": sum(file.stat().st_size for file in files)}, as_json)
+        output.print_result({"cleared": folder, "bytes": decoded_cache.clear_cache()}, as_json)
+    else:
+        output.print_result({"folder": folder, "bytes": decoded_cache.cache_size()}, as_json)
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 def evaluate(
     ckpt: Annotated[Path, Option(metavar="FILE", help="A generator file, gen.pth.")],
     data: Annotated[
-        str | None, Option(help="Data set to compare with. [dim]\\[default: the one it was trained on][/]")
+        str | None,
+        Option(
+            metavar="NAME|DIR|ZIP",
+            help="Data set to compare with, such as where its pictures are now. "
+            "[dim]\\[default: the one it was trained on][/]",
+        ),
     ] = None,
     data_root: Annotated[
         str | None,
@@ -31,6 +36,7 @@ def evaluate(
     ] = None,
     seed: Annotated[int, Option(help="Which images are drawn.")] = 0,
     device: Annotated[str, Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    cache: Annotated[bool, Option("--cache/--no-cache", help="Keep decoded pictures, as for gancli train.")] = True,
     fail_if: Annotated[
         list[str] | None,
         Option(metavar="'coverage<0.5'", help="Leave with exit code 4 if this holds; repeatable."),
@@ -52,7 +58,7 @@ def evaluate(
         report = api.evaluate(
             ckpt, data=data, data_root=data_root, n=n, seed=seed, device=device,
             on_batch=lambda done, total: advance(done / total),
-            on_progress=decoding_progress("none" if quiet else "auto"),
+            on_progress=decoding_progress("none" if quiet else "auto"), cache=cache,
         )  # fmt: skip
     if as_json:
         print(json.dumps(report.as_dict()))

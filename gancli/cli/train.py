@@ -98,6 +98,15 @@ def train(
             rich_help_panel=DATA,
         ),
     ] = None,
+    cache: Annotated[
+        bool | None,
+        Option(
+            "--cache/--no-cache",
+            show_default=False,
+            help="Keep decoded pictures in the user's cache, or decode them whenever needed. [dim]\\[default: keep][/]",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     mirror: Annotated[
         bool | None,
         Option("--mirror/--no-mirror", show_default=False, help="Flip half of the images.", rich_help_panel=DATA),

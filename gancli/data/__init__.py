@@ -36,11 +36,13 @@ def load(
     size: tuple[int, int] | None = None,
     options: PictureOptions | None = None,
     on_progress: Progress = lambda done, total: None,
+    cache: bool = True,
 ) -> DataSet:
     """The data set of that name, or the pictures in a folder or zip file, resized to ``size`` (height, width) if given.
 
-    ``options`` are for pictures alone. Raises UsageError for what is neither a name nor a path, or for options of a
-    named set, and DataError if files are not there, cannot be had or cannot be read.
+    ``options`` and ``cache`` (decode once, and keep the pixels in the user's cache) are for pictures alone. Raises
+    UsageError for what is neither a name nor a path, or for options of a named set, and DataError if files are not
+    there, cannot be had or cannot be read.
     """
     if name in SOURCES:
         if options not in (None, PictureOptions()):
@@ -51,6 +53,7 @@ def load(
         dataset = SOURCES[name](root or default_root())
         return dataset.resized(*size) if size else dataset
     path = Path(name).expanduser()
-    if not path.exists():
-        raise UsageError(f"there is no data set {name!r} and no such folder or zip file; {nearest(name, SOURCES)}")
-    return picture_files.load(path, size, options or PictureOptions(), on_progress)
+    if "\0" in name or not os.path.lexists(path):
+        hint = "write where it is now with --data" if os.sep in name else nearest(name, SOURCES)
+        raise UsageError(f"there is no data set {name!r} and no such folder or zip file; {hint}")
+    return picture_files.load(path, size, options or PictureOptions(), on_progress, cache)

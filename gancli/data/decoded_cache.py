@@ -1,4 +1,4 @@
-"""Pictures decoded once: two files of pixels in the user's cache folder, one for each split, and what is known of them.
+"""Pictures decoded once: a file of pixels for each split in the user's cache folder, and what is known of them.
 
 A cache that was interrupted goes on after its last whole block. One process at a time fills it; others wait.
 """
@@ -7,11 +7,11 @@ import contextlib
 import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,73 +19,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gancli.data.decoding import BadPicture, Picture, decode
-from gancli.data.listing import Entry, Listing
+from gancli.data.facts import PARTS, Facts, read_blocks
+from gancli.data.listing import Listing
 from gancli.data.options import PictureOptions
 from gancli.errors import DataError
-from gancli.files import write_text_atomically
 
+log = logging.getLogger(__name__)
 VERSION = 1
-BLOCK = 512
-"""Pictures after which what is done is written down."""
-PARTS = ("train", "heldout")
+FACTS = "facts.jsonl"
+"""A line for each block whose pixels are on the disk."""
 Progress = Callable[[int, int], None]
-
-
-@dataclass
-class Facts:
-    """What is known of the pictures decoded so far; JSON in the cache."""
-
-    done: int = 0
-    names: dict[str, list[str]] = field(default_factory=lambda: {part: [] for part in PARTS})
-    digests: dict[str, list[str]] = field(default_factory=lambda: {part: [] for part in PARTS})
-    bad: list[tuple[str, str]] = field(default_factory=list)
-    all_grey: bool = True
-    small: int = 0
-    transparent: int = 0
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """Both splits, uint8 ``(N, C, H, W)`` on read-only memory maps, and what the files were like."""
-
-    train: Tensor
-    heldout: Tensor
-    facts: Facts
-
-    @property
-    def train_names(self) -> list[str]:
-        """Names of the training pictures, in their order."""
-        return self.facts.names["train"]
-
-    @property
-    def heldout_names(self) -> list[str]:
-        """Names of the held-out pictures, in their order."""
-        return self.facts.names["heldout"]
-
-    @property
-    def bad(self) -> tuple[tuple[str, str], ...]:
-        """Names of the files that cannot be used, and why."""
-        return tuple((name, reason) for name, reason in self.facts.bad)
-
-    @property
-    def small(self) -> int:
-        """Pictures that were enlarged."""
-        return self.facts.small
-
-    @property
-    def transparent(self) -> int:
-        """Pictures with an alpha channel."""
-        return self.facts.transparent
-
-    def fingerprint(self, labels: dict[str, int]) -> str:
-        """16 hexadecimal digits of the pictures' contents, their shape, labels, order and split, read from no pixel."""
-        digest = hashlib.blake2b(digest_size=8)
-        for part, images in zip(PARTS, (self.train, self.heldout), strict=True):
-            digest.update(f"{part} {tuple(images.shape)}".encode())
-            for name, content in zip(self.facts.names[part], self.facts.digests[part], strict=True):
-                digest.update(f"{content} {labels.get(name)}".encode())
-        return digest.hexdigest()
+Shape = tuple[int, int, int]
 
 
 def cache_folder() -> Path:
@@ -95,116 +39,127 @@ def cache_folder() -> Path:
     return platformdirs.user_cache_path("gancli") / "pictures"
 
 
-def clear_cache() -> int:
-    """Delete all decoded pictures; returns the bytes that were freed."""
+def cache_size() -> int:
+    """Bytes of all decoded pictures."""
     folder = cache_folder()
-    freed = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
-    shutil.rmtree(folder, ignore_errors=True)
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
+
+
+def clear_cache() -> int:
+    """Delete all decoded pictures; returns the bytes that were freed. A run that reads them goes on with its own."""
+    freed = cache_size()
+    shutil.rmtree(cache_folder(), ignore_errors=True)
     return freed
 
 
 def decoded(
-    listing: Listing, height: int, width: int, options: PictureOptions, on_progress: Progress = lambda done, total: None
-) -> Decoded:
-    """The pictures of a listing at this size, from the cache or decoded into it.
+    listing: Listing, shape: Shape, options: PictureOptions, on_progress: Progress = lambda done, total: None
+) -> tuple[dict[str, Tensor], Facts]:
+    """The pictures of a listing as uint8 ``(N, C, H, W)`` on memory maps, for each split, and the facts of them.
 
-    DataError if the cache cannot be written, such as on a full disk; nothing half-written is left behind.
+    They are decoded if the cache has not got them. DataError if it cannot be written, such as on a full disk;
+    nothing half-written is left behind.
     """
-    channels = {"grey": 1, "rgba": 4}.get(options.color, 3)
-    folder = cache_folder() / _key(listing, height, width, options)
+    key = _key(listing, shape, options)
+    folder = cache_folder() / key
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _only_one(folder):
-            facts = _facts_in(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _only_one(folder.with_suffix(".lock")):
+            facts = _facts_in(folder, shape)
             if facts.done < len(listing.entries):
-                _fill(folder, facts, listing, (channels, height, width), options, on_progress)
+                _require_space(folder, (len(listing.entries) - facts.done) * _bytes(shape))
+                folder.mkdir(exist_ok=True)
+                _fill(folder, facts, listing, shape, options, on_progress)
+            maps = {part: _mapped(folder / f"{part}.u8", len(facts.rows(part)), shape) for part in PARTS}
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        what = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
-        raise DataError(f"decoded pictures cannot be kept in {folder.parent}: {what}; set XDG_CACHE_HOME.") from error
-    parts = [_mapped(folder / f"{part}.u8", len(facts.names[part]), (channels, height, width)) for part in PARTS]
-    if facts.all_grey and options.color == "auto":
-        parts = [part[:, :1] for part in parts]
-    return Decoded(parts[0], parts[1], facts)
+        raise DataError(
+            f"decoded pictures cannot be kept in {folder.parent}: {_said(error)}; set XDG_CACHE_HOME to a folder "
+            "elsewhere, or add --no-cache."
+        ) from error
+    return maps, facts
 
 
-def _key(listing: Listing, height: int, width: int, options: PictureOptions) -> str:
+def _said(error: OSError) -> str:
+    return "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
+
+
+def _key(listing: Listing, shape: Shape, options: PictureOptions) -> str:
+    """Of where the pictures are, each one's name, size and time, and of what is done with them."""
     digest = hashlib.blake2b(digest_size=16)
     wanted = {key: value for key, value in asdict(options).items() if key not in ("labels", "bad_images")}
-    digest.update(json.dumps([VERSION, height, width, wanted]).encode())
+    digest.update(json.dumps([VERSION, shape, wanted]).encode())
+    if listing.archive is None:  # files of two folders may agree in names, sizes and times
+        digest.update(os.fsencode(listing.root.resolve()))
     for entry in listing.entries:
-        digest.update(os.fsencode(entry.name) + f"\0{entry.size}\0{entry.stamp}\0".encode())
+        digest.update(f"{entry.name}\0{entry.size}\0{entry.stamp}\0".encode(errors="surrogatepass"))
     return digest.hexdigest()
 
 
 @contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the system releases if this process dies."""
-    with (folder / "lock").open("w") as file:
+def _only_one(path: Path) -> Iterator[None]:
+    """Hold a lock, which the system releases if this process dies."""
+    with path.open("w") as file:
         try:
             import fcntl
         except ImportError:  # Windows
             yield
             return
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("another process is decoding these pictures; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _facts_in(folder: Path) -> Facts:
-    try:
-        return Facts(**json.loads((folder / "facts.json").read_text(encoding="utf-8", errors="surrogatepass")))
-    except (OSError, ValueError, TypeError):
-        return Facts()
+def _require_space(folder: Path, wanted: int) -> None:
+    free = shutil.disk_usage(folder.parent).free
+    if free < wanted:
+        raise OSError(errno.ENOSPC, f"the disk has {free / 2**20:,.0f} MiB, and {wanted / 2**20:,.0f} are needed")
+
+
+def _facts_in(folder: Path, shape: Shape) -> Facts:
+    """What the whole blocks in a folder hold; nothing if pixels of them are missing."""
+    facts = Facts()
+    with contextlib.suppress(OSError, ValueError, TypeError), (folder / FACTS).open(encoding="utf-8") as lines:
+        for line in lines:  # the last one may be cut off
+            facts.add(Facts(**json.loads(line)))
+    for part in PARTS:
+        path = folder / f"{part}.u8"
+        if facts.rows(part) and (not path.exists() or path.stat().st_size < len(facts.rows(part)) * _bytes(shape)):
+            return Facts()
+    return facts
 
 
 def _fill(
-    folder: Path,
-    facts: Facts,
-    listing: Listing,
-    shape: tuple[int, int, int],
-    options: PictureOptions,
-    on_progress: Progress,
+    folder: Path, facts: Facts, listing: Listing, shape: Shape, options: PictureOptions, on_progress: Progress
 ) -> None:
     """Decode what is missing, block by block; what a block that was cut off has left is overwritten."""
-    _, height, width = shape
-    limit = int(options.holdout * 2**64)
-
-    def one(entry: Entry) -> tuple[bytes, Picture | str]:
-        try:
-            content = listing.read(entry)
-            digest = hashlib.blake2b(content, digest_size=8).digest()
-            return digest, decode(content, height, width, options)
-        except OSError as error:
-            return b"", str(error.strerror or error)
-        except (BadPicture, ValueError, MemoryError) as error:
-            return b"", str(error)
-
+    kept = [json.dumps(asdict(facts)) + "\n"] if facts.done else []
+    (folder / FACTS).write_text("".join(kept), encoding="utf-8")
     with contextlib.ExitStack() as stack:
-        files = {part: stack.enter_context(_open_at(folder / f"{part}.u8", len(facts.names[part]) * _bytes(shape)))
-                 for part in PARTS}  # fmt: skip
-        pool = stack.enter_context(ThreadPoolExecutor(os.cpu_count() or 1))
-        for start in range(facts.done, len(listing.entries), BLOCK):
-            block = listing.entries[start : start + BLOCK]
-            for entry, (digest, picture) in zip(block, pool.map(one, block), strict=True):
-                if isinstance(picture, str):
-                    facts.bad.append((entry.name, picture))
-                    continue
-                part = "heldout" if int.from_bytes(digest, "big") < limit else "train"
-                files[part].write(picture.pixels.tobytes())
-                facts.names[part].append(entry.name)
-                facts.digests[part].append(digest.hex())
-                facts.all_grey &= picture.is_grey
-                facts.small += picture.size[0] < height or picture.size[1] < width
-                facts.transparent += picture.has_alpha
-            for file in files.values():
-                file.flush()
-                os.fsync(file.fileno())
-            facts.done = start + len(block)
-            write_text_atomically(folder / "facts.json", json.dumps(asdict(facts)))
+        files = {
+            part: stack.enter_context(_open_at(folder / f"{part}.u8", len(facts.rows(part)) * _bytes(shape)))
+            for part in PARTS
+        }
+        lines = stack.enter_context((folder / FACTS).open("ab"))
+        for block in read_blocks(listing, facts.done, shape, options):
+            for part, file in files.items():
+                file.write(b"".join(pixels.tobytes() for pixels in block.pixels[part]))
+                _flush(file)
+            lines.write(json.dumps(asdict(block.facts)).encode() + b"\n")
+            _flush(lines)
+            facts.add(block.facts)
             on_progress(facts.done, len(listing.entries))
 
 
-def _bytes(shape: tuple[int, int, int]) -> int:
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _bytes(shape: Shape) -> int:
     return shape[0] * shape[1] * shape[2]
 
 
@@ -218,7 +173,7 @@ def _open_at(path: Path, length: int) -> Iterator[BinaryIO]:
         yield file
 
 
-def _mapped(path: Path, count: int, shape: tuple[int, int, int]) -> Tensor:
+def _mapped(path: Path, count: int, shape: Shape) -> Tensor:
     if not count:
         return torch.empty(0, *shape, dtype=torch.uint8)
     array: Any = np.memmap(path, np.uint8, "c", shape=(count, *shape))  # copy on write: torch wants no read-only array

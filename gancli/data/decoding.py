@@ -1,6 +1,8 @@
 """From the bytes of a picture file to pixels of one shape."""
 
 import io
+import threading
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,13 +10,33 @@ from PIL import Image, ImageOps
 
 from gancli.data.options import PictureOptions
 
-MOST_PIXELS = 100_000_000
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF")
+"""Pillow reads more, some of them with the help of other programs, which a stranger's file shall not start."""
+MOST_PIXELS = 89_000_000
+"""Pixels beyond which a picture is taken for a decompression bomb, as Pillow warns of."""
+LARGE_PIXELS = 16_000_000
+"""Pictures of more pixels than this are decoded one at a time, so that few hundred MiB are enough."""
 BACKGROUNDS = {"white": (255, 255, 255), "black": (0, 0, 0), "keep": (0, 0, 0)}
-SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
+WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
+ORIENTATION = 0x0112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+"""What undoes each value of the EXIF orientation."""
+_one_large = threading.Lock()
+Image.init()  # the plugins of all formats, before threads ask for them
+warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters of it is in a picture's reason
 
 
 class BadPicture(ValueError):
     """Why a file is of no use; its text is for the person at the shell."""
+
+
+class TooSmall(BadPicture):
+    """A sound picture that is smaller than asked for, where those are to be left out."""
 
 
 @dataclass(frozen=True)
@@ -27,47 +49,58 @@ class Picture:
     """Whether its channels of colour are equal."""
     format: str
     mode: str
+    """As Pillow names it: ``RGB``, ``L``, ``P``, ``I;16``, ``CMYK``, ..."""
     size: tuple[int, int]
     """Height and width in the file, turned as EXIF says."""
     has_alpha: bool
+    """Whether a pixel is transparent."""
 
 
 def header_size(content: bytes) -> tuple[int, int]:
-    """Height and width that the header claims; BadPicture if it is no picture."""
+    """Height and width that the header claims, turned as EXIF says; BadPicture if it is no picture."""
     with _opened(content) as image:
-        return _turned_size(image)
+        return _turned_size(image, _orientation(image))
 
 
 def decode(content: bytes, height: int, width: int, options: PictureOptions) -> Picture:
     """Decode and fit one picture. Raises BadPicture with the reason, for whatever is wrong with it."""
     with _opened(content) as opened:
         try:
-            name, mode, true_size = opened.format or "?", opened.mode, _turned_size(opened)
-            if options.fit != "stretch" and name == "JPEG":
-                opened.draft(None, (2 * width, 2 * height))  # decodes at a lower resolution where that is enough
-            image = ImageOps.exif_transpose(opened)
-            image = _eight_bit(image)
+            if opened.width * opened.height <= LARGE_PIXELS:
+                return _decode(opened, height, width, options)
+            with _one_large:
+                return _decode(opened, height, width, options)
         except BadPicture:
             raise
-        except Exception as error:
+        except MemoryError as error:
+            raise BadPicture("needs more memory than there is") from error
+        except Exception as error:  # Pillow's plugins raise nearly everything
             raise BadPicture(f"cannot be decoded: {_reason(error)}") from error
-    if options.small_images == "skip" and (true_size[0] < height or true_size[1] < width):
-        raise BadPicture(f"{true_size[1]}x{true_size[0]} is smaller than {width}x{height}")
-    has_alpha = image.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in image.info
-    image = _coloured(image, has_alpha, options)
-    pixels = np.asarray(_fitted(image, height, width, options))
-    pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
-    pixels = np.ascontiguousarray(pixels.transpose(2, 0, 1))
-    colours = pixels[:3]
-    is_grey = bool((colours == colours[:1]).all())
-    return Picture(pixels, is_grey, name, mode, true_size, has_alpha)
+
+
+def _decode(opened: Image.Image, height: int, width: int, options: PictureOptions) -> Picture:
+    name, mode, turn = opened.format or "?", opened.mode, _orientation(opened)
+    size = _turned_size(opened, turn)
+    if options.small_images == "skip" and (size[0] < height or size[1] < width):
+        raise TooSmall(f"{size[1]}x{size[0]} is smaller than {width}x{height}")
+    if name == "JPEG":
+        side = 2 * max(height, width)
+        opened.draft(None, (side, side))  # decodes at a lower resolution where that is enough
+    image = _plain(opened)
+    image = _reduced(image, height, width)
+    if turn in TURNS:
+        image = image.transpose(TURNS[turn])
+    has_alpha = image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255)
+    pixels = np.asarray(_fitted(_coloured(image, options), height, width, options))
+    pixels = np.ascontiguousarray(np.atleast_3d(pixels).transpose(2, 0, 1))
+    return Picture(pixels, bool((pixels[:3] == pixels[:1]).all()), name, mode, size, has_alpha)
 
 
 def _opened(content: bytes) -> Image.Image:
     if not content:
         raise BadPicture("is empty")
     try:
-        image = Image.open(io.BytesIO(content))
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
     except Exception as error:
         raise BadPicture(_reason(error)) from error
     if image.width * image.height > MOST_PIXELS:
@@ -75,42 +108,59 @@ def _opened(content: bytes) -> Image.Image:
     return image
 
 
-def _turned_size(image: Image.Image) -> tuple[int, int]:
-    """Height and width as EXIF says that the picture is to be seen."""
+def _orientation(image: Image.Image) -> int:
     try:
-        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        return int(image.getexif().get(ORIENTATION, 1))
     except Exception:  # a damaged EXIF block is no reason to refuse the picture
-        turned = False
-    return (image.width, image.height) if turned else (image.height, image.width)
+        return 1
+
+
+def _turned_size(image: Image.Image, orientation: int) -> tuple[int, int]:
+    return (image.width, image.height) if orientation in (5, 6, 7, 8) else (image.height, image.width)
 
 
 def _reason(error: Exception) -> str:
     if "cannot identify" in str(error):
         return "is not a picture"
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    if isinstance(error, Image.DecompressionBombError):
+        return f"has more than {MOST_PIXELS:,} pixels"
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Pictures of 16 bits or floats scaled to 8, not clipped as Pillow converts them."""
-    if image.mode in SIXTEEN_BIT:
-        values = np.asarray(image).astype(np.float64)
-        return Image.fromarray(np.clip(np.rint(values / 257), 0, 255).astype(np.uint8))
-    if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        top = values.max()
-        scale = 255.0 if 0 < top <= 1 else 255.0 / max(top, 255.0)
-        return Image.fromarray(np.clip(np.rint(values * scale), 0, 255).astype(np.uint8))
+def _plain(image: Image.Image) -> Image.Image:
+    """The picture as L, RGB or RGBA."""
+    if image.mode in ("F", "I", *SIXTEEN_BIT):
+        return Image.fromarray(_eight_bit(np.asarray(image), image.mode in SIXTEEN_BIT))
     image.load()
-    return image
+    if image.mode in WITH_ALPHA or "transparency" in image.info:
+        return image.convert("RGBA")
+    return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _coloured(image: Image.Image, has_alpha: bool, options: PictureOptions) -> Image.Image:
+def _eight_bit(values: np.ndarray, is_sixteen_bit: bool) -> np.ndarray:
+    """Scaled to 0..255, where Pillow clips. Floats and long integers have no range of their own: 1, 255, 65535 or
+    their largest value, whichever is the first that holds them."""
+    values = values.astype(np.float32)
+    finite = np.isfinite(values)
+    largest = float(values[finite].max()) if finite.any() else 0.0
+    tops = (65535.0,) if is_sixteen_bit else (1.0, 255.0, 65535.0, largest)
+    top = next((top for top in tops if top >= largest), largest)
+    values = np.nan_to_num(values, posinf=top, neginf=0.0) * (255.0 / top)
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def _reduced(image: Image.Image, height: int, width: int) -> Image.Image:
+    """A much larger picture at a whole fraction of its size, still twice what is needed, so that the rest is cheap."""
+    factor = min(image.size) // (2 * max(height, width))
+    return image.reduce(factor) if factor > 1 else image
+
+
+def _coloured(image: Image.Image, options: PictureOptions) -> Image.Image:
     if options.color == "rgba":
         return image.convert("RGBA")
-    if has_alpha:
-        layered = image.convert("RGBA")
-        ground = Image.new("RGBA", layered.size, (*BACKGROUNDS[options.alpha], 255))
-        image = Image.alpha_composite(ground, layered)
+    if image.mode == "RGBA":
+        ground = Image.new("RGBA", image.size, (*BACKGROUNDS[options.alpha], 255))
+        image = Image.alpha_composite(ground, image)
     return image.convert("L" if options.color == "grey" else "RGB")
 
 

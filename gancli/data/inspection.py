@@ -1,117 +1,106 @@
 """What a folder or an archive of pictures holds, found out before any training."""
 
-import hashlib
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gancli.data.decoding import BadPicture, Picture, decode
-from gancli.data.listing import Entry, list_pictures
+from gancli.data.decoded_cache import Progress
+from gancli.data.facts import is_heldout
+from gancli.data.listing import list_pictures
 from gancli.data.options import PictureOptions
-from gancli.data.picture_files import MOST_BAD, labels_of, usual_size
+from gancli.data.picture_files import CHANNELS, labels_of, refusal, usual_size
+from gancli.data.reading import Reading, read_pictures
 
 SHEET = 64
 
 
-@dataclass(frozen=True)
+@dataclass
 class Inspection:
     """Counts of everything that matters, what would be done, and whether training would refuse it."""
 
     path: str
-    pictures: int
-    other_files: int
-    formats: dict[str, int]
-    modes: dict[str, int]
-    smallest: tuple[int, int]
-    median: tuple[int, int]
-    largest: tuple[int, int]
-    """Height and width in the files, by area."""
-    classes: dict[str, int]
-    duplicates: int
-    """Files whose content another one has too."""
-    transparent: int
-    smaller: int
-    """Pictures that would be enlarged."""
-    bad: tuple[tuple[str, str], ...]
     image_size: tuple[int, int]
-    channels: int
-    heldout: int
-    memory_bytes: int
-    """Of all pictures, decoded."""
+    """Height and width that training would use."""
     options: dict[str, Any]
-    refusal: str | None
+    other_files: int
+    pictures: int = 0
+    formats: Counter[str] = field(default_factory=Counter)
+    modes: Counter[str] = field(default_factory=Counter)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """Height and width in the files."""
+    classes: Counter[str] = field(default_factory=Counter)
+    duplicates: list[list[str]] = field(default_factory=list)
+    """Names of files of equal content."""
+    transparent: int = 0
+    enlarged: int = 0
+    bad: list[tuple[str, str]] = field(default_factory=list)
+    """Each file that cannot be read, and why."""
+    too_small: list[tuple[str, str]] = field(default_factory=list)
+    channels: int = 1
+    heldout: int = 0
+    memory_bytes: int = 0
+    """Of all pictures, decoded; as much is taken on the disk, and on the device where it fits."""
+    seconds: float = 0.0
+    """That decoding took, as it would once before training."""
+    refusal: str | None = None
     """Why training would not begin; None if it would."""
-    sheet: Tensor | None
+    sheet: Tensor | None = None
     """Some of the pictures as training would see them, uint8 ``(n, C, H, W)``."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {name: value for name, value in vars(self).items() if name != "sheet"}
+        plain = {name: value for name, value in vars(self).items() if name != "sheet"}
+        return plain | {"sizes": {f"{height}x{width}": n for (height, width), n in self.sizes.most_common()}}
 
 
-def inspect(path: Path, size: tuple[int, int] | None, options: PictureOptions) -> Inspection:
-    """Decode every picture once and count; raises UsageError if there is none."""
+def inspect(
+    path: Path,
+    size: tuple[int, int] | None,
+    options: PictureOptions,
+    on_progress: Progress = lambda done, total: None,
+) -> Inspection:
+    """Decode every picture once and count; UsageError if there is none, or if labels are asked for that are not."""
     listing = list_pictures(path)
-    labels, classes = labels_of(listing, options)
+    labels = labels_of(listing, options)
     height, width = size or usual_size(listing)
-
-    def one(entry: Entry) -> tuple[bytes, Picture | str]:
-        try:
-            content = listing.read(entry)
-            return hashlib.blake2b(content, digest_size=8).digest(), decode(content, height, width, options)
-        except OSError as error:
-            return b"", str(error.strerror or error)
-        except (BadPicture, ValueError, MemoryError) as error:
-            return b"", str(error)
-
-    formats, modes, contents = Counter[str](), Counter[str](), Counter[bytes]()
-    sizes, bad, shown, per_class = [], [], [], Counter[str]()
-    transparent = smaller = 0
-    all_grey, every = True, max(1, len(listing.entries) // SHEET)
-    with ThreadPoolExecutor() as pool:
-        for number, (entry, (digest, picture)) in enumerate(
-            zip(listing.entries, pool.map(one, listing.entries), strict=True)
-        ):
-            if isinstance(picture, str):
-                bad.append((entry.name, picture))
-                continue
-            formats[picture.format] += 1
-            modes[picture.mode] += 1
-            contents[digest] += 1
-            sizes.append(picture.size)
-            transparent += picture.has_alpha
-            smaller += picture.size[0] < height or picture.size[1] < width
-            all_grey &= picture.is_grey
-            if labels:
-                per_class[classes[labels[entry.name]]] += 1
+    found = Inspection(str(path), (height, width), options.as_dict(), listing.others)
+    found.channels = CHANNELS.get(options.color, 1)
+    copies: dict[bytes, list[str]] = defaultdict(list)
+    shown: list[Tensor] = []
+    began, every = time.perf_counter(), max(1, len(listing.entries) // SHEET)
+    for number, reading in enumerate(read_pictures(listing, listing.entries, height, width, options)):
+        _count(found, reading, options)
+        if reading.picture is not None:
+            copies[reading.digest].append(reading.entry.name)
+            if labels.numbers:
+                found.classes[labels.classes[labels.numbers[number]]] += 1
             if number % every == 0 and len(shown) < SHEET:
-                shown.append(torch.from_numpy(picture.pixels))
-    sizes.sort(key=lambda each: each[0] * each[1])
-    channels = {"grey": 1, "rgba": 4}.get(options.color, 1 if all_grey and options.color == "auto" else 3)
-    limit = int(options.holdout * 2**64)
-    heldout = sum(count for digest, count in contents.items() if int.from_bytes(digest, "big") < limit)
-    return Inspection(
-        path=str(path), pictures=len(sizes), other_files=listing.others, formats=dict(formats), modes=dict(modes),
-        smallest=sizes[0] if sizes else (0, 0), median=sizes[len(sizes) // 2] if sizes else (0, 0),
-        largest=sizes[-1] if sizes else (0, 0), classes=dict(sorted(per_class.items())),
-        duplicates=sum(count - 1 for count in contents.values()), transparent=transparent, smaller=smaller,
-        bad=tuple(bad), image_size=(height, width), channels=channels, heldout=heldout,
-        memory_bytes=len(sizes) * channels * height * width, options=options.as_dict(),
-        refusal=_refusal(len(sizes), heldout, len(bad), options),
-        sheet=torch.stack(shown)[:, :channels] if shown else None,
-    )  # fmt: skip
+                shown.append(torch.from_numpy(reading.picture.pixels))
+        on_progress(number + 1, len(listing.entries))
+    found.seconds = round(time.perf_counter() - began, 3)
+    found.duplicates = [names for names in copies.values() if len(names) > 1]
+    found.memory_bytes = found.pictures * found.channels * height * width
+    found.refusal = refusal(found.pictures - found.heldout, found.heldout, found.bad, options)
+    found.sheet = torch.stack(shown)[:, : found.channels] if shown else None
+    return found
 
 
-def _refusal(sound: int, heldout: int, bad: int, options: PictureOptions) -> str | None:
-    if bad and options.bad_images == "error":
-        return f"{bad} files cannot be used; mend or remove them, or add --bad-images skip"
-    if bad > MOST_BAD * (sound + bad):
-        return f"{bad} of {sound + bad} files cannot be used, more than {MOST_BAD:.0%}"
-    if heldout in (0, sound):
-        return f"of {sound} pictures {heldout} would be held out; add pictures or change --holdout"
-    return None
+def _count(found: Inspection, reading: Reading, options: PictureOptions) -> None:
+    picture = reading.picture
+    if picture is None:
+        (found.too_small if reading.too_small else found.bad).append((reading.entry.name, reading.reason))
+        return
+    found.pictures += 1
+    found.formats[picture.format] += 1
+    found.modes[picture.mode] += 1
+    found.sizes[picture.size] += 1
+    found.transparent += picture.has_alpha
+    found.enlarged += picture.size[0] < found.image_size[0] or picture.size[1] < found.image_size[1]
+    found.heldout += is_heldout(reading.digest, options.holdout)
+    if options.color in ("auto", "rgb") and (options.color == "rgb" or not picture.is_grey):
+        found.channels = 3

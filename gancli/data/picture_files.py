@@ -2,16 +2,20 @@
 
 import logging
 import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import torch
 from torch import Tensor
 
 from gancli.data.dataset import DataSet, Split
-from gancli.data.decoded_cache import Decoded, Progress, decoded
+from gancli.data.decoded_cache import Progress, Shape, decoded
 from gancli.data.decoding import BadPicture, header_size
-from gancli.data.listing import Entry, Listing, list_pictures
+from gancli.data.facts import PARTS, Facts
+from gancli.data.listing import Listing, list_pictures
 from gancli.data.options import PictureOptions
+from gancli.data.streaming import streamed
 from gancli.errors import DataError, UsageError
 
 log = logging.getLogger(__name__)
@@ -20,50 +24,68 @@ LOOKED_AT = 200
 USUAL_SIDES = (64, 32, 16, 8)
 MOST_BAD = 0.1
 SHOWN_BAD = 3
+CHANNELS = {"grey": 1, "rgba": 4}
+COLOURS = {1: "grey", 3: "RGB", 4: "RGBA"}
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The class of each entry of a listing, and the names of the classes; both empty without labels."""
+
+    numbers: tuple[int, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 def load(
-    path: Path, size: tuple[int, int] | None, options: PictureOptions, on_progress: Progress = lambda done, total: None
+    path: Path,
+    size: tuple[int, int] | None,
+    options: PictureOptions,
+    on_progress: Progress = lambda done, total: None,
+    cache: bool = True,
 ) -> DataSet:
     """The pictures below a folder or in a zip file, at ``size`` (height, width) or at one that suits them.
 
-    Raises UsageError if there are no pictures or no labels where they are asked for, and DataError for bad files,
-    more than a tenth of them even if they are to be skipped.
+    With ``cache`` they are decoded once, into the user's cache folder; else whenever they are needed. Raises
+    UsageError if there are no pictures, or no labels where they are asked for, and DataError for bad files, more than
+    a tenth of them even if they are to be skipped.
     """
     listing = list_pictures(path)
-    labels, classes = labels_of(listing, options)
-    height, width = size or usual_size(listing)
-    found = decoded(listing, height, width, options, on_progress)
-    require_sound(path, found, options)
-    if not len(found.train) or not len(found.heldout):
-        raise DataError(
-            f"{path} has {len(listing.entries)} pictures, too few to hold {options.holdout:g} of them out by their "
-            "content; add pictures or change --holdout."
-        )
-    splits = [_split(images, names, labels) for images, names in ((found.train, found.train_names),
-                                                                  (found.heldout, found.heldout_names))]  # fmt: skip
-    _say_what_is_done(path, found, (height, width), classes)
+    labels = labels_of(listing, options)
+    shape = (CHANNELS.get(options.color, 3), *(size or usual_size(listing)))
+    images, facts = (decoded if cache else streamed)(listing, shape, options, on_progress)
+    bad = named(listing, facts.bad)
+    refused = refusal(len(facts.train), len(facts.heldout), bad, options)
+    if refused:
+        raise DataError(f"{path}: {refused}.")
+    if options.color == "auto" and not facts.colourful:
+        shape = (1, *shape[1:])
+        images = {part: images[part][:, :1] for part in PARTS}
+    _say_what_is_done(path, facts, shape, options, labels.classes, size is None)
+    train, heldout = (Split(images[part], _chosen(labels, facts.rows(part))) for part in PARTS)
+    fingerprint = facts.fingerprint(shape, labels.numbers)
+    skipped = bad + named(listing, facts.too_small)
     name = str(path.absolute())
-    return DataSet(name, splits[0], splits[1], classes, None, found.fingerprint(labels), found.bad, options.as_dict())
+    return DataSet(name, train, heldout, labels.classes, None, fingerprint, skipped, options.as_dict())
 
 
-def labels_of(listing: Listing, options: PictureOptions) -> tuple[dict[str, int], tuple[str, ...]]:
-    """The class of each name, and the names of the classes; both empty without labels."""
+def labels_of(listing: Listing, options: PictureOptions) -> Labels:
+    """What ``--labels`` asks for. UsageError if there are not at least two folders, DataError for a ``dataset.json``
+    that is damaged or lacks a picture."""
     if options.labels == "none":
-        return {}, ()
+        return Labels()
     if options.labels == "folder":
-        folders = {entry.name: _class_folder(entry, _common_parts(listing.entries)) for entry in listing.entries}
-        classes = sorted(set(folders.values()))
-        if "" in classes or len(classes) < 2:
+        names = _class_folders(listing)
+        if "" in names or len(set(names)) < 2:
             raise UsageError(f"--labels folder: {listing.root} has no folder for each of at least two classes.")
-        return {name: classes.index(folder) for name, folder in folders.items()}, tuple(classes)
+        return _numbered(names, sorted(set(names)))
     found = listing.json_labels()
     if found is None:
-        return {}, ()
+        return Labels()
     missing = [entry.name for entry in listing.entries if entry.name not in found]
     if missing:
         raise DataError(f"the dataset.json of {listing.root} has no label for {missing[0]!r}; use --labels none.")
-    return found, tuple(str(number) for number in range(max(found.values()) + 1))
+    numbers = [found[entry.name] for entry in listing.entries]
+    return _numbered([str(number) for number in numbers], [str(number) for number in sorted(set(numbers))])
 
 
 def usual_size(listing: Listing) -> tuple[int, int]:
@@ -84,50 +106,68 @@ def usual_size(listing: Listing) -> tuple[int, int]:
     return side, side
 
 
-def require_sound(path: Path, found: Decoded, options: PictureOptions) -> None:
-    """DataError if files are bad and are not to be skipped, or if they are too many to be skipped."""
-    if not found.bad:
-        return
-    total = len(found.bad) + len(found.train) + len(found.heldout)
-    examples = "; ".join(f"{name!r} {reason}" for name, reason in found.bad[:SHOWN_BAD])
-    examples += "; ..." if len(found.bad) > SHOWN_BAD else ""
-    if options.bad_images == "error":
-        raise DataError(
-            f"{len(found.bad)} of {total} pictures in {path} cannot be used: {examples}. "
-            "Mend or remove them, or add --bad-images skip; gancli data check lists all."
+def refusal(train: int, heldout: int, bad: Sequence[tuple[str, str]], options: PictureOptions) -> str | None:
+    """Why training would not begin with so many sound pictures and these bad files; None if it would."""
+    total = train + heldout + len(bad)
+    examples = "; ".join(f"{name!r} {reason}" for name, reason in bad[:SHOWN_BAD])
+    examples += "; ..." if len(bad) > SHOWN_BAD else ""
+    if bad and options.bad_images == "error":
+        return (
+            f"{len(bad):,} of {total:,} pictures cannot be used: {examples}. Mend or remove them, or add "
+            "--bad-images skip; gancli data check lists all"
         )
-    if len(found.bad) > MOST_BAD * total:
-        raise DataError(
-            f"{len(found.bad)} of {total} pictures in {path} cannot be used, more than {MOST_BAD:.0%}: {examples}."
+    if len(bad) > MOST_BAD * total:
+        return f"{len(bad):,} of {total:,} pictures cannot be used, more than {MOST_BAD:.0%}: {examples}"
+    if not train or not heldout:
+        return (
+            f"of {total - len(bad):,} pictures {heldout:,} would be held out by their content, and {train:,} be left "
+            f"to train on; add pictures or change --holdout {options.holdout:g}"
         )
-    log.warning("%d of %d pictures are left out: %s", len(found.bad), total, examples)
+    return None
 
 
-def _common_parts(entries: list[Entry]) -> int:
-    """How many folders enclose all pictures together, and so are no classes."""
-    paths = [PurePosixPath(entry.name).parts[:-1] for entry in entries]
+def named(listing: Listing, rows: Sequence[tuple[int, str]]) -> tuple[tuple[str, str], ...]:
+    """Places in the listing with reasons, as names with reasons."""
+    return tuple((listing.entries[row].name, reason) for row, reason in rows)
+
+
+def _numbered(names: Sequence[str], classes: Sequence[str]) -> Labels:
+    number = {name: number for number, name in enumerate(classes)}
+    return Labels(tuple(number[name] for name in names), tuple(classes))
+
+
+def _class_folders(listing: Listing) -> list[str]:
+    """The first folder of each picture below those that enclose all of them; empty where there is none."""
+    paths = [PurePosixPath(entry.name).parts[:-1] for entry in listing.entries]
     shared = 0
     while all(len(path) > shared for path in paths) and len({path[shared] for path in paths}) == 1:
         shared += 1
-    return shared
+    return [path[shared] if len(path) > shared else "" for path in paths]
 
 
-def _class_folder(entry: Entry, shared: int) -> str:
-    parts = PurePosixPath(entry.name).parts[shared:-1]
-    return parts[0] if parts else ""
+def _chosen(labels: Labels, rows: Sequence[int]) -> Tensor | None:
+    return torch.tensor([labels.numbers[row] for row in rows]) if labels.numbers else None
 
 
-def _split(images: Tensor, names: list[str], labels: dict[str, int]) -> Split:
-    return Split(images, torch.tensor([labels[name] for name in names]) if labels else None)
-
-
-def _say_what_is_done(path: Path, found: Decoded, size: tuple[int, int], classes: tuple[str, ...]) -> None:
-    colours = {1: "grey", 3: "RGB", 4: "RGBA"}[found.train.shape[1]]
+def _say_what_is_done(
+    path: Path, facts: Facts, shape: Shape, options: PictureOptions, classes: tuple[str, ...], size_is_chosen: bool
+) -> None:
+    """The policy in a line or two."""
+    channels, height, width = shape
+    hint = " (--image-size changes it)" if size_is_chosen else ""
     notes = [
-        f"{len(found.train):,} pictures to train on, {len(found.heldout):,} held out",
-        f"{size[0]}x{size[1]} {colours}",
+        f"{len(facts.train):,} pictures to train on, {len(facts.heldout):,} held out by content",
+        f"{height}x{width} {COLOURS[channels]}{hint}, fit {options.fit}",
     ]
     notes += [f"{len(classes)} classes"] if classes else []
-    notes += [f"{found.small:,} were smaller and are enlarged"] if found.small else []
-    notes += [f"{found.transparent:,} have transparency"] if found.transparent else []
-    log.info("%s: %s", path, ", ".join(notes))
+    if facts.transparent:
+        ground = "kept" if channels == 4 else f"on {options.alpha}"
+        notes.append(f"{facts.transparent:,} with transparent pixels, {ground}")
+    log.info("%s: %s", path, "; ".join(notes))
+    if facts.enlarged:
+        log.warning("%d pictures are smaller and are enlarged; --small-images skip leaves them out.", facts.enlarged)
+    if facts.bad or facts.too_small:
+        log.warning(
+            "%d bad files and %d too small pictures are left out; skipped.jsonl in the run's folder names each.",
+            len(facts.bad), len(facts.too_small),
+        )  # fmt: skip

@@ -32,18 +32,24 @@ class ResidentImages:
 
     def batch(self, number: int) -> Batch:
         """Real batch ``number`` of the run, float in [-1, 1]."""
+        return self.finished(*self.gathered(number), number)
+
+    def gathered(self, number: int) -> tuple[Tensor, Tensor | None]:
+        """Images and labels of a batch as they are stored."""
         rows = self._indices(number)
-        images = self.images[rows]
+        return self.images[rows], None if self.labels is None else self.labels[rows]
+
+    def finished(self, images: Tensor, labels: Tensor | None, number: int) -> Batch:
+        """What was gathered, on whatever device it is now, as floats in [-1, 1] and mirrored."""
         if images.dtype == torch.uint8:
             images = images.float().div_(127.5).sub_(1)
-        if self.mirror:
-            images = self._mirrored(images, number)
-        return Batch(images, None if self.labels is None else self.labels[rows])
+        return Batch(self._mirrored(images, number) if self.mirror else images, labels)
 
     def _mirrored(self, images: Tensor, number: int) -> Tensor:
-        drawn = generator(self.seed, "mirror", number, device=images.device)
+        """Flips are drawn on the CPU for the whole batch, the same on every device and in any group."""
         start = self.rank * len(images)
-        flips = torch.rand(self.batch_size, generator=drawn, device=images.device)[start : start + len(images)] < 0.5
+        drawn = torch.rand(self.batch_size, generator=generator(self.seed, "mirror", number))
+        flips = (drawn[start : start + len(images)] < 0.5).to(images.device)
         return torch.where(flips[:, None, None, None], images.flip(3), images)
 
     def _indices(self, number: int) -> Tensor:

@@ -1,0 +1,97 @@
+"""What is known of the pictures of a listing once each was decoded: their split, digests, and which are of no use."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+
+from gancli.data.listing import Listing
+from gancli.data.options import PictureOptions
+from gancli.data.reading import Reading, read_pictures
+
+PARTS = ("train", "heldout")
+BLOCK_BYTES = 2**25
+MOST_IN_BLOCK = 1024
+
+
+@dataclass
+class Facts:
+    """Of a run of pictures, which are meant by their place in the listing. Plain data, for JSON."""
+
+    done: int = 0
+    """How many files were looked at."""
+    train: list[int] = field(default_factory=list)
+    heldout: list[int] = field(default_factory=list)
+    train_digests: list[str] = field(default_factory=list)
+    heldout_digests: list[str] = field(default_factory=list)
+    bad: list[tuple[int, str]] = field(default_factory=list)
+    """Files that cannot be read, and why."""
+    too_small: list[tuple[int, str]] = field(default_factory=list)
+    """Pictures that were left out because of their size."""
+    colourful: int = 0
+    """Pictures that are not grey."""
+    enlarged: int = 0
+    transparent: int = 0
+
+    def add(self, later: "Facts") -> None:
+        """Take in what is known of the pictures that follow."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(later, each.name))
+
+    def rows(self, part: str) -> list[int]:
+        """Places in the listing of one split."""
+        return self.train if part == "train" else self.heldout
+
+    def fingerprint(self, shape: tuple[int, int, int], labels: Sequence[int]) -> str:
+        """16 hexadecimal digits of contents, shape ``(C, H, W)``, order, split and labels (none, or one for each entry
+        of the listing), for which no pixel has to be read."""
+        digest = hashlib.blake2b(str(shape).encode(), digest_size=8)
+        for part, digests in zip(PARTS, (self.train_digests, self.heldout_digests), strict=True):
+            digest.update(part.encode())
+            for row, content in zip(self.rows(part), digests, strict=True):
+                digest.update(f"{content}{labels[row] if labels else ''}\n".encode())
+        return digest.hexdigest()
+
+
+@dataclass
+class Block:
+    """Pictures that follow each other, decoded, and the facts of them alone."""
+
+    facts: Facts
+    pixels: dict[str, list[np.ndarray]]
+    """Of each split, uint8 ``(C, H, W)``."""
+
+
+def is_heldout(digest: bytes, share: float) -> bool:
+    """Whether a file of this digest is held out. It depends on the content alone: other files, names and order move
+    nothing, and copies are on one side."""
+    return int.from_bytes(digest, "big") < int(share * 2**64)
+
+
+def read_blocks(listing: Listing, done: int, shape: tuple[int, int, int], options: PictureOptions) -> Iterator[Block]:
+    """The pictures after the first ``done``, decoded to ``shape`` ``(C, H, W)``."""
+    _, height, width = shape
+    size = max(1, min(MOST_IN_BLOCK, BLOCK_BYTES // int(np.prod(shape))))
+    readings = read_pictures(listing, listing.entries[done:], height, width, options)
+    block = Block(Facts(), {part: [] for part in PARTS})
+    for number, reading in enumerate(readings, done):
+        _take(block, number, reading, (height, width), options)
+        if block.facts.done == size or number + 1 == len(listing.entries):
+            yield block
+            block = Block(Facts(), {part: [] for part in PARTS})
+
+
+def _take(block: Block, number: int, reading: Reading, size: tuple[int, int], options: PictureOptions) -> None:
+    facts, picture = block.facts, reading.picture
+    facts.done += 1
+    if picture is None:
+        (facts.too_small if reading.too_small else facts.bad).append((number, reading.reason))
+        return
+    part = "heldout" if is_heldout(reading.digest, options.holdout) else "train"
+    facts.rows(part).append(number)
+    (facts.train_digests if part == "train" else facts.heldout_digests).append(reading.digest.hex())
+    block.pixels[part].append(picture.pixels)
+    facts.colourful += not picture.is_grey
+    facts.enlarged += picture.size[0] < size[0] or picture.size[1] < size[1]
+    facts.transparent += picture.has_alpha

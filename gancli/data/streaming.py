@@ -1,0 +1,62 @@
+"""Pictures that are decoded each time they are asked for, so that neither memory nor disk holds them."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from gancli.data.decoded_cache import Progress, Shape
+from gancli.data.facts import PARTS, Facts, read_blocks
+from gancli.data.listing import Entry, Listing
+from gancli.data.options import PictureOptions
+from gancli.data.reading import read_picture
+from gancli.errors import DataError
+
+
+class StreamedImages:
+    """Stands for a uint8 tensor ``(N, C, H, W)`` on the CPU, of which it has shape, length, ``split`` and indexing."""
+
+    dtype, device = torch.uint8, torch.device("cpu")
+
+    def __init__(self, listing: Listing, rows: Sequence[int], shape: Shape, options: PictureOptions) -> None:
+        self.shape = torch.Size((len(rows), *shape))
+        self._listing, self._rows = listing, torch.tensor(rows, dtype=torch.int64)
+        self._options = replace(options, color="grey") if shape[0] == 1 else options
+        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "decoder")
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, chosen: Tensor | slice) -> Tensor:
+        """The pictures at these places, decoded now; DataError if one cannot be read any more."""
+        entries = [self._listing.entries[row] for row in self._rows[chosen].tolist()]
+        if not entries:
+            return torch.empty(0, *self.shape[1:], dtype=torch.uint8)
+        return torch.stack(list(self._pool.map(self._decoded, entries)))
+
+    def split(self, size: int) -> Iterator[Tensor]:
+        """All pictures, ``size`` at a time."""
+        return (self[slice(start, start + size)] for start in range(0, len(self), size))
+
+    def _decoded(self, entry: Entry) -> Tensor:
+        reading = read_picture(self._listing, entry, self.shape[2], self.shape[3], self._options)
+        if reading.picture is None:
+            raise DataError(f"{entry.name!r} of {self._listing.root} could be read before: {reading.reason}.")
+        return torch.from_numpy(reading.picture.pixels)
+
+
+def streamed(
+    listing: Listing, shape: Shape, options: PictureOptions, on_progress: Progress = lambda done, total: None
+) -> tuple[dict[str, Tensor], Facts]:
+    """Like `decoded`, but keeps nothing: each picture is decoded once now, to know which are sound and which are held
+    out, and again whenever it is asked for."""
+    facts = Facts()
+    for block in read_blocks(listing, 0, shape, options):
+        facts.add(block.facts)
+        on_progress(facts.done, len(listing.entries))
+    images = {part: StreamedImages(listing, facts.rows(part), shape, options) for part in PARTS}
+    return cast(dict[str, Tensor], images), facts  # all that is asked of either is in the class's first line
