@@ -20,7 +20,8 @@ def train(
         str | None,
         Option(
             metavar="NAME|DIR|ZIP",
-            help="A folder or zip file of pictures, or digits (embedded), mnist, fashion-mnist, cifar10, ring, grid. "
+            help="A folder or zip file of pictures, or digits (embedded), mnist, fashion-mnist, kmnist, cifar10, "
+            "cifar100, stacked-mnist, ring, grid. "
             "[dim]\\[default: digits][/]",
             rich_help_panel=DATA,
         ),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from gancli.data import digits, mixtures, picture_files, torchvision_sets
+from gancli.data import digits, mixtures, picture_files, stacked_mnist, torchvision_sets
 from gancli.data.dataset import DataSet, Split
 from gancli.data.decoded_cache import Progress
 from gancli.data.options import PictureOptions
@@ -17,7 +17,10 @@ SOURCES: dict[str, Callable[[Path], DataSet]] = {
     "digits": digits.load,
     "mnist": partial(torchvision_sets.load, "MNIST", "mnist"),
     "fashion-mnist": partial(torchvision_sets.load, "FashionMNIST", "fashion-mnist"),
+    "kmnist": partial(torchvision_sets.load, "KMNIST", "kmnist"),
     "cifar10": partial(torchvision_sets.load, "CIFAR10", "cifar10"),
+    "cifar100": partial(torchvision_sets.load, "CIFAR100", "cifar100"),
+    "stacked-mnist": stacked_mnist.load,
     "ring": mixtures.ring,
     "grid": mixtures.grid,
 }

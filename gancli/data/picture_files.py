@@ -168,6 +168,6 @@ def _say_what_is_done(
         log.warning("%d pictures are smaller and are enlarged; --small-images skip leaves them out.", facts.enlarged)
     if facts.bad or facts.too_small:
         log.warning(
-            "%d bad files and %d too small pictures are left out; skipped.jsonl in the run's folder names each.",
+            "%d bad files and %d too small pictures are left out; a run's skipped.jsonl names each.",
             len(facts.bad), len(facts.too_small),
         )  # fmt: skip
