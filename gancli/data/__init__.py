@@ -56,7 +56,9 @@ def load(
         dataset = SOURCES[name](root or default_root())
         return dataset.resized(*size) if size else dataset
     path = Path(name).expanduser()
-    if "\0" in name or not os.path.lexists(path):
+    if not name.isprintable():  # a configuration file, which is UTF-8, must be able to name it
+        raise UsageError(f"--data {name!r} has characters that cannot be written down; give the folder a plain name.")
+    if not path.exists():
         hint = "write where it is now with --data" if os.sep in name else nearest(name, SOURCES)
         raise UsageError(f"there is no data set {name!r} and no such folder or zip file; {hint}")
     return picture_files.load(path, size, options or PictureOptions(), on_progress, cache)
