@@ -57,7 +57,8 @@ def decoded(
 ) -> tuple[dict[str, Tensor], Facts]:
     """The pictures of a listing as uint8 ``(N, C, H, W)`` on memory maps, for each split, and the facts of them.
 
-    They are decoded if the cache has not got them. DataError if it cannot be written, such as on a full disk;
+    They have one channel if all are grey and ``shape`` ``(3, H, W)`` is a guess (``auto``). They are decoded if the cache
+    has not got them. DataError if it cannot be written, such as on a full disk;
     nothing half-written is left behind.
     """
     key = _key(listing, shape, options)
@@ -77,7 +78,7 @@ def decoded(
             f"decoded pictures cannot be kept in {folder.parent}: {_said(error)}; set XDG_CACHE_HOME to a folder "
             "elsewhere, or add --no-cache."
         ) from error
-    return maps, facts
+    return {part: images[:, :1] if facts.are_grey(options) else images for part, images in maps.items()}, facts
 
 
 def _said(error: OSError) -> str:

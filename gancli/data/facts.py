@@ -43,6 +43,10 @@ class Facts:
         """Places in the listing of one split."""
         return self.train if part == "train" else self.heldout
 
+    def are_grey(self, options: PictureOptions) -> bool:
+        """Whether one channel holds all there is, and that is wanted."""
+        return options.color == "auto" and not self.colourful
+
     def fingerprint(self, shape: tuple[int, int, int], labels: Sequence[int]) -> str:
         """16 hexadecimal digits of contents, shape ``(C, H, W)``, order, split and labels (none, or one for each entry
         of the listing), for which no pixel has to be read."""

@@ -57,9 +57,7 @@ def load(
     refused = refusal(len(facts.train), len(facts.heldout), bad, options)
     if refused:
         raise DataError(f"{path}: {refused}.")
-    if options.color == "auto" and not facts.colourful:
-        shape = (1, *shape[1:])
-        images = {part: images[part][:, :1] for part in PARTS}
+    shape = (images["train"].shape[1], *shape[1:])
     _say_what_is_done(path, facts, shape, options, labels.classes, size is None)
     train, heldout = (Split(images[part], _chosen(labels, facts.rows(part))) for part in PARTS)
     fingerprint = facts.fingerprint(shape, labels.numbers)

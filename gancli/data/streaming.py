@@ -58,5 +58,6 @@ def streamed(
     for block in read_blocks(listing, 0, shape, options):
         facts.add(block.facts)
         on_progress(facts.done, len(listing.entries))
+    shape = (1, *shape[1:]) if facts.are_grey(options) else shape
     images = {part: StreamedImages(listing, facts.rows(part), shape, options) for part in PARTS}
     return cast(dict[str, Tensor], images), facts  # all that is asked of either is in the class's first line
