@@ -103,7 +103,7 @@ def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch
         threads=torch.get_num_threads(),
         data=dataset.name,
         image_size=f"{spec.height}x{spec.width}" if dataset.options else config.image_size,
-        name=config.name or f"{Path(dataset.name).stem}-{config.recipe}",
+        name=config.name or f"{Path(dataset.name).name.removesuffix('.zip')}-{config.recipe}",
         save_every=save_every,
         sample_every=config.sample_every if config.sample_every is not None else save_every,
     )

@@ -57,8 +57,8 @@ def decoded(
 ) -> tuple[dict[str, Tensor], Facts]:
     """The pictures of a listing as uint8 ``(N, C, H, W)`` on memory maps, for each split, and the facts of them.
 
-    They have one channel if all are grey and ``shape`` ``(3, H, W)`` is a guess (``auto``). They are decoded if the
-    cache has not got them. DataError if it cannot be written, such as on a full disk; nothing half-written is left.
+    ``shape`` is ``(C, H, W)``; with colour ``auto`` and grey pictures alone C becomes 1. They are decoded if the cache
+    has not got them. DataError if it cannot be written, such as on a full disk; nothing half-written is left behind.
     """
     key = _key(listing, shape, options)
     folder = cache_folder() / key

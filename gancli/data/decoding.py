@@ -92,7 +92,7 @@ def _decode(opened: Image.Image, height: int, width: int, options: PictureOption
         image = image.transpose(TURNS[turn])
     has_alpha = image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255)
     pixels = np.asarray(_fitted(_coloured(image, options), height, width, options))
-    pixels = np.ascontiguousarray(np.atleast_3d(pixels).transpose(2, 0, 1))
+    pixels = np.array(np.atleast_3d(pixels).transpose(2, 0, 1), order="C")
     return Picture(pixels, bool((pixels[:3] == pixels[:1]).all()), name, mode, size, has_alpha)
 
 
