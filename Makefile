@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow check bench clean
+.PHONY: install demo test test-slow check bench bench-quality clean
 
 install: $(STAMP)
 
@@ -33,6 +33,9 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/vanilla_mnist.py --threads 2
+
+bench-quality: $(STAMP)
+	$(BIN)/python benchmarks/quality.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -22,6 +22,7 @@ from typing import Any
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: jobs must not fight for cores
 
 import torch
+from table import spread
 
 from gancli import evaluate, recipes, train
 from gancli.api import dry_run
@@ -145,12 +146,6 @@ COLUMNS = {
     "mnist": ("fd", "coverage", "precision", "modes", "class_kl"),
     "digits": ("fd", "coverage", "precision", "modes", "class_kl"),
 }
-
-
-def spread(values: list[float]) -> str:
-    """The mean, and the range over seeds where there are several."""
-    text = f"{mean(values):.3g}"
-    return f"{text} ({min(values):.3g} to {max(values):.3g})" if len(values) > 1 else text
 
 
 def print_table() -> None:

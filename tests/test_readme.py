@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from gancli.api import TrainResult
 
@@ -31,6 +33,15 @@ def shortened(command: str, run: Path) -> list[str]:
     return [sys.executable, "-m", "gancli", *words]
 
 
+def write_photos(folder: Path) -> None:
+    """Two classes of thirty small pictures."""
+    for number in range(60):
+        path = folder / ("cats", "dogs")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 256, (40, 48, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+
+
 def test_the_readme_shows_the_three_commands() -> None:
     assert {"train", "sample", "eval"} <= {command.split()[1] for command in COMMANDS}
 
@@ -46,6 +57,7 @@ def test_a_command_of_the_readme_runs(
     run = tmp_path / "runs" / tiny_run.run.name
     shutil.copytree(tiny_run.run, run)
     shutil.copytree(Path(__file__).parents[1] / "configs", tmp_path / "configs")
+    write_photos(tmp_path / "photos")
     finished = subprocess.run(shortened(command, run), cwd=tmp_path, check=False, capture_output=True, text=True)
     assert finished.returncode in ((0, 4) if "--fail-if" in command else (0,)), finished.stderr
     assert finished.stdout
