@@ -83,8 +83,8 @@ def _decode(opened: Image.Image, height: int, width: int, options: PictureOption
     size = _turned_size(opened, turn)
     if options.small_images == "skip" and (size[0] < height or size[1] < width):
         raise TooSmall(f"{size[1]}x{size[0]} is smaller than {width}x{height}")
-    if name == "JPEG":
-        side = 2 * max(height, width)
+    side = 2 * max(height, width)
+    if name in ("JPEG", "MPO") and min(opened.size) > side:
         opened.draft(None, (side, side))  # decodes at a lower resolution where that is enough
     image = _plain(opened)
     image = _reduced(image, height, width)
@@ -109,6 +109,8 @@ def _opened(content: bytes) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
+    if image.format == "JPEG" and "exif" not in image.info:
+        return 1
     try:
         return int(image.getexif().get(ORIENTATION, 1))
     except Exception:  # a damaged EXIF block is no reason to refuse the picture
@@ -161,7 +163,8 @@ def _coloured(image: Image.Image, options: PictureOptions) -> Image.Image:
     if image.mode == "RGBA":
         ground = Image.new("RGBA", image.size, (*BACKGROUNDS[options.alpha], 255))
         image = Image.alpha_composite(ground, image)
-    return image.convert("L" if options.color == "grey" else "RGB")
+    wanted = "L" if options.color == "grey" else "RGB"
+    return image if image.mode == wanted else image.convert(wanted)
 
 
 def _fitted(image: Image.Image, height: int, width: int, options: PictureOptions) -> Image.Image:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -11,8 +11,10 @@ from gancli.data.decoding import BadPicture, Picture, TooSmall, decode
 from gancli.data.listing import Entry, Listing
 from gancli.data.options import PictureOptions
 
-AHEAD = 64
-"""Files that are read ahead of the one that is asked for."""
+TOGETHER = 8
+"""Files that a thread reads before it hands them over."""
+AHEAD = 8
+"""Times `TOGETHER` files that are read ahead of those asked for."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +44,24 @@ def read_picture(listing: Listing, entry: Entry, height: int, width: int, option
 
 
 def read_pictures(
-    listing: Listing, entries: Iterable[Entry], height: int, width: int, options: PictureOptions
+    listing: Listing, entries: Sequence[Entry], height: int, width: int, options: PictureOptions
 ) -> Iterator[Reading]:
     """`read_picture` for each entry, in their order, by as many threads as there are cores.
 
     Pillow lets go of Python's lock while it decodes and resizes, so threads are enough.
     """
     pool = ThreadPoolExecutor(os.cpu_count() or 1, "decoder")
-    waiting: deque[Future[Reading]] = deque()
+    waiting: deque[Future[list[Reading]]] = deque()
+
+    def read(some: Sequence[Entry]) -> list[Reading]:
+        return [read_picture(listing, entry, height, width, options) for entry in some]
+
     try:
-        for entry in entries:
-            waiting.append(pool.submit(read_picture, listing, entry, height, width, options))
+        for start in range(0, len(entries), TOGETHER):
+            waiting.append(pool.submit(read, entries[start : start + TOGETHER]))
             if len(waiting) > AHEAD:
-                yield waiting.popleft().result()
+                yield from waiting.popleft().result()
         while waiting:
-            yield waiting.popleft().result()
+            yield from waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
