@@ -33,7 +33,6 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/vanilla_mnist.py --threads 2
-	$(BIN)/python benchmarks/data_loading.py
 
 bench-quality: $(STAMP)
 	$(BIN)/python benchmarks/quality.py
