@@ -14,6 +14,7 @@ from gancli.training.loop import Callback, Loop, Record
 
 View = Literal["auto", "rich", "tqdm", "plain", "none"]
 PLAIN_SECONDS = 30.0
+DECODING_SECONDS = 10.0
 REFRESH_SECONDS = 0.1
 
 
@@ -29,15 +30,18 @@ def choose(view: View) -> Callback:
 
 def decoding_progress(view: View) -> Callable[[int, int], None]:
     """What shows how many pictures are decoded: a bar, or now and then a line where stderr is no terminal."""
+    view = _fitting() if view == "auto" else view
     if view == "none":
         return lambda done, total: None
+    if view == "plain":
+        return _decoding_lines()
     from tqdm.auto import tqdm
 
     bars: list[Any] = []
 
     def show(done: int, total: int) -> None:
         if not bars:
-            bars.append(tqdm(total=total, desc="decoding", unit=" pictures", mininterval=0.2 if _is_terminal() else 30))
+            bars.append(tqdm(total=total, initial=done, desc="decoding", unit=" pictures", leave=False))
         bars[0].update(done - bars[0].n)
         if done == total:
             bars.pop().close()
@@ -45,8 +49,17 @@ def decoding_progress(view: View) -> Callable[[int, int], None]:
     return show
 
 
-def _is_terminal() -> bool:
-    return sys.stderr.isatty() or in_notebook()
+def _decoding_lines() -> Callable[[int, int], None]:
+    """A line every ten seconds; none where it takes less."""
+    shown = time.perf_counter()
+
+    def show(done: int, total: int) -> None:
+        nonlocal shown
+        if time.perf_counter() - shown > DECODING_SECONDS:
+            shown = time.perf_counter()
+            print(f"decoding {done:,} of {total:,} pictures", file=sys.stderr, flush=True)
+
+    return show
 
 
 def in_notebook() -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from gancli import train
+from gancli import progress, train
 
 OPTIONS: dict[str, Any] = {"steps": 60, "batch_size": 16, "log_every": 5, "threads": 1, "recipe": "vanilla"}
 
@@ -51,3 +51,18 @@ def test_metrics_and_tensorboard_hold_the_same_numbers(tmp_path: Any) -> None:
         logged = [(event.step, event.value) for event in events.Scalars(name)]
         assert logged == [(line["step"], pytest.approx(line[name], rel=1e-6)) for line in lines]
     assert [image.step for image in events.Images("samples")][-1] == 60
+
+
+def test_decoding_is_a_bar_that_ends_or_a_line_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for view, shown in (("tqdm", "decoding"), ("none", ""), ("plain", "")):
+        show = progress.decoding_progress(view)  # type: ignore[arg-type]
+        for done in (0, 50, 100):
+            show(done, 100)
+        errors = capsys.readouterr().err
+        assert shown in errors
+        assert bool(shown) == bool(errors), "quick work needs no lines"
+    monkeypatch.setattr(progress, "DECODING_SECONDS", -1.0)
+    progress.decoding_progress("plain")(50, 1000)
+    assert capsys.readouterr().err == "decoding 50 of 1,000 pictures\n"

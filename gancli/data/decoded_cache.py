@@ -138,6 +138,7 @@ def _fill(
     """Decode what is missing, block by block; what a block that was cut off has left is overwritten."""
     kept = [json.dumps(asdict(facts)) + "\n"] if facts.done else []
     (folder / FACTS).write_text("".join(kept), encoding="utf-8")
+    on_progress(facts.done, len(listing.entries))
     with contextlib.ExitStack() as stack:
         files = {
             part: stack.enter_context(_open_at(folder / f"{part}.u8", len(facts.rows(part)) * _bytes(shape)))

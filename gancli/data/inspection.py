@@ -73,6 +73,7 @@ def inspect(
     copies: dict[bytes, list[str]] = defaultdict(list)
     shown: list[Tensor] = []
     began, every = time.perf_counter(), max(1, len(listing.entries) // SHEET)
+    on_progress(0, len(listing.entries))
     for number, reading in enumerate(read_pictures(listing, listing.entries, height, width, options)):
         _count(found, reading, options)
         if reading.picture is not None:

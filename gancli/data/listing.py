@@ -152,8 +152,8 @@ def _folder_entry(root: Path, name: str) -> Entry:
 def _list_archive(path: Path) -> Listing:
     try:
         archive = zipfile.ZipFile(path)
-        infos = {info.filename: info for info in archive.infolist() if not info.is_dir()}
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        infos = {info.filename: info for info in archive.infolist() if not info.filename.endswith("/")}
+    except Exception as error:  # a damaged directory makes zipfile raise nearly everything
         raise DataError(f"the archive {path} cannot be read: {error}.") from error
     names = sorted(name for name in infos if not any(_is_litter(part) for part in name.split("/") if part != ".."))
     entries = [Entry(name, infos[name].file_size, infos[name].CRC) for name in names if _is_picture(name)]

@@ -55,6 +55,7 @@ def streamed(
     """Like `decoded`, but keeps nothing: each picture is decoded once now, to know which are sound and which are held
     out, and again whenever it is asked for."""
     facts = Facts()
+    on_progress(0, len(listing.entries))
     for block in read_blocks(listing, 0, shape, options):
         facts.add(block.facts)
         on_progress(facts.done, len(listing.entries))

@@ -93,6 +93,15 @@ def test_an_archive_is_read_in_place_whatever_its_names(tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_member_without_a_name_is_no_picture(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "x.zip", {"good.png": PNG, "n": PNG})
+    raw = bytearray(path.read_bytes())
+    head = raw.rindex(b"PK\x01\x02")
+    raw[head + 28 : head + 32] = b"\0\0\1\0"  # the name's only letter becomes an extra field
+    path.write_bytes(raw)
+    assert names(path) == ["good.png"]
+
+
 @pytest.mark.parametrize("lie", ["size", "checksum", "encrypted", "method"])
 def test_a_member_that_lies_is_one_bad_file(tmp_path: Path, lie: str) -> None:
     path = zipped(tmp_path / "x.zip", {"good.png": PNG, "liar.png": PNG + bytes(1000)})
