@@ -1,5 +1,6 @@
 """Shared by all tests: few threads, a cache folder of their own, and the smallest run that is a real one."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -22,6 +23,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.environ["XDG_CACHE_HOME"] = str(folder)
     os.environ["COLUMNS"] = "80"
     return folder
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> None:
+    """Undo what a command of an earlier test did to the log, so that every test sees all of it."""
+    logger = logging.getLogger("gancli")
+    logger.handlers, logger.propagate = [], True
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
