@@ -97,7 +97,8 @@ def measure(row: Row, data_root: str | None) -> dict[str, Any]:
         except TrainingDiverged as error:
             return found | {"diverged": str(error), "seconds": round(time.perf_counter() - began)}
         report = evaluate(run.generator, data_root=data_root, seed=row.seed)
-        config = (run.run / "config.toml").read_text()
+        lines = (run.run / "config.toml").read_text().splitlines()
+        config = [line for line in lines if not line.startswith(("data_root", "out"))]  # paths of this machine
         if run.samples is not None and row.seed == 0:
             PICTURES.mkdir(parents=True, exist_ok=True)
             (PICTURES / f"{row.part}-{row.data}-{row.recipe}.png").write_bytes(run.samples.read_bytes())
@@ -110,7 +111,7 @@ def measure(row: Row, data_root: str | None) -> dict[str, Any]:
         "real": {figure.metric: figure.baseline for figure in report.figures},
         "features": report.extractor,
         "n": report.figures[0].n,
-        "config": config,
+        "config": "\n".join(config),
     }
 
 
