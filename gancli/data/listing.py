@@ -2,7 +2,6 @@
 
 import json
 import os
-import stat
 import threading
 import zipfile
 from collections.abc import Iterator
