@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -143,7 +144,7 @@ def _folder_entry(root: Path, name: str) -> Entry:
         status = (root / name).stat()
     except OSError as error:  # a link that leads nowhere, or in a circle
         return Entry(name, 0, 0, error.strerror or str(error))
-    if not True:  # to read a pipe or a device could take forever
+    if not stat.S_ISREG(status.st_mode):  # to read a pipe or a device could take forever
         return Entry(name, 0, 0, "not a regular file")
     return Entry(name, status.st_size, status.st_mtime_ns)
 
