@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pad
 
 from gancli import losses, penalties
-from gancli.models.convolutional import Shape, cropped, doublings
+from gancli.models.convolutional import Shape, cropped
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 
 MOST_CHANNELS = 512
@@ -35,6 +35,11 @@ def stage_at(images_seen: int, images_per_phase: float, levels: int) -> Stage:
     level = min(levels, (int(phase) + 1) // 2)
     fading = int(phase) % 2 == 1 and int(phase) < 2 * levels
     return Stage(level, phase % 1 if fading else 1.0)
+
+
+def doublings(shape: Shape) -> int:
+    """How often the first images, whose shorter side is from 4 to 7 pixels where there are so many, double."""
+    return max(1, math.floor(math.log2(min(shape[1:]) / 4)))
 
 
 def pixel_norm(maps: Tensor) -> Tensor:

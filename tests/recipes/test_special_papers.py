@@ -23,11 +23,11 @@ from gancli.recipes.vaegan import VAEGAN, prior_divergence, with_scaled_gradient
 SPEC = Spec(1, 8, 8, 10)
 
 
-def parts(recipe: Any) -> tuple[nn.Module, nn.Module, Batch, Batch]:
+def parts(recipe: Any, spec: Spec = SPEC) -> tuple[nn.Module, nn.Module, Batch, Batch]:
     torch.manual_seed(1)
-    g, d = recipe.networks(SPEC)
+    g, d = recipe.networks(spec)
     z = torch.randn(8, recipe.latent_dim)
-    return g, d, Batch(torch.rand(8, *SPEC.shape) * 2 - 1), Batch(g(z), None, z)
+    return g, d, Batch(torch.rand(8, *spec.shape) * 2 - 1), Batch(g(z), None, z)
 
 
 class TestPacGAN:
@@ -154,6 +154,9 @@ class TestImproved:
 
 
 class TestProgressive:
+    SPEC = Spec(1, 16, 16)
+    """Four pixels that double twice."""
+
     @pytest.mark.parametrize(
         ("seen", "stage"),
         [(0, Stage(0, 1.0)), (99, Stage(0, 1.0)), (150, Stage(1, 0.5)), (250, Stage(1, 1.0)), (325, Stage(2, 0.25)),
@@ -163,8 +166,8 @@ class TestProgressive:
         assert stage_at(seen, 100.0, 2) == stage
 
     def test_growing_is_continuous(self) -> None:
-        recipe = Progressive(width=4).fitted(SPEC, 1000, 40_000)
-        g, d, real, fake = parts(recipe)
+        recipe = Progressive(width=4).fitted(self.SPEC, 1000, 40_000)
+        g, d, real, fake = parts(recipe, self.SPEC)
         for boundary in (10_000, 20_000):
             sides = []
             for seen in (boundary * 0.5 - 1, boundary * 0.5 + 1):
@@ -175,16 +178,16 @@ class TestProgressive:
                 torch.testing.assert_close(before, after, rtol=1e-2, atol=1e-2)
 
     def test_small_stages_draw_blocks_of_equal_pixels(self) -> None:
-        recipe = Progressive(width=4).fitted(SPEC, 1000, 40_000)
-        g, _, _, fake = parts(recipe)
+        recipe = Progressive(width=4).fitted(self.SPEC, 1000, 40_000)
+        g, _, _, fake = parts(recipe, self.SPEC)
         images = g(fake.latents)
         assert torch.equal(images[:, :, ::4, ::4].repeat_interleave(4, 2).repeat_interleave(4, 3), images)
 
     def test_the_stage_travels_with_the_weights(self) -> None:
-        recipe = Progressive(width=4).fitted(SPEC, 1000, 40_000)
-        g, _, _, fake = parts(recipe)
+        recipe = Progressive(width=4).fitted(self.SPEC, 1000, 40_000)
+        g, _, _, fake = parts(recipe, self.SPEC)
         recipe.advance(g, 12_000)
-        other, _ = recipe.networks(SPEC)
+        other, _ = recipe.networks(self.SPEC)
         other.load_state_dict(g.state_dict())
         assert torch.equal(other(fake.latents), g(fake.latents))
 
@@ -197,18 +200,23 @@ class TestProgressive:
             torch.testing.assert_close(channel[4 * group], expected.expand(3, 3), rtol=1e-4, atol=1e-5)
 
     def test_the_penalty_is_measured_at_the_present_size(self) -> None:
-        recipe = Progressive(width=4, penalty=1.0).fitted(SPEC, 1000, 40_000)
-        g, d, real, fake = parts(recipe)
+        recipe = Progressive(width=4, penalty=1.0).fitted(self.SPEC, 1000, 40_000)
+        g, d, real, fake = parts(recipe, self.SPEC)
         for network in (g, d):
             recipe.advance(network, 0)
         torch.manual_seed(3)
         found = recipe.d_loss(g, d, real, fake.detach(), recipe.schedule(0)).terms["gp"]
         torch.manual_seed(3)
         small = [d.shrunk(batch.images.detach()) for batch in (real, fake)]  # type: ignore[operator]
-        assert small[0].shape[2:] == (2, 2)
+        assert small[0].shape[2:] == (4, 4)
         points = (small[0] + torch.rand(8, 1, 1, 1) * (small[1] - small[0])).requires_grad_()
         (gradient,) = torch.autograd.grad(d.judge(points).sum(), points)  # type: ignore[operator]
         assert found.item() == pytest.approx((gradient.flatten(1).norm(dim=1) - 1).square().mean().item(), rel=1e-4)
+
+    def test_the_first_images_have_at_least_four_pixels_a_side(self) -> None:
+        for side, first in ((8, 4), (28, 7), (48, 6), (256, 4)):
+            _, d = Progressive(width=1).fitted(Spec(1, side, side), 1000, 40_000).networks(Spec(1, side, side))
+            assert d.shrunk(torch.zeros(1, 1, side, side)).shape[2:] == (first, first)  # type: ignore[operator]
 
 
 class TestFastGAN:
