@@ -1,21 +1,22 @@
 """gancli: train a GAN on your images, draw from it, and measure honestly how good it is.
 
-``train``, ``sample`` and ``evaluate`` do what the commands of the same names do.
+``train``, ``sample``, ``reconstruct`` and ``evaluate`` do what the commands of the same names do.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gancli.api import evaluate as evaluate
+    from gancli.api import reconstruct as reconstruct
     from gancli.api import sample as sample
     from gancli.api import train as train
 
 __version__ = "0.1.0"
-__all__ = ["evaluate", "sample", "train"]
+__all__ = ["evaluate", "reconstruct", "sample", "train"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import torch only when one of the three functions is first used."""
+    """Import torch only when one of the functions is first used."""
     if name in __all__:
         from gancli import api
 

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from gancli import config as configuration
-from gancli import data, devices, drawing, sampling
+from gancli import data, devices, drawing, reconstruction, sampling
 from gancli.data import PictureOptions, Progress
 from gancli.errors import UsageError
 from gancli.evaluation import Report
 from gancli.quick_evaluation import judge_for
 from gancli.running import DryRun, TrainResult, dry_run, train
 
-__all__ = ["DryRun", "TrainResult", "dry_run", "evaluate", "sample", "sample_batches", "train"]
+__all__ = ["DryRun", "TrainResult", "dry_run", "evaluate", "reconstruct", "sample", "sample_batches", "train"]
 log = logging.getLogger(__name__)
 
 
@@ -56,6 +56,26 @@ def sample_batches(
     generator = sampling.load_generator(Path(ckpt), devices.select(device))
     labels = sampling.labels_of(generator, classes, len(numbers)) if classes else None
     return sampling.draw(generator, numbers, seed, labels, batch_size), numbers
+
+
+def reconstruct(
+    ckpt: str | Path,
+    *,
+    data: str | None = None,
+    data_root: str | Path | None = None,
+    n: int = 64,
+    device: str = "auto",
+) -> tuple[Tensor, Tensor]:
+    """The first ``n`` held-out images and what a generator with an encoder makes of them.
+
+    Both are uint8 ``(n, C, H, W)`` on the CPU; fewer than ``n`` if there are not so many.
+    """
+    if n < 1:
+        raise UsageError("--n must be more than 0.")
+    generator = sampling.load_generator(Path(ckpt), devices.select(device))
+    heldout = _data_of(generator, data, data_root, lambda done, total: None, True).heldout.images
+    images = torch.as_tensor(heldout[:n])
+    return images, reconstruction.reconstruct(generator, images)
 
 
 def evaluate(

@@ -57,7 +57,12 @@ def write(target: Target, batches: Iterable[Tensor], numbers: Sequence[int]) -> 
         write_atomically(target.path, lambda file: np.save(file, array))
     else:
         alone = len(images) == 1 and _is_pictures(images)
-        pictures.save_png(images[0] if alone else pictures.sheet(images), target.path)
+        write_picture(target, images[0] if alone else pictures.sheet(images))
+
+
+def write_picture(target: Target, picture: Tensor) -> None:
+    """Write one picture, uint8 ``(C, H, W)``, to a target that is a grid."""
+    pictures.save_png(picture, target.path)
 
 
 def _is_pictures(drawn: Tensor) -> bool:

@@ -1,0 +1,40 @@
+"""Images through a generator's encoder and back, for recipes whose generator has one."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from gancli import pictures
+from gancli.drawing import batch_size_for
+from gancli.errors import UsageError
+from gancli.sampling import LoadedGenerator
+
+
+class Reconstructs(Protocol):
+    """A generator that gives an image back through its code."""
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Float images ``(N, C, H, W)`` in [-1, 1] -> the same shape and range."""
+
+
+def reconstruct(generator: LoadedGenerator, images: Tensor) -> Tensor:
+    """uint8 ``(N, C, H, W)`` -> uint8 of the same shape; UsageError if the generator has no encoder."""
+    rebuild = getattr(generator.network, Reconstructs.reconstruct.__name__, None)
+    if rebuild is None:
+        recipe = generator.file.origin.recipe
+        raise UsageError(f"--ckpt: recipe {recipe} has no encoder, so it cannot reconstruct; vaegan has one.")
+    device = next(generator.network.parameters()).device
+    with torch.inference_mode():
+        return torch.cat([
+            pictures.to_pixels(rebuild(part.to(device).float() / 127.5 - 1)).cpu()
+            for part in images.split(batch_size_for(*images.shape[2:]))
+        ])  # fmt: skip
+
+
+def beside(images: Tensor, rebuilt: Tensor, columns: int = 16) -> Tensor:
+    """One uint8 sheet: rows of images, each above the row of their reconstructions."""
+    columns = min(columns, len(images))
+    blank = torch.full_like(images[:1], 128).expand(-len(images) % columns, -1, -1, -1)
+    above, below = (torch.cat([part, blank]).unflatten(0, (-1, columns)) for part in (images, rebuilt))
+    return pictures.grid(torch.stack([above, below], 1).flatten(0, 2), columns)
