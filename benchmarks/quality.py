@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -71,18 +72,28 @@ def rows_of(part: str) -> list[Row]:
         rows = [("default", recipes.AUTO, ()), *((name, name, ()) for name in names if name != default)]
         rows.append(("vanilla + R1 (configs/mnist.toml)", "vanilla", MNIST_TOML))
         return [Row(part, "mnist", *row[:2], s, row[2], minutes=MNIST_MINUTES) for s in range(2) for row in rows]
+    if part == "colour":
+        perceptrons, residual = ("network=perceptron",), ("network=residual", "width=32")
+        rows = [("dcgan", "dcgan", ()), ("r3gan, perceptrons", "r3gan", perceptrons), ("lsgan", "lsgan", ())]
+        rows += [("r3gan, residual, width 32", "r3gan", residual), ("fastgan", "fastgan", ())]
+        return [
+            Row(part, CIFAR, *row[:2], s, row[2], None, 8.0, {"labels": "folder"}) for s in range(2) for row in rows
+        ]
     return [Row(part, "digits", "default", recipes.AUTO, seed) for seed in range(3)]
 
 
 MNIST_TOML = ("r1_gamma=20.0", "beta1=0.5", "g_lr=1e-3", "d_lr=1e-3")
-PARTS = ("points-default", "points", "mnist", "digits")
+PARTS = ("points-default", "points", "mnist", "colour", "digits")
+CIFAR = "cifar10-train.zip"
+"""CIFAR-10's training pictures in a folder for each class, in the data root."""
 
 
 def measure(row: Row, data_root: str | None) -> dict[str, Any]:
     """Train and evaluate one row on one thread."""
     torch.set_num_threads(1)
     began, busy = time.perf_counter(), time.process_time()
-    asked = {"data": row.data, "recipe": row.recipe, "seed": row.seed, "data_root": data_root, "threads": 1}
+    data = str(Path(data_root or "") / row.data) if row.data == CIFAR else row.data
+    asked = {"data": data, **row.options, "recipe": row.recipe, "seed": row.seed, "data_root": data_root, "threads": 1}
     steps = row.steps
     if row.minutes is not None:
         steps = max(1, int(60 * row.minutes / step_seconds(settings=row.settings, steps=1000, **asked)))
@@ -99,10 +110,14 @@ def measure(row: Row, data_root: str | None) -> dict[str, Any]:
             return found | {"diverged": str(error), "seconds": round(time.perf_counter() - began)}
         report = evaluate(run.generator, data_root=data_root, seed=row.seed)
         lines = (run.run / "config.toml").read_text().splitlines()
-        config = [line for line in lines if not line.startswith(("data_root", "out"))]  # paths of this machine
+        config = [
+            line for line in lines if not line.startswith(("data =", "data_root", "out"))
+        ]  # paths of this machine
         if run.samples is not None and row.seed == 0:
             PICTURES.mkdir(parents=True, exist_ok=True)
-            (PICTURES / f"{row.part}-{row.data}-{row.recipe}.png").write_bytes(run.samples.read_bytes())
+            (PICTURES / f"{row.part}-{Path(row.data).stem}-{re.sub('[^a-z0-9]+', '-', row.name)}.png").write_bytes(
+                run.samples.read_bytes()
+            )
     return found | {
         "steps": run.steps,
         "images_seen": run.images_seen,
@@ -155,6 +170,7 @@ COLUMNS = {
     "points-default": ("modes", "high_quality", "reverse_kl"),
     "points": ("modes", "high_quality", "reverse_kl"),
     "mnist": ("fd", "coverage", "precision", "modes", "class_kl"),
+    "colour": ("fd", "coverage", "precision", "modes", "class_kl"),
     "digits": ("fd", "coverage", "precision", "modes", "class_kl"),
 }
 
