@@ -33,11 +33,18 @@ def default_width(shape: Shape) -> int:
     return min(64, 4 * min(shape[1:]))
 
 
-def initialise(module: nn.Module) -> None:
-    """Weights from N(0, 0.02^2), gains from N(1, 0.02^2): section 4 of the paper and its authors' code."""
+def initialise(module: nn.Module, norm: Norm = "batch") -> None:
+    """Weights from N(0, 0.02^2), gains from N(1, 0.02^2): section 4 of the paper and its authors' code.
+
+    So small weights need layers that normalise. Where there are none, He 2015 (arXiv:1502.01852), eq. 15, keeps the
+    signal: else D begins with hardly a gradient, and a penalty on its norm decides where that points.
+    """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            nn.init.normal_(layer.weight, 0.0, 0.02)
+            if norm == "none":
+                nn.init.kaiming_normal_(layer.weight, 0.2)
+            else:
+                nn.init.normal_(layer.weight, 0.0, 0.02)
         elif isinstance(layer, nn.BatchNorm2d | nn.GroupNorm):
             nn.init.normal_(layer.weight, 1.0, 0.02)
 
@@ -90,7 +97,7 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.feature_count = channels[-1] * (shape[1] >> times) * (shape[2] >> times)
         self.logit = nn.Linear(self.feature_count, 1)
-        initialise(self)
+        initialise(self, norm)
 
     def features(self, images: Tensor) -> Tensor:
         """Images ``(N, C, H, W)`` in [-1, 1] -> the last layer's activations ``(N, feature_count)``."""

@@ -50,7 +50,11 @@ class Discriminator(nn.Module):
 
 @dataclass(frozen=True)
 class CGAN(Recipe):
-    """Mirza and Osindero 2014, section 4.1, for small images; Adam in place of its momentum schedule, z normal."""
+    """Mirza and Osindero 2014, section 4.1, for small images; Adam in place of its momentum schedule, z normal.
+
+    The paper drops activations of G too. What is drawn without them later then depends on the label alone: on digits
+    recall was .28 with them and .73 without.
+    """
 
     title: ClassVar[str] = "Conditional GAN of two multilayer perceptrons"
     paper: ClassVar[str] = "Mirza and Osindero 2014, Conditional Generative Adversarial Nets, arXiv:1411.1784"
@@ -59,11 +63,14 @@ class CGAN(Recipe):
     conditional: ClassVar[bool] = True
     draws_points: ClassVar[bool] = False
 
-    dropout: float = hyper(0.5, "share of both networks' activations that are dropped")
+    g_lr: float = 1e-3
+    d_lr: float = 1e-3
+    dropout: float = hyper(0.5, "share of D's activations that are dropped")
+    g_dropout: float = hyper(0.0, "share of G's activations that are dropped; 0.5 in the paper")
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""
-        return Generator(self.latent_dim, self.dropout, spec), Discriminator(self.dropout, spec)
+        return Generator(self.latent_dim, self.g_dropout, spec), Discriminator(self.dropout, spec)
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """Binary cross-entropy given the label: eq. 2, halved."""

@@ -5,6 +5,8 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
+from gancli.models import convolutional
+from gancli.models.convolutional import Norm
 from gancli.models.maxout import Maxout
 from gancli.models.resampling import downsampled, upsampled
 from gancli.models.residual import ClassNorm, Discriminator, Generator
@@ -68,3 +70,11 @@ def test_maxout_is_the_largest_piece() -> None:
     values = torch.randn(5, 4)
     pieces = layer.linear(values).view(5, 3, 2)
     assert torch.equal(layer(values), torch.maximum(pieces[..., 0], pieces[..., 1]))
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer", "none"])
+def test_a_fresh_convolutional_discriminator_has_a_gradient_of_about_one(norm: Norm) -> None:
+    torch.manual_seed(0)
+    images = (torch.rand(16, 1, 28, 28) * 2 - 1).requires_grad_()
+    (gradient,) = torch.autograd.grad(convolutional.Discriminator(32, (1, 28, 28), norm)(images).sum(), images)
+    assert 0.2 < gradient.flatten(1).norm(dim=1).mean().item() < 5
