@@ -1,30 +1,24 @@
 """Images through a generator's encoder and back, for recipes whose generator has one."""
 
-from typing import Protocol
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from gancli import pictures
+from gancli import pictures, recipes
 from gancli.drawing import batch_size_for
 from gancli.errors import UsageError
 from gancli.sampling import LoadedGenerator
 
 
-class Reconstructs(Protocol):
-    """A generator that gives an image back through its code."""
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        """Float images ``(N, C, H, W)`` in [-1, 1] -> the same shape and range."""
-
-
 def reconstruct(generator: LoadedGenerator, images: Tensor) -> Tensor:
     """uint8 ``(N, C, H, W)`` -> uint8 of the same shape; UsageError if the generator has no encoder."""
-    rebuild = getattr(generator.network, Reconstructs.reconstruct.__name__, None)
-    if rebuild is None:
-        recipe = generator.file.origin.recipe
-        raise UsageError(f"--ckpt: recipe {recipe} has no encoder, so it cannot reconstruct; vaegan has one.")
+    recipe = generator.file.origin.recipe
+    if not recipes.find(recipe).reconstructs:
+        able = ", ".join(name for name in recipes.names() if recipes.find(name).reconstructs)
+        raise UsageError(f"--ckpt: recipe {recipe} has no encoder to reconstruct with; these do: {able}.")
     device = next(generator.network.parameters()).device
+    rebuild: Callable[[Tensor], Tensor] = generator.network.reconstruct  # type: ignore[assignment]
     with torch.inference_mode():
         return torch.cat([
             pictures.to_pixels(rebuild(part.to(device).float() / 127.5 - 1)).cpu()

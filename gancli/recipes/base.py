@@ -119,6 +119,8 @@ class Recipe:
     """Whether D's answer to one image depends on the others of the batch (batch normalisation and the like)."""
     augmentable: ClassVar[bool] = True
     """Whether the losses keep their sense where D sees augmented images."""
+    reconstructs: ClassVar[bool] = False
+    """Whether G has an encoder: ``G.reconstruct(images)`` gives images ``(N, C, H, W)`` back through their codes."""
     draws_points: ClassVar[bool] = True
     """Whether there are networks for points in the plane."""
 

@@ -74,6 +74,7 @@ class VAEGAN(Recipe):
     when: ClassVar[str] = "where images are to be encoded and reconstructed too"
     mixes_samples: ClassVar[bool] = True
     augmentable: ClassVar[bool] = False
+    reconstructs: ClassVar[bool] = True
     draws_points: ClassVar[bool] = False
 
     latent_dim: int = 64
