@@ -24,6 +24,10 @@ class FileFormatError(UsageError):
     """A file that is truncated, foreign, or of a format this version cannot read."""
 
 
+class CannotSave(GancliError):
+    """The end of a run could not be written."""
+
+
 class TrainingDiverged(GancliError):
     """A loss is no longer a finite number."""
 

@@ -19,23 +19,31 @@ from gancli.training.state import TrainState
 log = logging.getLogger(__name__)
 
 
-def find(resume: str, out: Path) -> tuple[RunFolder, Checkpoint | None]:
-    """What ``--resume`` means: ``latest``, a run's folder, or one checkpoint in it.
+def folder_of(resume: str, out: Path) -> RunFolder:
+    """The run that ``--resume`` means: ``latest``, a run's folder, or one checkpoint in it."""
+    path = Path(resume)
+    if resume != "latest" and path.is_file():
+        run_folder.step_of(path)
+        folder = RunFolder(path.absolute().parent.parent)
+    else:
+        folder = run_folder.newest(out) if resume == "latest" else RunFolder(path)
+    if not folder.config.is_file():
+        raise UsageError(f"--resume {resume}: {folder.path} is not the folder of a run (it has no config.toml).")
+    return folder
 
-    The checkpoint is None for a run that was stopped before its first one; it starts anew, with the same draws.
+
+def checkpoint_of(resume: str, folder: RunFolder) -> Checkpoint | None:
+    """The checkpoint that is meant, else the run's newest that can be read.
+
+    None for a run that was stopped before its first one; it starts anew, with the same draws.
     """
     path = Path(resume)
     if resume != "latest" and path.is_file():
-        loaded = checkpoint.load(path)
-        run_folder.step_of(path)
-        return RunFolder(path.absolute().parent.parent), loaded
-    folder = run_folder.newest(out) if resume == "latest" else RunFolder(path)
-    if not folder.config.is_file():
-        raise UsageError(f"--resume {resume}: {folder.path} is not the folder of a run (it has no config.toml).")
+        return checkpoint.load(path)
     found = checkpoint.newest_sound(folder.checkpoints())
     if found is None and folder.checkpoints():
         raise UsageError(f"--resume {resume}: no checkpoint of {folder.path} can be read.")
-    return folder, found
+    return found
 
 
 def merged_config(folder: RunFolder, settings: Sequence[str], flags: Mapping[str, Any]) -> TrainConfig:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from gancli import config as configuration
-from gancli import devices, progress, resuming, run_folder
+from gancli import devices, progress, resuming, run_folder, run_lock
 from gancli.config import TrainConfig
 from gancli.errors import UsageError
 from gancli.files import write_text_atomically
@@ -76,13 +76,21 @@ def train(
     ``settings`` are texts like ``"d_lr=5e-5"``. Raises UsageError (wrong input), TrainingDiverged (exit code 3 of
     the command) and Interrupted (after SIGINT or SIGTERM, with the state saved).
     """
-    with joined() as group, _own_random_numbers():
-        folder, found, asked = _what_to_train(config, resume, settings, options)
+    with joined() as group, _own_random_numbers(), contextlib.ExitStack() as stack:
+        folder = _folder_to_resume(config, resume, options)
+        if folder is not None and group.leads:
+            stack.enter_context(run_lock.held(folder.path))
+        if resume is None or folder is None:
+            found, asked = None, _asked(config, settings, options)
+        else:
+            found = resuming.checkpoint_of(resume, folder)
+            asked = resuming.merged_config(folder, settings, options)
         prepared = prepare(asked, group, decoding_progress(progress))
         _start_from(prepared, found, folder)
         if folder is None and group.leads:
             assert prepared.config.name
             folder = run_folder.create(Path(prepared.config.out), prepared.config.name)
+            stack.enter_context(run_lock.held(folder.path))
         return _run(prepared, folder, group, progress)
 
 
@@ -116,18 +124,14 @@ def _asked(config: str | Path | TrainConfig | None, settings: Sequence[str], opt
     return configuration.build(TrainConfig, configuration.merge(file, settings, options), "the command line")
 
 
-def _what_to_train(
-    config: str | Path | TrainConfig | None,
-    resume: str | None,
-    settings: Sequence[str],
-    options: dict[str, Any],
-) -> tuple[RunFolder | None, Checkpoint | None, TrainConfig]:
+def _folder_to_resume(
+    config: str | Path | TrainConfig | None, resume: str | None, options: dict[str, Any]
+) -> RunFolder | None:
     if resume is None:
-        return None, None, _asked(config, settings, options)
+        return None
     if config is not None:
         raise UsageError("--resume goes on with the run's own configuration; leave --config away.")
-    folder, found = resuming.find(resume, Path(options.pop("out", None) or TrainConfig().out))
-    return folder, found, resuming.merged_config(folder, settings, options)
+    return resuming.folder_of(resume, Path(options.pop("out", None) or TrainConfig().out))
 
 
 def _start_from(prepared: Prepared, found: Checkpoint | None, folder: RunFolder | None) -> None:

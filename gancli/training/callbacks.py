@@ -1,8 +1,15 @@
-"""What a run writes while it goes on: metrics, TensorBoard, sample grids, checkpoints and network files."""
+"""What a run writes while it goes on: metrics, TensorBoard, sample grids, checkpoints and network files.
 
+A disk that is full, or a folder that is gone, does not end a training that took hours: what cannot be written is a
+warning, and is tried again at its next turn. Only the last checkpoint of all must be written, or the run has failed.
+"""
+
+import contextlib
 import json
 import logging
 import os
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +17,7 @@ from typing import Any
 from torch import Tensor
 
 from gancli import drawing, network_file, pictures
+from gancli.errors import CannotSave
 from gancli.files import write_text_atomically
 from gancli.network_file import Origin
 from gancli.run_folder import RunFolder
@@ -19,27 +27,56 @@ from gancli.training.loop import Callback, Loop, Record
 log = logging.getLogger(__name__)
 
 
+@contextlib.contextmanager
+def tolerated(what: str) -> Iterator[None]:
+    """Make an error of the file system inside a warning that names what was not written."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("%s was not written (%s); training goes on.", what, error.strerror or error)
+
+
 @dataclass
 class MetricsFile(Callback):
     """``metrics.jsonl``: one object a line. A resumed run first drops the lines after its checkpoint."""
 
     folder: RunFolder
+    _whole: int = field(default=0, init=False)
+    """Bytes that were written to their end."""
+    _waiting: str = field(default="", init=False)
+    """Lines that could not be written yet."""
 
     def on_start(self, loop: Loop) -> None:
         """Keep the whole lines up to the present step."""
         kept = [line for line in _whole_lines(self.folder) if line["step"] <= loop.state.step]
         text = "".join(json.dumps(line) + "\n" for line in kept)
         write_text_atomically(self.folder.metrics, text)
+        self._whole = len(text.encode())
 
     def on_record(self, loop: Loop, record: Record) -> None:
-        """Append the line."""
-        with self.folder.metrics.open("a") as file:
-            file.write(json.dumps(record.as_dict()) + "\n")
+        """Append the line, and those before it that did not fit; the first of those is a warning."""
+        known = bool(self._waiting)
+        self._waiting += json.dumps(record.as_dict()) + "\n"
+        with contextlib.suppress(OSError) if known else tolerated(f"A line of {self.folder.metrics}"):
+            self._append()
 
     def sync(self) -> None:
         """Flush the lines to disk."""
-        with self.folder.metrics.open("a") as file:
+        self._append()
+        with self.folder.metrics.open("ab") as file:
             os.fsync(file.fileno())
+
+    def _append(self) -> None:
+        """An attempt that fails half-way is taken back."""
+        content = self._waiting.encode()
+        try:
+            with self.folder.metrics.open("ab") as file:
+                file.write(content)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.truncate(self.folder.metrics, self._whole)
+            raise
+        self._whole, self._waiting = self._whole + len(content), ""
 
 
 @dataclass
@@ -48,28 +85,46 @@ class TensorBoard(Callback):
 
     folder: RunFolder
     writer: Any = None
+    _hook: Any = field(default=None, init=False)
 
     def on_start(self, loop: Loop) -> None:
         """Open an event file; events after the present step, of a part that was lost, are purged."""
         from torch.utils.tensorboard import SummaryWriter
 
+        self._hook, threading.excepthook = threading.excepthook, self._on_thread_error
         purge = loop.state.step + 1 if loop.state.step else None
         self.writer = SummaryWriter(str(self.folder.tensorboard), purge_step=purge)
 
     def on_record(self, loop: Loop, record: Record) -> None:
         """Add every value at its step."""
-        for name, value in record.values.items():
-            self.writer.add_scalar(name, value, record.step)
+        with self._given_up():
+            for name, value in record.values.items():
+                self.writer and self.writer.add_scalar(name, value, record.step)
 
     def add_grid(self, grid: Tensor, step: int) -> None:
         """Add a grid of samples, uint8 ``(C, H, W)``."""
-        if self.writer is not None:
-            self.writer.add_image("samples", grid, step)
+        with self._given_up():
+            self.writer and self.writer.add_image("samples", grid, step)
 
     def close(self) -> None:
         """Flush and close the event file."""
-        if self.writer is not None:
-            self.writer.close()
+        with self._given_up():
+            self.writer and self.writer.close()
+        threading.excepthook = self._hook or threading.excepthook
+
+    def _on_thread_error(self, error: threading.ExceptHookArgs) -> None:
+        """The writer's thread ends with its error, which the next call raises; a traceback too would be noise."""
+        if not isinstance(error.exc_value, OSError):
+            self._hook(error)
+
+    @contextlib.contextmanager
+    def _given_up(self) -> Iterator[None]:
+        """After an error of the file system the writer's thread is dead: the rest of the run goes without it."""
+        try:
+            yield
+        except OSError as error:
+            log.warning("TensorBoard's file cannot be written (%s); it ends here.", error.strerror or error)
+            self.writer = None
 
 
 @dataclass
@@ -95,7 +150,8 @@ class Samples(Callback):
             )
             grid = pictures.sheet(drawn, self.point_scale)
             self.last_samples = self.folder.sample(loop.state.step)
-            pictures.save_png(grid, self.last_samples)
+            with tolerated(str(self.last_samples)):
+                pictures.save_png(grid, self.last_samples)
             if self.board is not None:
                 self.board.add_grid(grid, loop.state.step)
 
@@ -118,23 +174,38 @@ class Checkpoints(Callback):
         """Save if it is time."""
         best = loop.state.best.get("step")
         if loop.plan.due(loop.state.step, loop.plan.save_every) or best == loop.state.step:
-            self._save(loop)
+            loop.require_sound()
+            with tolerated(str(self.folder.checkpoint(loop.state.step))):
+                self._save_checkpoint(loop)
+            with tolerated(str(self.folder.generator)):
+                self._save_networks(loop)
 
     def on_finish(self, loop: Loop) -> None:
-        """Save what was not saved."""
-        if self.saved_step != loop.state.step:
-            self._save(loop)
+        """Save what was not saved; CannotSave if that fails."""
+        if self.saved_step == loop.state.step:
+            return
+        loop.require_sound()
+        try:
+            self._save_checkpoint(loop)
+            self._save_networks(loop)
+        except OSError as error:
+            left = self.folder.checkpoints()
+            rest = f"--resume {self.folder.path} goes on from {left[-1].name}" if left else "there is no checkpoint"
+            raise CannotSave(
+                f"step {loop.state.step}, the last of this run, cannot be saved ({error.strerror or error}); {rest}."
+            ) from error
 
-    def _save(self, loop: Loop) -> None:
-        loop.require_finite()
-        state, seen = loop.state, loop.step.images_seen
+    def _save_checkpoint(self, loop: Loop) -> None:
         self.metrics.sync()
-        checkpoint.save(self.folder.checkpoint(state.step), state, self.origin, seen)
-        generator, discriminator = checkpoint.network_files(state, self.origin, seen)
+        checkpoint.save(self.folder.checkpoint(loop.state.step), loop.state, self.origin, loop.step.images_seen)
+        checkpoint.remove_old(self.folder, self.keep, loop.state.best.get("step"))
+
+    def _save_networks(self, loop: Loop) -> None:
+        generator, discriminator = checkpoint.network_files(loop.state, self.origin, loop.step.images_seen)
         network_file.save(self.folder.generator, generator)
         network_file.save(self.folder.discriminator, discriminator)
-        checkpoint.remove_old(self.folder, self.keep, state.best.get("step"))
-        self.saved_step = state.step
+        if self.folder.checkpoint(loop.state.step).exists():
+            self.saved_step = loop.state.step
 
 
 def _whole_lines(folder: RunFolder) -> list[dict[str, Any]]:

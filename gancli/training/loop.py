@@ -145,3 +145,14 @@ class Loop:
                     "Try a lower learning rate (--set d_lr=5e-5 --set g_lr=5e-5) or --precision fp32."
                 )
         return values
+
+    def require_sound(self) -> None:
+        """TrainingDiverged if a loss or a weight is not finite: a step's losses do not show what it did to weights."""
+        self.require_finite()
+        for network in ("g", "d", "ema"):
+            for name, value in getattr(self.state, network).state_dict().items():
+                if value.is_floating_point() and not bool(value.isfinite().all()):
+                    raise TrainingDiverged(
+                        f"the training diverged in step {self.state.step}: {network}'s {name} is no longer finite. "
+                        "Nothing was saved over the files of before. Try a lower learning rate or --precision fp32."
+                    )
