@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow check bench bench-quality clean
+.PHONY: install demo test test-slow check bench bench-quality torture clean
 
 install: $(STAMP)
 
@@ -36,6 +36,9 @@ bench: $(STAMP)
 
 bench-quality: $(STAMP)
 	$(BIN)/python benchmarks/quality.py
+
+torture: $(STAMP)
+	$(BIN)/python benchmarks/torture.py --kills $(or $(N),200) --write
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

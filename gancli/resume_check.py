@@ -64,7 +64,7 @@ def check_resume(
         whole = RunFolder(train(config, settings=settings, steps=steps, progress="none", **asked).run)
         resumed = _died_at(at, whole, Path(scratch) / f"{whole.path.name}-resumed")
         _resume(resumed)
-        compared, differences = _compare(whole, resumed, steps)
+        compared, differences = compare(whole, resumed, steps)
     return ResumeCheck(steps, at, compared, tuple(differences))
 
 
@@ -88,7 +88,11 @@ def _resume(folder: RunFolder) -> None:
         raise GancliError(f"the resumed run failed: {last}")
 
 
-def _compare(whole: RunFolder, resumed: RunFolder, steps: int) -> tuple[int, list[str]]:
+def compare(whole: RunFolder, resumed: RunFolder, steps: int) -> tuple[int, list[str]]:
+    """How many values two finished runs of so many steps left behind, and the names of those that differ.
+
+    Values are the tensors and counters of the last checkpoint, the lines of metrics, the grids and the network files.
+    """
     sides = [_facts(folder, steps) for folder in (whole, resumed)]
     names = list(dict.fromkeys([*sides[0], *sides[1]]))
     return len(names), [name for name in names if not _same(*(side.get(name) for side in sides))]
@@ -101,7 +105,8 @@ def _facts(folder: RunFolder, steps: int) -> dict[str, Any]:
     for text in folder.metrics.read_text().splitlines():
         line = json.loads(text)
         found |= {f"metrics of step {line['step']}: {name}": value for name, value in line.items()}
-    files = {path.name: path.read_bytes() for path in (folder.generator, folder.discriminator)}
+    kept = (folder.generator, folder.discriminator, *folder.sample(steps).parent.glob("*.png"))
+    files = {path.name: path.read_bytes() for path in kept}
     return {name: value for name, value in found.items() if not name.endswith(NOT_COMPARED)} | files
 
 
