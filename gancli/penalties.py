@@ -37,14 +37,15 @@ def zero_centred_with_logits(d: Judge, images: Tensor, labels: Tensor | None) ->
     """
     with torch.autocast(images.device.type, enabled=False):
         points = at_least_fp32(images.detach()).requires_grad_()
-        if not isinstance(d, nn.Module):
-            return _by_double_backward(points, d(points, labels))
-        with layerwise.watched(d) as visits:
-            logits = d(points, labels)
-        if layerwise.covered(logits, visits) and layerwise.piecewise_linear(logits, visits):
-            trained = [parameter for visit in visits for parameter in visit.trained()]
-            return _PiecewiseLinear.apply(_Judged(points, logits, visits), *trained)
-        return _by_double_backward(points, logits)
+        if isinstance(d, nn.Module) and layerwise.may_be_piecewise_linear(d):
+            with layerwise.watched(d) as visits:
+                logits = d(points, labels)
+            if layerwise.covered(logits, visits) and layerwise.piecewise_linear(logits, visits):
+                trained = [parameter for visit in visits for parameter in visit.trained]
+                return _PiecewiseLinear.apply(_Judged(points, logits, visits), *trained)
+        logits = d(points, labels)
+        (gradient,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
+        return logits, 0.5 * gradient.flatten(1).square().sum(1)
 
 
 def one_centred(d: Judge, images: Tensor, labels: Tensor | None) -> Tensor:
@@ -70,11 +71,6 @@ def around(real: Tensor) -> Tensor:
     Kodali 2017 (arXiv:1705.07215), section 2.3 and the authors' code. Draws from torch's global generator.
     """
     return real + 0.5 * real.std() * torch.rand_like(real)
-
-
-def _by_double_backward(points: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-    (gradient,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
-    return logits, 0.5 * gradient.flatten(1).square().sum(1)
 
 
 @dataclass(frozen=True)
