@@ -20,7 +20,7 @@ double backward takes six.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +43,7 @@ LINEAR = frozenset(
 )  # fmt: skip
 """Autograd's names of what is piecewise linear in an image, but that a product must have one factor alone."""
 PRODUCTS = frozenset({"MulBackward0", "ConvolutionBackward0"})
+ALL = slice(None)
 SUMS = frozenset({"AddBackward0", "SubBackward0"})
 CURVED = (
     nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm, nn.Tanh, nn.Sigmoid, nn.SiLU,
@@ -73,10 +74,11 @@ class Visit:
 
 
 @contextmanager
-def watched(network: nn.Module) -> Iterator[list[Visit]]:
+def watched(network: nn.Module, wanted: slice = ALL) -> Iterator[list[Visit]]:
     """Note each use of a layer that has weights to train, in the list that it gives.
 
-    What is computed inside has no gradient for the weights of linear layers but through `weight_gradients`.
+    What is computed inside has no gradient for the weights of linear layers but through `weight_gradients`, and none
+    but for the ``wanted`` images.
     """
     visits: list[Visit] = []
 
@@ -87,7 +89,8 @@ def watched(network: nn.Module) -> Iterator[list[Visit]]:
         if before.requires_grad:
             before_edge = get_gradient_edge(before)
             if _is_product(layer):
-                output = _Product.apply(before, _Done(layer, output.detach()))
+                rows = ALL if visits else wanted  # no weight that is trained lies before the first layer
+                output = _Product.apply(before, _Done(layer, output.detach(), rows))
         visits.append(Visit(layer, before.detach(), before_edge, get_gradient_edge(output)))
         return output
 
@@ -208,6 +211,8 @@ class _Done:
 
     layer: nn.Module
     after: Tensor
+    wanted: slice
+    """Rows of its input that need a gradient."""
 
 
 class _Product(torch.autograd.Function):
@@ -219,20 +224,25 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, before: Tensor, done: _Done) -> Tensor:
         """What the layer made of ``before``."""
-        ctx.layer, ctx.shape, ctx.dtype = done.layer, before.shape, before.dtype
+        ctx.layer, ctx.wanted, ctx.shape, ctx.dtype = done.layer, done.wanted, before.shape, before.dtype
         return done.after
 
     @staticmethod
     def backward(ctx: Any, delta: Tensor) -> tuple[Tensor, None]:
         """W^T delta."""
-        return _Transposed.apply(delta, ctx.layer, ctx.shape).to(ctx.dtype), None
+        if ctx.wanted == ALL:
+            return _Transposed.apply(delta, ctx.layer, ctx.shape).to(ctx.dtype), None
+        gradient = delta.new_zeros(ctx.shape, dtype=ctx.dtype)
+        rows = delta[ctx.wanted]
+        gradient[ctx.wanted] = _Transposed.apply(rows, ctx.layer, (len(rows), *ctx.shape[1:]))
+        return gradient, None
 
 
 class _Transposed(torch.autograd.Function):
     """W^T delta, as a function of delta."""
 
     @staticmethod
-    def forward(ctx: Any, delta: Tensor, layer: nn.Module, shape: torch.Size) -> Tensor:
+    def forward(ctx: Any, delta: Tensor, layer: nn.Module, shape: Sequence[int]) -> Tensor:
         """The gradient for the layer's input of that shape."""
         ctx.layer, weight = layer, _weight(layer, delta)
         if isinstance(layer, nn.Conv2d):
