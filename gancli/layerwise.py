@@ -157,17 +157,18 @@ def weight_gradients(visit: Visit, delta: Tensor, weights: Tensor, tangent: Tens
     """
     scale = weights.to(delta.dtype)
     if not _is_product(visit.layer):
-        return list(
-            torch.autograd.grad((visit.after_edge,), visit.trained, (delta * _along(scale, delta),), retain_graph=True)
-        )
+        weighted = delta * _along(scale, delta)
+        return list(torch.autograd.grad((visit.after_edge,), visit.trained, (weighted,), retain_graph=True))
     before = visit.before.to(delta.dtype)
-    if tangent is None:
-        weighted = before * _along(scale, before)
+    if tangent is not None:
+        left, right = delta, torch.addcmul(tangent.to(delta.dtype), before, _along(scale, before))
+    elif delta.numel() < before.numel():
+        left, right = delta * _along(scale, delta), before
     else:
-        weighted = torch.addcmul(tangent.to(delta.dtype), before, _along(scale, before))
+        left, right = delta, before * _along(scale, before)
     layer, found = visit.layer, []
     for parameter in visit.trained:
-        gradient = _outer(layer, delta, weighted) if parameter is layer.weight else _summed(layer, delta, scale)
+        gradient = _outer(layer, left, right) if parameter is layer.weight else _summed(layer, delta, scale)
         found.append(gradient.to(parameter.dtype))
     return found
 

@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": set(),
     "data": LEAVES,
     "devices": LEAVES,
+    "products": LEAVES,
     "recipes": {"losses", "penalties", "augment", "models", "errors"},
     "pictures": LEAVES,
     "drawing": LEAVES | {"pictures"},
