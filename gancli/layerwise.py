@@ -65,7 +65,7 @@ class Visit:
     @property
     def trained(self) -> list[nn.Parameter]:
         """The layer's own weights that are to be trained."""
-        return [parameter for parameter in self.layer.parameters(recurse=False) if parameter.requires_grad]
+        return _trained(self.layer)
 
     @property
     def in_graph(self) -> bool:
@@ -94,8 +94,7 @@ def watched(network: nn.Module, wanted: slice = ALL) -> Iterator[list[Visit]]:
         visits.append(Visit(layer, before.detach(), before_edge, get_gradient_edge(output)))
         return output
 
-    layers = [m for m in network.modules() if any(p.requires_grad for p in m.parameters(recurse=False))]
-    handles = [layer.register_forward_hook(note) for layer in layers]
+    handles = [layer.register_forward_hook(note) for layer in network.modules() if _trained(layer)]
     try:
         yield visits
     finally:
@@ -175,6 +174,11 @@ def weight_gradients(visit: Visit, delta: Tensor, weights: Tensor, tangent: Tens
 
 def _along(scale: Tensor, other: Tensor) -> Tensor:
     return scale.view(-1, *[1] * (other.ndim - 1))
+
+
+def _trained(layer: nn.Module) -> list[nn.Parameter]:
+    """As from ``layer.parameters(recurse=False)``, which takes ten times as long."""
+    return [parameter for parameter in layer._parameters.values() if parameter is not None and parameter.requires_grad]
 
 
 def _is_product(layer: nn.Module) -> bool:

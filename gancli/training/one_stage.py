@@ -6,6 +6,7 @@ weigh the images: D's by c_i in the products that make its weights' gradients, G
 exact if D's answer to one image depends on no other; see `gancli.layerwise`.
 """
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import torch
@@ -38,7 +39,13 @@ def suits(recipe: Recipe, d: nn.Module, precision: str) -> bool:
 
 
 def backward(
-    recipe: Recipe, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates, autocast: torch.autocast
+    recipe: Recipe,
+    g: nn.Module,
+    d: nn.Module,
+    real: Batch,
+    fake: Batch,
+    rates: Rates,
+    autocast: AbstractContextManager[None],
 ) -> tuple[Loss, Loss] | None:
     """Put both networks' gradients where the optimizers look for them; D's loss and G's.
 

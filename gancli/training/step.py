@@ -1,6 +1,7 @@
 """One training step of any recipe: the plain way, which is the reference, and the choice of a faster one."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from gancli.training import one_stage
 from gancli.training.augmentation import Augmentation
 from gancli.training.batches import Noise
 from gancli.training.distributed import Group
-from gancli.training.state import TrainState, update_average
+from gancli.training.state import Average, TrainState
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -50,6 +51,7 @@ class Step:
         self.augment = Augmentation(
             self.augmentation, self.noise.seed, self.noise.batch_size, self.group, self.state.feedback
         )
+        self.average = Average(self.state.ema, self.state.g)
         self.trained = [parameter for parameter in self.state.d.parameters() if parameter.requires_grad]
 
     def __call__(self) -> dict[str, Tensor]:
@@ -65,7 +67,7 @@ class Step:
         scalars = update(step, rates)
         self.state.scaler.update()
         half_life = rates.ema_half_life
-        update_average(self.state.ema, self.state.g, 0.5 ** (self.noise.batch_size / half_life) if half_life else 0.0)
+        self.average.update(0.5 ** (self.noise.batch_size / half_life) if half_life else 0.0)
         self.state.step += 1
         return scalars
 
@@ -153,9 +155,9 @@ class Step:
         self.group.average_gradients(network)
         self.state.scaler.step(optimizer)
 
-    def _autocast(self) -> torch.autocast:
+    def _autocast(self) -> AbstractContextManager[None]:
         dtype = AUTOCAST.get(self.precision)
-        return torch.autocast(self.noise.device.type, dtype, enabled=dtype is not None)
+        return nullcontext() if dtype is None else torch.autocast(self.noise.device.type, dtype)
 
 
 def seed_layers(seed: int, device: torch.device) -> None:
