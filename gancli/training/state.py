@@ -126,13 +126,14 @@ class Average:
 
     def __init__(self, average: nn.Module, current: nn.Module) -> None:
         pairs = list(zip(_tensors(average), _tensors(current), strict=True))
-        self.floating = [[pair[side] for pair in pairs if pair[0].is_floating_point()] for side in (0, 1)]
+        floating = [pair for pair in pairs if pair[0].is_floating_point()]
+        self.averages, self.currents = [mine for mine, _ in floating], [theirs for _, theirs in floating]
         self.others = [pair for pair in pairs if not pair[0].is_floating_point()]
 
     @torch.no_grad()
     def update(self, decay: float) -> None:
         """``average = decay * average + (1 - decay) * current``; what is no floating-point number is copied."""
-        torch._foreach_lerp_(*self.floating, 1 - decay)
+        torch._foreach_lerp_(self.averages, self.currents, 1 - decay)
         for average, current in self.others:
             average.copy_(current)
 
