@@ -59,6 +59,8 @@ class TrainConfig:
     """Arithmetic of the networks; losses, penalties and weights stay in fp32."""
     threads: int | None = None
     """CPU threads; None takes the cores that this process may use, or one for small images."""
+    matmul: Literal["auto", "default", "onednn"] = "auto"
+    """What multiplies float32 matrices on the CPU; ``auto``: oneDNN where it is clearly faster and as exact."""
     seed: int = 0
     """Every random draw is a function of it."""
     deterministic: bool = False

@@ -1,5 +1,6 @@
 """From a configuration to something that can run: data, recipe, networks, device and plan, all checked."""
 
+import logging
 import math
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
@@ -8,7 +9,7 @@ from pathlib import Path
 import torch
 
 from gancli import config as configuration
-from gancli import data, devices, recipes
+from gancli import data, devices, products, recipes, run_folder
 from gancli.config import TrainConfig, parse_image_size
 from gancli.data import DataSet, PictureOptions, Progress
 from gancli.errors import DataError, UsageError
@@ -20,6 +21,8 @@ from gancli.training.distributed import Group
 from gancli.training.loop import Plan
 from gancli.training.prefetching import PrefetchedImages
 from gancli.training.step import Step
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
     torch.set_num_threads(config.threads or devices.default_threads(spec.height, spec.width))
     if config.recipe == recipes.AUTO:
         config = replace(config, recipe=recipes.default_for(spec))
+    config = replace(config, matmul=_multiply_with(config.matmul, device, group))
     asked = recipe_of(config)
     config = resolve(config, asked, dataset, device)
     _check(config, asked, dataset, group)
@@ -64,6 +68,17 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
         config.recipe, asdict(recipe), spec, dataset.classes, dataset.name, dataset.fingerprint, dataset.options
     )
     return Prepared(config, device, dataset, recipe, origin, plan, step, _chosen(config, asked, recipe))
+
+
+def _multiply_with(asked: str, device: torch.device, group: Group) -> products.Library:
+    """Choose what multiplies matrices on the CPU, the same in all processes, and use it."""
+    library: products.Library = "onednn" if asked == "onednn" else "default"
+    if asked == "auto" and device.type == "cpu" and group.agree(int(products.best(run_folder.processor()) == "onednn")):
+        library = "onednn"
+    if not products.use(library):
+        log.warning("matmul onednn would round to bfloat16 on this machine: torch's default is used instead.")
+        return "default"
+    return library
 
 
 def load_data(config: TrainConfig, on_progress: Progress) -> DataSet:

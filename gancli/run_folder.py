@@ -111,7 +111,7 @@ def write_environment(folder: RunFolder, facts: dict[str, Any]) -> None:
         "gancli": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "git": _git_commit(),
         **facts,
     }
@@ -127,7 +127,8 @@ def _numbered(out: Path) -> list[tuple[int, Path]]:
     return found
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name, as far as it can be told."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

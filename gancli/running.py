@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from gancli import config as configuration
-from gancli import devices, progress, resuming, run_folder, run_lock
+from gancli import devices, products, progress, resuming, run_folder, run_lock
 from gancli.config import TrainConfig
 from gancli.errors import UsageError
 from gancli.files import write_text_atomically
@@ -188,6 +188,8 @@ def _environment(prepared: Prepared) -> dict[str, Any]:
         "torch": torch.__version__,
         "device": devices.describe(prepared.device),
         "threads": torch.get_num_threads(),
+        "matmul": prepared.config.matmul,
+        "way": "one pass of D for both networks" if prepared.step.one_stage else "plain",
         "data": prepared.dataset.name,
         "fingerprint": prepared.dataset.fingerprint,
         "step": prepared.step.state.step,
@@ -206,6 +208,6 @@ def _time_a_step(prepared: Prepared) -> float:
 
 @contextlib.contextmanager
 def _own_random_numbers() -> Iterator[None]:
-    """Leave torch's global generators as they were for whoever called."""
-    with torch.random.fork_rng():
+    """Leave torch's global generators, and what multiplies its matrices, as they were for whoever called."""
+    with torch.random.fork_rng(), products.restored():
         yield

@@ -15,18 +15,22 @@ ALLOWED: dict[str, set[str]] = {
     "randomness": set(),
     "config": {"errors"},
     "losses": set(),
-    "penalties": set(),
+    "layerwise": set(),
+    "penalties": {"layerwise", "losses"},
     "augment": set(),
     "models": set(),
     "data": LEAVES,
     "devices": LEAVES,
+    "products": LEAVES,
     "recipes": {"losses", "penalties", "augment", "models", "errors"},
     "pictures": LEAVES,
     "drawing": LEAVES | {"pictures"},
     "torch_file": LEAVES,
     "network_file": LEAVES | {"torch_file", "recipes.base", "__version__"},
     "run_folder": LEAVES | {"__version__"},
-    "training": LEAVES | {"augment", "recipes.base", "drawing", "pictures", "torch_file", "network_file", "run_folder"},
+    "training": LEAVES
+    | {"augment", "layerwise", "losses", "recipes.base", "drawing", "pictures"}
+    | {"torch_file", "network_file", "run_folder"},
     "evaluation": LEAVES | {"torch_file"},
 }
 """Parts that are not listed put the others together, and may know all of them but ``cli``."""

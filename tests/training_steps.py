@@ -17,14 +17,29 @@ IMAGES = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8, generator=torch
 """Forty of them, in batches of eight."""
 
 
-def make_step(recipe: Any, precision: str = "fp32", dtype: torch.dtype = torch.float32) -> Step:
-    state = training_state.create(recipe, SPEC, 0, CPU, precision)
+def make_step(
+    recipe: Any, precision: str = "fp32", dtype: torch.dtype = torch.float32, spec: Spec = SPEC, **options: Any
+) -> Step:
+    """A step of eight images; in float64 for comparisons that rounding must not blur."""
+    state = training_state.create(recipe, spec, 0, CPU, precision)
     if dtype != torch.float32:
         g, d = state.g.to(dtype), state.d.to(dtype)
         optimizers = recipe.optimizers(g, d)
         state = TrainState(g, d, state.ema.to(dtype), *optimizers, state.scaler, state.feedback)
-    real, noise = ResidentImages(IMAGES, None, 8, 0), Noise(recipe.latent_dim, 0, 8, 0, CPU)
-    return Step(recipe, state, real, noise, precision)
+    images = IMAGES if spec is SPEC else torch.rand(40, *spec.shape, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    if dtype != torch.float32:
+        images = images / 127.5 - 1 if images.dtype == torch.uint8 else images
+    real = ResidentImages(images if dtype == torch.float32 else images.to(dtype), None, 8, 0)
+    noise = (Noise if dtype == torch.float32 else DoubleNoise)(recipe.latent_dim, 0, 8, 0, CPU)
+    return Step(recipe, state, real, noise, precision, **options)
+
+
+class DoubleNoise(Noise):
+    """The same latents in float64."""
+
+    def draw(self, purpose: str, number: int) -> tuple[Tensor, Tensor | None]:
+        latents, labels = super().draw(purpose, number)
+        return latents.double(), labels
 
 
 def tensors(network: nn.Module) -> list[Tensor]:

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, Self
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
@@ -91,8 +92,10 @@ def hyper(default: Any, meaning: str) -> Any:
 class Recipe:
     """A published GAN. Each file of this folder defines one and names it in ``RECIPE``.
 
-    Only the networks and the two losses have no default. A recipe may keep further state of its training in
-    buffers of D, which a checkpoint carries.
+    Only the networks have no default, and what is to be minimised: either `d_adversarial` and `g_adversarial`, two
+    functions of logits, with `d_penalties` if need be, from which training may take the shortest way to the gradients,
+    or the whole of `d_loss` and `g_loss` where a GAN does not fit into that. A recipe may keep further state of its
+    training in buffers of D, which a checkpoint carries.
     """
 
     title: ClassVar[str]
@@ -173,16 +176,43 @@ class Recipe:
     def advance(self, network: nn.Module, images_seen: int) -> None:
         """Tell G, D or the averaged G, before a step, how far training is; for networks that grow."""
 
+    def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
+        """What D minimises, a scalar, as a function of its logits ``(N,)`` alone."""
+        raise NotImplementedError
+
+    def g_adversarial(self, fake: Tensor) -> Tensor:
+        """What G minimises, a scalar, as a function of D's logits ``(N,)`` on its images."""
+        raise NotImplementedError
+
+    def d_penalties(self, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> dict[str, Tensor]:
+        """Further terms of D's loss, named, each a scalar with its weight in it."""
+        return {}
+
+    def judge(self, d: nn.Module, real: Batch, fake: Batch) -> tuple[Tensor, Tensor]:
+        """D's logits of both: in one pass, or apart where it mixes samples, so that each has its own statistics."""
+        if self.mixes_samples:
+            return d(real.images, real.labels), d(fake.images, fake.labels)
+        real_logits, fake_logits = judge_together(d, real, fake).tensor_split([len(real.images)])
+        return real_logits, fake_logits
+
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """What D minimises. ``fake`` is detached from G."""
-        raise NotImplementedError
+        real_logits, fake_logits = self.judge(d, real, fake)
+        terms = {"adv": self.d_adversarial(real_logits, fake_logits)}
+        return Loss(terms | self.d_penalties(d, real, fake, rates), {"real": real_logits, "fake": fake_logits})
 
     def constrain(self, d: nn.Module) -> None:
         """Put D's weights back where they may be, after its step."""
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """What G minimises. D's weights are frozen."""
-        raise NotImplementedError
+        return Loss({"adv": self.g_adversarial(d(fake.images, fake.labels))})
+
+
+def judge_together(d: nn.Module, real: Batch, fake: Batch) -> Tensor:
+    """D's logits of the real images and then of the generated ones, from one pass."""
+    labels = None if real.labels is None or fake.labels is None else torch.cat([real.labels, fake.labels])
+    return d(torch.cat([real.images, fake.images]), labels)
 
 
 def meanings(recipe: type[Recipe]) -> dict[str, str]:

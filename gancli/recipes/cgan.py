@@ -9,7 +9,7 @@ from torch.nn.functional import one_hot
 
 from gancli import losses
 from gancli.models.maxout import Maxout
-from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
+from gancli.recipes.base import Recipe, Spec, hyper
 
 
 class Generator(nn.Module):
@@ -72,14 +72,13 @@ class CGAN(Recipe):
         """See `Recipe.networks`."""
         return Generator(self.latent_dim, self.g_dropout, spec), Discriminator(self.dropout, spec)
 
-    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+    def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
         """Binary cross-entropy given the label: eq. 2, halved."""
-        real_logits, fake_logits = d(real.images, real.labels), d(fake.images, fake.labels)
-        return Loss({"adv": losses.logistic_d(real_logits, fake_logits)}, {"real": real_logits, "fake": fake_logits})
+        return losses.logistic_d(real, fake)
 
-    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+    def g_adversarial(self, fake: Tensor) -> Tensor:
         """The non-saturating loss given the label."""
-        return Loss({"adv": losses.non_saturating_g(d(fake.images, fake.labels))})
+        return losses.non_saturating_g(fake)
 
 
 RECIPE = CGAN

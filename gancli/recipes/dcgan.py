@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from gancli import losses
 from gancli.models import convolutional, plain
-from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
+from gancli.recipes.base import Recipe, Spec, hyper
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,13 @@ class DCGAN(Recipe):
         """See `Recipe.networks`."""
         return plain.networks(spec.shape, spec.is_points, self.latent_dim, self.width)
 
-    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """Binary cross-entropy; real and fake pass D apart, so that each is normalised by its own statistics."""
-        real_logits, fake_logits = d(real.images), d(fake.images)
-        return Loss({"adv": losses.logistic_d(real_logits, fake_logits)}, {"real": real_logits, "fake": fake_logits})
+    def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Binary cross-entropy."""
+        return losses.logistic_d(real, fake)
 
-    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+    def g_adversarial(self, fake: Tensor) -> Tensor:
         """The non-saturating loss."""
-        return Loss({"adv": losses.non_saturating_g(d(fake.images))})
+        return losses.non_saturating_g(fake)
 
 
 RECIPE = DCGAN

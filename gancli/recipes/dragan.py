@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from gancli import losses, penalties
 from gancli.models import convolutional, plain
-from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
+from gancli.recipes.base import Batch, Rates, Recipe, Spec, hyper
 
 
 @dataclass(frozen=True)
@@ -27,19 +27,17 @@ class DRAGAN(Recipe):
         """See `Recipe.networks`."""
         return plain.networks(spec.shape, spec.is_points, self.latent_dim, self.width, d_norm="none")
 
-    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """Binary cross-entropy plus the penalty at real images with noise."""
-        real_logits, fake_logits = d(real.images), d(fake.images)
-        near = penalties.around(real.images)
-        terms = {
-            "adv": losses.logistic_d(real_logits, fake_logits),
-            "gp": self.penalty * penalties.one_centred(d, near, None),
-        }
-        return Loss(terms, {"real": real_logits, "fake": fake_logits})
+    def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Binary cross-entropy."""
+        return losses.logistic_d(real, fake)
 
-    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+    def g_adversarial(self, fake: Tensor) -> Tensor:
         """The non-saturating loss."""
-        return Loss({"adv": losses.non_saturating_g(d(fake.images))})
+        return losses.non_saturating_g(fake)
+
+    def d_penalties(self, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> dict[str, Tensor]:
+        """At real images with noise."""
+        return {"gp": self.penalty * penalties.one_centred(d, penalties.around(real.images), None)}
 
 
 RECIPE = DRAGAN

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from gancli import losses
 from gancli.models import convolutional, plain
-from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
+from gancli.recipes.base import Recipe, Spec, hyper
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,13 @@ class LSGAN(Recipe):
         """See `Recipe.networks`."""
         return plain.networks(spec.shape, spec.is_points, self.latent_dim, self.width)
 
-    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """Squared distance of D's answers to a and b; real and fake pass apart, each with its own statistics."""
-        real_logits, fake_logits = d(real.images), d(fake.images)
-        terms = {"adv": losses.least_squares_d(real_logits, fake_logits, self.a, self.b)}
-        return Loss(terms, {"real": real_logits, "fake": fake_logits})
+    def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Squared distance of D's answers to a and b."""
+        return losses.least_squares_d(real, fake, self.a, self.b)
 
-    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+    def g_adversarial(self, fake: Tensor) -> Tensor:
         """Squared distance of D's answers to c."""
-        return Loss({"adv": losses.least_squares_g(d(fake.images), self.c)})
+        return losses.least_squares_g(fake, self.c)
 
 
 RECIPE = LSGAN

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from gancli import losses
 from gancli.models import convolutional
 from gancli.models.maxout import Maxout
-from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
+from gancli.recipes.base import Recipe, Spec, hyper
 
 
 class PointGenerator(nn.Module):
@@ -96,14 +96,13 @@ class PacGAN(Recipe):
         d = convolutional.Discriminator(width, (values, spec.height, spec.width))
         return convolutional.Generator(self.latent_dim, width, spec.shape), Packed(d, self.pack)
 
-    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+    def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
         """Binary cross-entropy of packs, halved."""
-        real_logits, fake_logits = d(real.images), d(fake.images)
-        return Loss({"adv": losses.logistic_d(real_logits, fake_logits)}, {"real": real_logits, "fake": fake_logits})
+        return losses.logistic_d(real, fake)
 
-    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+    def g_adversarial(self, fake: Tensor) -> Tensor:
         """The non-saturating loss of packs."""
-        return Loss({"adv": losses.non_saturating_g(d(fake.images))})
+        return losses.non_saturating_g(fake)
 
 
 RECIPE = PacGAN

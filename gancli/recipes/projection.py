@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gancli import losses
 from gancli.models import residual
-from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
+from gancli.recipes.base import Recipe, Spec, hyper
 
 
 @dataclass(frozen=True)
@@ -37,16 +36,13 @@ class Projection(Recipe):
             residual.Discriminator(self.width, spec.shape, spec.classes),
         )
 
-    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+    def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
         """The hinge loss of images with their own labels."""
-        assert real.labels is not None and fake.labels is not None
-        images, labels = torch.cat([real.images, fake.images]), torch.cat([real.labels, fake.labels])
-        real_logits, fake_logits = d(images, labels).split([len(real.images), len(fake.images)])
-        return Loss({"adv": losses.hinge_d(real_logits, fake_logits)}, {"real": real_logits, "fake": fake_logits})
+        return losses.hinge_d(real, fake)
 
-    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+    def g_adversarial(self, fake: Tensor) -> Tensor:
         """Minus D's mean."""
-        return Loss({"adv": losses.wasserstein_g(d(fake.images, fake.labels))})
+        return losses.wasserstein_g(fake)
 
 
 RECIPE = Projection

@@ -207,9 +207,10 @@ class R3GAN(Recipe):
         return Loss(terms, {"real": real_logits, "fake": fake_logits})
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """The pairing loss with the roles exchanged."""
-        real_logits, fake_logits = d(torch.cat([real.images, fake.images])).chunk(2)
-        return Loss({"adv": losses.relativistic_g(real_logits, fake_logits)})
+        """The pairing loss with the roles exchanged; nothing flows back through the real images."""
+        with torch.no_grad():
+            real_logits = d(real.images)
+        return Loss({"adv": losses.relativistic_g(real_logits, d(fake.images))})
 
     def schedule(self, images_seen: int) -> Rates:
         """Everything moves along a half cosine from its first to its last value; gamma of points geometrically."""

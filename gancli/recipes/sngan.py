@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gancli import losses
 from gancli.models import points, residual
-from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
+from gancli.recipes.base import Recipe, Spec, hyper
 
 
 @dataclass(frozen=True)
@@ -41,14 +40,13 @@ class SNGAN(Recipe):
             residual.Discriminator(self.width, spec.shape),
         )
 
-    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+    def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
         """The hinge loss."""
-        real_logits, fake_logits = d(torch.cat([real.images, fake.images])).chunk(2)
-        return Loss({"adv": losses.hinge_d(real_logits, fake_logits)}, {"real": real_logits, "fake": fake_logits})
+        return losses.hinge_d(real, fake)
 
-    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+    def g_adversarial(self, fake: Tensor) -> Tensor:
         """Minus D's mean."""
-        return Loss({"adv": losses.wasserstein_g(d(fake.images))})
+        return losses.wasserstein_g(fake)
 
 
 RECIPE = SNGAN

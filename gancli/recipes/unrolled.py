@@ -50,10 +50,9 @@ class Unrolled(Recipe):
         """See `Recipe.networks`."""
         return plain.networks(spec.shape, spec.is_points, self.latent_dim, self.width, d_norm="none")
 
-    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+    def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
         """Binary cross-entropy, halved."""
-        real_logits, fake_logits = d(real.images), d(fake.images)
-        return Loss({"adv": losses.logistic_d(real_logits, fake_logits)}, {"real": real_logits, "fake": fake_logits})
+        return losses.logistic_d(real, fake)
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """The non-saturating loss under D's unrolled weights: eq. 9 with the loss of section 3.

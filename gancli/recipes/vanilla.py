@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gancli import losses, penalties
 from gancli.models import perceptron, points
-from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
+from gancli.recipes.base import Batch, Rates, Recipe, Spec, hyper
 
 
 @dataclass(frozen=True)
@@ -33,18 +32,17 @@ class Vanilla(Recipe):
             return points.Generator(self.latent_dim, spec.channels), points.Discriminator(spec.channels)
         return perceptron.Generator(self.latent_dim, spec.shape), perceptron.Discriminator(spec.shape)
 
-    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """Binary cross-entropy, halved, plus R1 if asked for."""
-        real_logits, fake_logits = d(torch.cat([real.images, fake.images])).chunk(2)
-        terms = {"adv": losses.logistic_d(real_logits, fake_logits)}
-        if self.r1_gamma:
-            terms["r1"] = self.r1_gamma * penalties.zero_centred(d, real.images, real.labels)
-        return Loss(terms, {"real": real_logits, "fake": fake_logits})
+    def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Binary cross-entropy, halved."""
+        return losses.logistic_d(real, fake)
 
-    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+    def g_adversarial(self, fake: Tensor) -> Tensor:
         """The saturating or the non-saturating loss of the paper."""
-        objective = losses.minimax_g if self.objective == "minimax" else losses.non_saturating_g
-        return Loss({"adv": objective(d(fake.images))})
+        return losses.minimax_g(fake) if self.objective == "minimax" else losses.non_saturating_g(fake)
+
+    def d_penalties(self, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> dict[str, Tensor]:
+        """R1, if asked for."""
+        return {"r1": self.r1_gamma * penalties.zero_centred(d, real.images, None)} if self.r1_gamma else {}
 
 
 RECIPE = Vanilla

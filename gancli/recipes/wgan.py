@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer, RMSprop
 
 from gancli import losses
 from gancli.models import convolutional, plain
-from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
+from gancli.recipes.base import Recipe, Spec, hyper
 
 
 @dataclass(frozen=True)
@@ -35,21 +35,19 @@ class WGAN(Recipe):
         """RMSProp, because momentum made the paper's training unstable (section 4.3)."""
         return RMSprop(g.parameters(), lr=self.g_lr), RMSprop(d.parameters(), lr=self.d_lr)
 
-    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+    def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
         """Minus the estimated distance."""
-        real_logits, fake_logits = d(real.images), d(fake.images)
-        terms = {"adv": losses.wasserstein_d(real_logits, fake_logits)}
-        return Loss(terms, {"real": real_logits, "fake": fake_logits})
+        return losses.wasserstein_d(real, fake)
+
+    def g_adversarial(self, fake: Tensor) -> Tensor:
+        """Minus the critic's mean."""
+        return losses.wasserstein_g(fake)
 
     @torch.no_grad()
     def constrain(self, d: nn.Module) -> None:
         """Clip every weight."""
         for parameter in d.parameters():
             parameter.clamp_(-self.clip, self.clip)
-
-    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """Minus the critic's mean."""
-        return Loss({"adv": losses.wasserstein_g(d(fake.images))})
 
 
 RECIPE = WGAN

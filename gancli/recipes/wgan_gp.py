@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from gancli import losses, penalties
 from gancli.models import convolutional, plain
-from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
+from gancli.recipes.base import Batch, Rates, Recipe, Spec, hyper
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,18 @@ class WGANGP(Recipe):
         """See `Recipe.networks`."""
         return plain.networks(spec.shape, spec.is_points, self.latent_dim, self.width, d_norm="layer")
 
-    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """Minus the estimated distance, plus the penalty on the lines from real to generated images."""
-        real_logits, fake_logits = d(real.images), d(fake.images)
-        middle = penalties.between(real.images, fake.images)
-        terms = {
-            "adv": losses.wasserstein_d(real_logits, fake_logits),
-            "gp": self.penalty * penalties.one_centred(d, middle, None),
-        }
-        return Loss(terms, {"real": real_logits, "fake": fake_logits})
+    def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Minus the estimated distance."""
+        return losses.wasserstein_d(real, fake)
 
-    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+    def g_adversarial(self, fake: Tensor) -> Tensor:
         """Minus the critic's mean."""
-        return Loss({"adv": losses.wasserstein_g(d(fake.images))})
+        return losses.wasserstein_g(fake)
+
+    def d_penalties(self, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> dict[str, Tensor]:
+        """On the lines from real to generated images."""
+        middle = penalties.between(real.images, fake.images)
+        return {"gp": self.penalty * penalties.one_centred(d, middle, None)}
 
 
 RECIPE = WGANGP

@@ -121,14 +121,20 @@ def freeze_lowest(d: nn.Module, layers: int) -> None:
                 parameter.requires_grad_(False)
 
 
-@torch.no_grad()
-def update_average(ema: nn.Module, g: nn.Module, decay: float) -> None:
-    """``ema = decay * ema + (1 - decay) * g``, for weights and floating-point buffers; other buffers are copied."""
-    pairs = list(zip(_tensors(ema), _tensors(g), strict=True))
-    floating = [pair for pair in pairs if pair[0].is_floating_point()]
-    torch._foreach_lerp_([a for a, _ in floating], [current for _, current in floating], 1 - decay)
-    for average, current in pairs:
-        if not average.is_floating_point():
+class Average:
+    """Moves one network's weights and buffers towards another's; both keep their tensors."""
+
+    def __init__(self, average: nn.Module, current: nn.Module) -> None:
+        pairs = list(zip(_tensors(average), _tensors(current), strict=True))
+        floating = [pair for pair in pairs if pair[0].is_floating_point()]
+        self.averages, self.currents = [mine for mine, _ in floating], [theirs for _, theirs in floating]
+        self.others = [pair for pair in pairs if not pair[0].is_floating_point()]
+
+    @torch.no_grad()
+    def update(self, decay: float) -> None:
+        """``average = decay * average + (1 - decay) * current``; what is no floating-point number is copied."""
+        torch._foreach_lerp_(self.averages, self.currents, 1 - decay)
+        for average, current in self.others:
             average.copy_(current)
 
 

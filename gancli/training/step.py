@@ -1,6 +1,7 @@
-"""One training step of any recipe, written to be obviously right: the reference for every faster path."""
+"""One training step of any recipe: the plain way, which is the reference, and the choice of a faster one."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,12 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gancli.losses import at_least_fp32
 from gancli.randomness import key
 from gancli.recipes.base import Batch, Loss, Rates, Recipe
+from gancli.training import one_stage
 from gancli.training.augmentation import Augmentation
 from gancli.training.batches import Noise
 from gancli.training.distributed import Group
-from gancli.training.state import TrainState, update_average
+from gancli.training.state import Average, TrainState
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -40,10 +43,15 @@ class Step:
     best_share: Callable[[int], float] = lambda images_seen: 1.0
     """Share of the fakes, those that D finds most real, from which G learns, as a function of the images seen."""
 
+    plain: bool = False
+    """Take the plain way even where a faster one does the same."""
+
     def __post_init__(self) -> None:
+        self.one_stage = not self.plain and one_stage.suits(self.recipe, self.state.d, self.precision)
         self.augment = Augmentation(
             self.augmentation, self.noise.seed, self.noise.batch_size, self.group, self.state.feedback
         )
+        self.average = Average(self.state.ema, self.state.g)
         self.trained = [parameter for parameter in self.state.d.parameters() if parameter.requires_grad]
 
     def __call__(self) -> dict[str, Tensor]:
@@ -59,7 +67,7 @@ class Step:
         scalars = update(step, rates)
         self.state.scaler.update()
         half_life = rates.ema_half_life
-        update_average(self.state.ema, self.state.g, 0.5 ** (self.noise.batch_size / half_life) if half_life else 0.0)
+        self.average.update(0.5 ** (self.noise.batch_size / half_life) if half_life else 0.0)
         self.state.step += 1
         return scalars
 
@@ -71,8 +79,24 @@ class Step:
     def _simultaneous(self, step: int, rates: Rates) -> dict[str, Tensor]:
         real = self._real(step)
         fake = self._fakes("g", step)
+        if self.one_stage and self.best_share(self.images_seen) >= 1:
+            scalars = self._at_once(step, real, fake, rates)
+            if scalars is not None:
+                return scalars
         g_scalars = self._update_g(real, fake, rates)
         return self._update_d(step, real, fake.detach(), rates) | g_scalars
+
+    def _at_once(self, step: int, real: Batch, fake: Batch, rates: Rates) -> dict[str, Tensor] | None:
+        found = one_stage.backward(self.recipe, self.state.g, self.state.d, real, fake, rates, self._autocast())
+        if found is None:
+            return None
+        for network, optimizer in ((self.state.g, self.state.g_optimizer), (self.state.d, self.state.d_optimizer)):
+            self.group.average_gradients(network)
+            optimizer.step()
+        self.recipe.constrain(self.state.d)
+        d_loss, g_loss = found
+        self.augment.observe(d_loss.logits["real"], step)
+        return scalars_of("d", d_loss) | scalars_of("g", g_loss)
 
     def _alternate(self, step: int, rates: Rates) -> dict[str, Tensor]:
         for number in range(step * self.recipe.d_steps, (step + 1) * self.recipe.d_steps):
@@ -89,7 +113,7 @@ class Step:
         latents, labels = self.noise.draw(purpose, number)
         with self._autocast():
             images = self.state.g(latents, labels)
-        return self.augment(Batch(images.float(), labels, latents), purpose, number)
+        return self.augment(Batch(at_least_fp32(images), labels, latents), purpose, number)
 
     def _update_d(self, number: int, real: Batch, fake: Batch, rates: Rates) -> dict[str, Tensor]:
         with self._autocast():
@@ -131,9 +155,9 @@ class Step:
         self.group.average_gradients(network)
         self.state.scaler.step(optimizer)
 
-    def _autocast(self) -> torch.autocast:
+    def _autocast(self) -> AbstractContextManager[None]:
         dtype = AUTOCAST.get(self.precision)
-        return torch.autocast(self.noise.device.type, dtype, enabled=dtype is not None)
+        return nullcontext() if dtype is None else torch.autocast(self.noise.device.type, dtype)
 
 
 def seed_layers(seed: int, device: torch.device) -> None:

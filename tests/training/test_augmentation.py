@@ -50,7 +50,7 @@ def test_ada_grows_where_d_is_sure_of_real_images_and_shrinks_where_it_is_not() 
 
 
 def test_d_sees_augmented_images_and_both_sides_alike() -> None:
-    step = make_step(Vanilla())
+    step = make_step(Vanilla(), plain=True)
     step.augmentation = "diffaug"
     step.__post_init__()
     seen: dict[str, Any] = {}

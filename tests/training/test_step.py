@@ -12,7 +12,7 @@ from training_steps import IMAGES, make_step, tensors
 
 from gancli.recipes.dcgan import DCGAN
 from gancli.recipes.vanilla import Vanilla
-from gancli.training.state import update_average
+from gancli.training.state import Average
 
 
 def by_hand(g: nn.Module, d: nn.Module, real: Tensor, z: Tensor, adam_g: Any, adam_d: Any) -> None:
@@ -75,7 +75,7 @@ def test_several_d_steps_use_fresh_images_and_noise() -> None:
 
 @pytest.mark.parametrize("recipe", [Vanilla(r1_gamma=1.0), DCGAN(width=8)], ids=["vanilla", "dcgan"])
 def test_gs_step_leaves_ds_gradients_alone(recipe: Any) -> None:
-    step = make_step(recipe)
+    step = make_step(recipe, plain=True)
     step()
     assert all(parameter.requires_grad for parameter in step.state.d.parameters())
     frozen: list[bool] = []
@@ -105,7 +105,7 @@ def test_the_average_is_the_formula() -> None:
     b.weight.data.fill_(3.0)
     b.running_mean.fill_(1.0)  # type: ignore[union-attr]
     b.num_batches_tracked.fill_(7)  # type: ignore[union-attr]
-    update_average(a, b, 0.75)
+    Average(a, b).update(0.75)
     assert a.weight.tolist() == [1.5] * 3
     assert a.running_mean.tolist() == [0.25] * 3  # type: ignore[union-attr]
     assert int(a.num_batches_tracked) == 7  # type: ignore[arg-type]
