@@ -1,5 +1,6 @@
 """Images as people see them: pixels, grids and PNG files."""
 
+import io
 import math
 from pathlib import Path
 
@@ -60,6 +61,14 @@ def sheet(drawn: Tensor, extent: float | None = None) -> Tensor:
 
 def save_png(image: Tensor, path: Path, durable: bool = True) -> None:
     """Write uint8 ``(C, H, W)`` with 1 (grey), 3 (RGB) or 4 (RGBA) channels as a PNG; see `write_atomically`."""
+    content = as_png(image)
+    write_atomically(path, lambda file: file.write(content), durable)
+
+
+def as_png(image: Tensor) -> bytes:
+    """The content of the file that `save_png` writes."""
     pixels = image.permute(1, 2, 0).cpu().numpy()
     picture = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
-    write_atomically(path, lambda file: picture.save(file, format="PNG"), durable)
+    content = io.BytesIO()
+    picture.save(content, format="PNG")
+    return content.getvalue()

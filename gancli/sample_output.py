@@ -1,7 +1,8 @@
 """Where samples go: one grid, one array, or a folder of single pictures. Nothing that exists is replaced unasked."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gancli import pictures
+from gancli.devices import available_cores
 from gancli.errors import UsageError
 from gancli.files import write_atomically
 
@@ -70,13 +72,22 @@ def _is_pictures(drawn: Tensor) -> bool:
 
 
 def _write_folder(folder: Path, batches: Iterable[Tensor], numbers: Sequence[int]) -> None:
+    """One batch is encoded, by as many threads as there are cores, while the next one is generated."""
     left = iter(numbers)
-    for batch in batches:
-        if not _is_pictures(batch):
-            raise UsageError(f"--out {folder}: points go into one .npy or .png, not into a folder of pictures.")
-        folder.mkdir(parents=True, exist_ok=True)
-        for image in batch:
-            pictures.save_png(image, folder / f"{next(left):06}.png", durable=False)
+    with ThreadPoolExecutor(available_cores()) as encoders:
+        encoding: Iterable[bytes] = ()
+        for batch in batches:
+            if not _is_pictures(batch):
+                raise UsageError(f"--out {folder}: points go into one .npy or .png, not into a folder of pictures.")
+            before, encoding = encoding, encoders.map(pictures.as_png, batch)
+            _write_pngs(folder, before, left)
+        _write_pngs(folder, encoding, left)
+
+
+def _write_pngs(folder: Path, contents: Iterable[bytes], numbers: Iterator[int]) -> None:
+    for content in contents:
+        path = folder / f"{next(numbers):06}.png"
+        write_atomically(path, lambda file, content=content: file.write(content), durable=False)  # type: ignore[misc]
 
 
 def _next_free(folder: Path) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from gancli import config, network_file, recipes
+from gancli import config, devices, network_file, recipes
 from gancli.drawing import ROWS, batch_size_for, default_labels, draw_batch
 from gancli.errors import FileFormatError, UsageError, nearest
 from gancli.network_file import NetworkFile
@@ -33,7 +33,7 @@ def load_generator(path: Path, device: torch.device) -> LoadedGenerator:
     recipe = recipe_of(file)
     network, _ = recipe.networks(file.origin.spec)
     network_file.load_weights(network, file.weights, file.role)
-    network.eval().requires_grad_(False).to(device)
+    devices.place(network.eval().requires_grad_(False), device)
     return LoadedGenerator(network, recipe.latent_dim, file.origin.classes if recipe.conditional else (), file)
 
 

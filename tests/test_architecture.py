@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "run_folder": LEAVES | {"__version__"},
     "training": LEAVES
     | {"augment", "layerwise", "losses", "recipes.base", "drawing", "pictures"}
-    | {"torch_file", "network_file", "run_folder"},
+    | {"devices", "torch_file", "network_file", "run_folder"},
     "evaluation": LEAVES | {"torch_file"},
 }
 """Parts that are not listed put the others together, and may know all of them but ``cli``."""

@@ -83,5 +83,10 @@ def _into_weights(logits: Tensor, images: Tensor, visits: list[Visit], weights: 
         for visit, delta in zip(visits, found[1:], strict=True):
             gradients = layerwise.weight_gradients(visit, delta, weights)
             for parameter, gradient in zip(visit.trained, gradients, strict=True):
-                parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+                if parameter.grad is not None:
+                    parameter.grad += gradient
+                elif gradient.stride() == parameter.stride():
+                    parameter.grad = gradient
+                else:  # fused Adam goes by the order in memory
+                    parameter.grad = torch.empty_like(parameter).copy_(gradient)
     return found[0]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gancli import devices
 from gancli.recipes.base import Recipe, Spec
 
 
@@ -77,6 +78,8 @@ class TrainState:
         """Restore what `state_dict` returned, onto the devices of the present networks."""
         for name in _PARTS:
             getattr(self, name).load_state_dict(saved[name])
+        for optimizer in (self.g_optimizer, self.d_optimizer):
+            _lay_out_as_weights(optimizer)
         self.feedback.copy_(saved["feedback"])
         self.step, self.seconds, self.best = saved["step"], saved["seconds"], dict(saved["best"])
         device = next(self.g.parameters()).device
@@ -96,10 +99,18 @@ def create(recipe: Recipe, spec: Spec, seed: int, device: torch.device, precisio
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         g, d = recipe.networks(spec)
-    g, d = g.to(device), d.to(device)
+    g, d = devices.place(g, device), devices.place(d, device)
     ema = copy.deepcopy(g).eval().requires_grad_(False)
     scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
     return TrainState(g, d, ema, *recipe.optimizers(g, d), scaler, torch.zeros(3, device=device))
+
+
+def _lay_out_as_weights(optimizer: Optimizer) -> None:
+    """Give what an optimizer remembers of each weight that weight's order in memory, which fused Adam relies on."""
+    for parameter, remembered in optimizer.state.items():
+        for name, value in remembered.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                remembered[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def freeze_lowest(d: nn.Module, layers: int) -> None:

@@ -101,6 +101,7 @@ def test_several_steps_are_the_plain_ones(
             pairs = zip(tensors(getattr(fast.state, network)), tensors(getattr(plain.state, network)), strict=True)
             assert all((ours - theirs).abs().max() <= tolerance for ours, theirs in pairs)
     assert torch.equal(plain.state.feedback, fast.state.feedback)
+    assert all(p.grad.stride() == p.stride() for p in fast.state.d.parameters() if p.grad is not None)
 
 
 def test_a_fake_that_d_is_sure_of_still_moves_g() -> None:

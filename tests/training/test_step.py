@@ -134,3 +134,26 @@ def test_rates_reach_the_optimizers() -> None:
         1e-3,
         3e-3,
     ]
+
+
+def test_a_state_saved_in_another_order_in_memory_goes_on_the_same() -> None:
+    first, second = make_step(DCGAN(width=8)), make_step(DCGAN(width=8))
+    assert any(p.is_contiguous(memory_format=torch.channels_last) for p in first.state.d.parameters() if p.ndim == 4)
+    first()
+    saved = copy.deepcopy(first.state.state_dict())
+    for part in ("g_optimizer", "d_optimizer"):
+        for remembered in saved[part]["state"].values():
+            remembered.update({name: value.contiguous() for name, value in remembered.items()})
+    second.state.load_state_dict(saved)
+    first(), second()
+    for network in ("g", "d"):
+        pairs = zip(tensors(getattr(first.state, network)), tensors(getattr(second.state, network)), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("recipe", [Vanilla(), DCGAN(width=8)], ids=["vanilla", "dcgan"])
+def test_gradients_have_their_weights_order_in_memory(recipe: Any) -> None:
+    step = make_step(recipe)
+    step()
+    for parameter in [*step.state.g.parameters(), *step.state.d.parameters()]:
+        assert parameter.grad is not None and parameter.grad.stride() == parameter.stride()
