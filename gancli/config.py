@@ -75,6 +75,10 @@ class TrainConfig:
     """Steps between sample grids; 0: only at the end; None: as `save_every`."""
     eval_every: int = 0
     """Steps between quick evaluations, which also choose the best checkpoint; 0: none."""
+    watch_every: int = 100
+    """Steps between looks at the GAN's health; 0: none."""
+    on_failure: Literal["warn", "stop", "rollback"] = "warn"
+    """What an alarm does: tell; end the run with exit code 3; or go back to a healthy checkpoint and try otherwise."""
     log_every: int = 50
     """Steps that one line of metrics averages over."""
     keep: int = 3
@@ -93,7 +97,7 @@ class TrainConfig:
             raise UsageError("epochs and steps exclude each other; give one of them.")
         for name in ("epochs", "steps", "batch_size", "threads", "log_every", "keep"):
             _require(self, name, above_zero=True)
-        for name in ("save_every", "sample_every", "eval_every", "seed", "freeze_d"):
+        for name in ("save_every", "sample_every", "eval_every", "watch_every", "seed", "freeze_d"):
             _require(self, name, above_zero=False)
         if not 0 < self.top_k <= 1:
             raise UsageError(f"top_k={self.top_k} must be more than 0 and at most 1.")

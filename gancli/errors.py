@@ -34,6 +34,17 @@ class TrainingDiverged(GancliError):
     exit_code = 3
 
 
+class TrainingFailed(GancliError):
+    """The watch found the training to fail, and was told to end it."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, since: int) -> None:
+        super().__init__(message)
+        self.since = since
+        """The first step that showed it."""
+
+
 class LimitCrossed(GancliError):
     """A metric crossed a limit that the caller set."""
 

@@ -14,6 +14,7 @@ from gancli.config import TrainConfig, parse_image_size
 from gancli.data import DataSet, PictureOptions, Progress
 from gancli.errors import DataError, UsageError
 from gancli.network_file import Origin
+from gancli.randomness import key
 from gancli.recipes.base import Recipe, Spec
 from gancli.training import state as training_state
 from gancli.training.batches import Noise, ResidentImages
@@ -138,6 +139,7 @@ def plan_of(config: TrainConfig, recipe: Recipe, dataset: DataSet) -> Plan:
         save_every=config.save_every,
         sample_every=config.sample_every,
         eval_every=config.eval_every,
+        watch_every=config.watch_every,
     )
 
 
@@ -184,8 +186,18 @@ def _chosen(config: TrainConfig, asked: Recipe, fitted: Recipe) -> str:
     return f"{config.recipe}, fitted to the data: {', '.join(values)}" if chosen else config.recipe
 
 
-def _build(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch.device, group: Group) -> Step:
+def after_rollbacks(prepared: Prepared, count: int, group: Group) -> Prepared:
+    """The same run from its first weights, with other draws and with its learning rates halved ``count`` times."""
+    step = _build(prepared.config, prepared.recipe, prepared.dataset, prepared.device, group, count)
+    step.state.rollbacks = count
+    return replace(prepared, step=step)
+
+
+def _build(
+    config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch.device, group: Group, rollbacks: int = 0
+) -> Step:
     assert config.batch_size
+    seed = key(config.seed, "rollback", rollbacks) if rollbacks else config.seed
     state = training_state.create(recipe, spec_of(dataset), config.seed, device, config.precision)
     if config.freeze_d:
         try:
@@ -198,15 +210,15 @@ def _build(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch.
         images=train.images.to(device) if resident else train.images,
         labels=train.labels.to(device) if resident and train.labels is not None else train.labels,
         batch_size=config.batch_size,
-        seed=config.seed,
+        seed=seed,
         rank=group.rank,
         world=group.world,
         mirror=config.mirror,
     )
-    noise = Noise(recipe.latent_dim, classes, config.batch_size, config.seed, device, group.rank, group.world)
+    noise = Noise(recipe.latent_dim, classes, config.batch_size, seed, device, group.rank, group.world)
     share = partial(top_k_share, config.top_k, len(train))
     source = real if resident else PrefetchedImages(real, device)
-    return Step(recipe, state, source, noise, config.precision, group, config.augment, share)
+    return Step(recipe, state, source, noise, config.precision, group, config.augment, share, rate_scale=0.5**rollbacks)
 
 
 def top_k_share(least: float, images: int, images_seen: int) -> float:

@@ -4,12 +4,13 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from gancli.errors import UsageError, nearest
+from gancli.training.health import PREFIX
 from gancli.training.loop import Callback, Loop, Record
 
 View = Literal["auto", "rich", "tqdm", "plain", "none"]
@@ -132,7 +133,8 @@ class TqdmView(Callback):
 
     def on_record(self, loop: Loop, record: Record) -> None:
         """Show the newest values."""
-        self._bar.set_postfix({name: f"{value:.3g}" for name, value in record.values.items()}, refresh=False)
+        shown = shown_values(record.values)
+        self._bar.set_postfix({name: f"{value:.3g}" for name, value in shown.items()}, refresh=False)
 
     def close(self) -> None:
         """Leave the bar as it is."""
@@ -209,7 +211,8 @@ class RichView(Callback):
         if self._record is None:
             return []
         cells = [
-            Text.assemble((f"{name} ", "cyan"), f"{value:.4g}".rjust(9)) for name, value in self._record.values.items()
+            Text.assemble((f"{name} ", "cyan"), f"{value:.4g}".rjust(9))
+            for name, value in shown_values(self._record.values).items()
         ]
         return [Columns(cells, padding=(0, 3), equal=True)]
 
@@ -232,8 +235,13 @@ def _ceil(epochs: float) -> int:
     return max(1, math.ceil(round(epochs, 1)))
 
 
+def shown_values(values: Mapping[str, float]) -> dict[str, float]:
+    """The values that a person follows; the measurements of the watch are not among them."""
+    return {name: value for name, value in values.items() if not name.startswith(PREFIX)}
+
+
 def _values(record: Record) -> str:
-    return "  ".join(f"{name} {value:.4g}" for name, value in record.values.items())
+    return "  ".join(f"{name} {value:.4g}" for name, value in shown_values(record.values).items())
 
 
 def _last_samples(loop: Loop) -> Path | None:

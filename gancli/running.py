@@ -12,11 +12,12 @@ from typing import Any
 import torch
 
 from gancli import config as configuration
-from gancli import devices, products, progress, resuming, run_folder, run_lock
+from gancli import devices, products, progress, resuming, rollback, run_folder, run_lock
 from gancli.config import TrainConfig
-from gancli.errors import UsageError
+from gancli.data import Split
+from gancli.errors import TrainingDiverged, TrainingFailed, UsageError
 from gancli.files import write_text_atomically
-from gancli.preparation import Prepared, prepare
+from gancli.preparation import Prepared, after_rollbacks, prepare
 from gancli.progress import View, decoding_progress
 from gancli.quick_evaluation import QuickEvaluation
 from gancli.run_folder import RunFolder
@@ -25,6 +26,7 @@ from gancli.training.callbacks import Checkpoints, MetricsFile, Samples, TensorB
 from gancli.training.checkpoint import Checkpoint
 from gancli.training.distributed import Group, joined
 from gancli.training.loop import Callback, Loop
+from gancli.training.vital_signs import SAMPLES, VitalSigns
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +75,8 @@ def train(
     """Train a GAN, as ``gancli train`` does; ``options`` are the fields of `TrainConfig`.
 
     ``config`` is a TOML file or a `TrainConfig`, ``resume`` is "latest", a run's folder or a checkpoint, and
-    ``settings`` are texts like ``"d_lr=5e-5"``. Raises UsageError (wrong input), TrainingDiverged (exit code 3 of
-    the command) and Interrupted (after SIGINT or SIGTERM, with the state saved).
+    ``settings`` are texts like ``"d_lr=5e-5"``. Raises UsageError (wrong input), TrainingDiverged and TrainingFailed
+    (exit code 3 of the command) and Interrupted (after SIGINT or SIGTERM, with the state saved).
     """
     with joined() as group, _own_random_numbers(), contextlib.ExitStack() as stack:
         folder = _folder_to_resume(config, resume, options)
@@ -85,13 +87,22 @@ def train(
         else:
             found = resuming.checkpoint_of(resume, folder)
             asked = resuming.merged_config(folder, settings, options)
+        rollback.check(asked.on_failure, group)
         prepared = prepare(asked, group, decoding_progress(progress))
+        if found is not None and (rollbacks := found.state.get("rollbacks", 0)):
+            prepared = after_rollbacks(prepared, rollbacks, group)
         _start_from(prepared, found, folder)
         if folder is None and group.leads:
             assert prepared.config.name
             folder = run_folder.create(Path(prepared.config.out), prepared.config.name)
             stack.enter_context(run_lock.held(folder.path))
-        return _run(prepared, folder, group, progress)
+        while True:
+            try:
+                return _run(prepared, folder, group, progress)
+            except (TrainingFailed, TrainingDiverged) as failure:
+                if folder is None:
+                    raise
+                prepared = rollback.rolled_back(prepared, folder, group, failure)
 
 
 def dry_run(config: str | Path | TrainConfig | None = None, *, settings: Sequence[str] = (), **options: Any) -> DryRun:
@@ -155,6 +166,9 @@ def _run(prepared: Prepared, folder: RunFolder | None, group: Group, view: View)
         loop.callbacks = _callbacks(prepared, folder, view)
         if prepared.config.eval_every:
             loop.evaluate = QuickEvaluation(prepared)
+        if prepared.config.watch_every:
+            loop.vital_signs = _vital_signs(prepared)
+            loop.fatal = prepared.config.on_failure != "warn"
         write_text_atomically(folder.config, configuration.dump_toml(prepared.config))
         if prepared.dataset.skipped:
             lines = [json.dumps({"file": name, "reason": reason}) for name, reason in prepared.dataset.skipped]
@@ -181,6 +195,18 @@ def _callbacks(prepared: Prepared, folder: RunFolder, view: View) -> list[Callba
     samples = Samples(folder, prepared.config.seed, board, prepared.origin.spec.point_scale)
     saver = Checkpoints(folder, prepared.origin, prepared.config.keep, metrics)
     return [metrics, board, samples, saver, progress.choose(view)]
+
+
+def _vital_signs(prepared: Prepared) -> VitalSigns:
+    """Asks about the first images of either split, as training sees them."""
+    count, device = min(SAMPLES, prepared.step.noise.batch_size), prepared.device
+
+    def first(split: Split) -> tuple[torch.Tensor, torch.Tensor | None]:
+        images = torch.as_tensor(split.images[:count]).to(device)
+        labels = None if split.labels is None else split.labels[:count].to(device)
+        return (images.float() / 127.5 - 1 if images.dtype == torch.uint8 else images), labels
+
+    return VitalSigns(prepared.step, first(prepared.dataset.train), first(prepared.dataset.heldout))
 
 
 def _environment(prepared: Prepared) -> dict[str, Any]:

@@ -259,6 +259,23 @@ def train(
             rich_help_panel=FILES,
         ),
     ] = None,
+    watch_every: Annotated[
+        int | None,
+        Option(
+            metavar="STEPS",
+            help="Steps between looks at the GAN's health; 0: none. [dim]\\[default: 100][/]",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    on_failure: Annotated[
+        str | None,
+        Option(
+            metavar="warn|stop|rollback",
+            help="What to do when the GAN fails: tell, end with exit code 3, or go back to a healthy checkpoint and "
+            "try with other draws and lower rates. [dim]\\[default: warn][/]",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
     keep: Annotated[
         int | None,
         Option(help="Checkpoints to keep, beside the best. [dim]\\[default: 3][/]", rich_help_panel=FILES),
@@ -310,7 +327,9 @@ def train(
     )
     metrics = result.pop("metrics")
     result["seconds"] = round(result["seconds"], 1)
-    shown = {"metrics": metrics} if as_json else {name: f"{value:.4g}" for name, value in metrics.items()}
+    from gancli.progress import shown_values
+
+    shown = {"metrics": metrics} if as_json else {k: f"{v:.4g}" for k, v in shown_values(metrics).items()}
     output.print_result(result | shown, as_json)
 
 

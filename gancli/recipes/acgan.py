@@ -46,12 +46,16 @@ class ACGAN(Recipe):
         g = convolutional.Generator(self.latent_dim, width, spec.shape, spec.classes)
         return g, Discriminator(width, spec, self.dropout)
 
+    def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
+        """-L_S, halved."""
+        return losses.logistic_d(real, fake)
+
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """-L_S, halved, and -L_C on real and generated images alike."""
         assert real.labels is not None and fake.labels is not None
         (real_logits, real_classes), (fake_logits, fake_classes) = d.judge(real.images), d.judge(fake.images)  # type: ignore[operator]
         told = cross_entropy(real_classes.float(), real.labels) + cross_entropy(fake_classes.float(), fake.labels)
-        terms = {"adv": losses.logistic_d(real_logits, fake_logits), "class": 0.5 * self.class_weight * told}
+        terms = {"adv": self.d_adversarial(real_logits, fake_logits), "class": 0.5 * self.class_weight * told}
         return Loss(terms, {"real": real_logits, "fake": fake_logits})
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:

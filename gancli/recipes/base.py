@@ -180,6 +180,15 @@ class Recipe:
         """What D minimises, a scalar, as a function of its logits ``(N,)`` alone."""
         raise NotImplementedError
 
+    def chance(self) -> float | None:
+        """`d_adversarial` of a D that cannot tell; None if it is not told or 0, as it is of a critic without bounds.
+
+        Where there is one, what is left of it says how far D has won.
+        """
+        if type(self).d_adversarial is Recipe.d_adversarial:
+            return None
+        return self.d_adversarial(torch.zeros(1), torch.zeros(1)).item() or None
+
     def g_adversarial(self, fake: Tensor) -> Tensor:
         """What G minimises, a scalar, as a function of D's logits ``(N,)`` on its images."""
         raise NotImplementedError

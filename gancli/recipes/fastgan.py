@@ -201,14 +201,20 @@ class FastGAN(Recipe):
         """See `Recipe.networks`."""
         return Generator(self.latent_dim, self.width, spec.shape), Discriminator(self.width, spec.shape)
 
+    def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
+        """The hinge loss, with margins a little below 1: eq. 5."""
+        margins = [1 - self.smoothing * torch.rand_like(places) for places in (real, fake)]
+        return (margins[0] - real).relu().mean() + (margins[1] + fake).relu().mean()
+
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """The hinge loss of every place, with margins a little below 1, and the reconstruction of real images."""
         assert isinstance(d, Discriminator)
         last, before = d.maps(real.images)
         real_places, fake_places = d.patches(last).float(), d.patches(d.maps(fake.images)[0]).float()
-        margins = [1 - self.smoothing * torch.rand_like(places) for places in (real_places, fake_places)]
-        hinge = (margins[0] - real_places).relu().mean() + (margins[1] + fake_places).relu().mean()
-        terms = {"adv": hinge, "reconstruction": d.reconstruction_error(real.images, last, before)}
+        terms = {
+            "adv": self.d_adversarial(real_places, fake_places),
+            "reconstruction": d.reconstruction_error(real.images, last, before),
+        }
         return Loss(terms, {"real": real_places.mean(1), "fake": fake_places.mean(1)})
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:

@@ -140,10 +140,14 @@ class Improved(Recipe):
             d.histories.extend([History(d), History(g)])
         return g, d
 
-    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+    def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
         """Binary cross-entropy with a smoothed target for real images, halved."""
+        return losses.logistic_d(real, fake, self.real_target)
+
+    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """The adversarial term, and the history if asked for."""
         real_logits, fake_logits = d(real.images), d(fake.images)
-        terms = {"adv": losses.logistic_d(real_logits, fake_logits, self.real_target)}
+        terms = {"adv": self.d_adversarial(real_logits, fake_logits)}
         return Loss(terms | self._history(d, 0, d), {"real": real_logits, "fake": fake_logits})
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:

@@ -193,6 +193,10 @@ class R3GAN(Recipe):
             Discriminator(widths, self.blocks, self.expansion, spec.shape),
         )
 
+    def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
+        """The pairing loss."""
+        return losses.relativistic_d(real, fake)
+
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """The pairing loss plus gamma / 2 times the squared gradients at real and at generated images."""
         images = torch.cat([real.images, fake.images])
@@ -200,7 +204,7 @@ class R3GAN(Recipe):
         real_logits, fake_logits = logits.chunk(2)
         r1, r2 = squares.chunk(2)
         terms = {
-            "adv": losses.relativistic_d(real_logits, fake_logits),
+            "adv": self.d_adversarial(real_logits, fake_logits),
             "r1": rates.gamma * r1.mean(),
             "r2": rates.gamma * r2.mean(),
         }

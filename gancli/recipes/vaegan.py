@@ -86,13 +86,17 @@ class VAEGAN(Recipe):
         width = self.width or convolutional.default_width(spec.shape)
         return Generator(self.latent_dim, width, spec), convolutional.Discriminator(width, spec.shape)
 
+    def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Binary cross-entropy, halved."""
+        return losses.logistic_d(real, fake)
+
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """-L_GAN: real images against reconstructions and against images from the prior."""
         assert isinstance(g, Generator)
         with torch.no_grad():
             rebuilt = g(sampled(*g.encode(real.images))).float()
         real_logits, rebuilt_logits, fake_logits = d(real.images), d(rebuilt), d(fake.images)
-        adversarial = losses.logistic_d(real_logits, torch.cat([rebuilt_logits, fake_logits]))
+        adversarial = self.d_adversarial(real_logits, torch.cat([rebuilt_logits, fake_logits]))
         return Loss({"adv": adversarial}, {"real": real_logits, "fake": fake_logits, "rebuilt": rebuilt_logits})
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:

@@ -47,11 +47,13 @@ class MetricsFile(Callback):
     """Lines that could not be written yet."""
 
     def on_start(self, loop: Loop) -> None:
-        """Keep the whole lines up to the present step."""
+        """Keep the whole lines up to the present step, from which the watch learns what was before."""
         kept = [line for line in _whole_lines(self.folder) if line["step"] <= loop.state.step]
         text = "".join(json.dumps(line) + "\n" for line in kept)
         write_text_atomically(self.folder.metrics, text)
         self._whole = len(text.encode())
+        for line in kept:
+            loop.watch.observe(line)
 
     def on_record(self, loop: Loop, record: Record) -> None:
         """Append the line, and those before it that did not fit; the first of those is a warning."""
@@ -100,6 +102,8 @@ class TensorBoard(Callback):
         with self._given_up():
             for name, value in record.values.items():
                 self.writer and self.writer.add_scalar(name, value, record.step)
+            for alarm in record.alarms:
+                self.writer and self.writer.add_text(f"alarm/{alarm.failure}", str(alarm), record.step)
 
     def add_grid(self, grid: Tensor, step: int) -> None:
         """Add a grid of samples, uint8 ``(C, H, W)``."""

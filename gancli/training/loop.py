@@ -1,13 +1,18 @@
 """The one training loop: steps, and the moments at which callbacks look at them."""
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from gancli.errors import Interrupted, TrainingDiverged
+from gancli.errors import Interrupted, TrainingDiverged, TrainingFailed
+from gancli.training.health import Alarm, Watch
 from gancli.training.state import TrainState
 from gancli.training.step import Step
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,7 @@ class Plan:
     save_every: int
     sample_every: int
     eval_every: int
+    watch_every: int = 0
 
     def due(self, step: int, every: int) -> bool:
         """Whether something that happens every so many steps, and at the end, happens after this step."""
@@ -38,11 +44,14 @@ class Record:
     epoch: float
     seconds: float
     values: dict[str, float]
+    alarms: tuple[Alarm, ...] = ()
+    """What the watch sees for the first time here."""
 
-    def as_dict(self) -> dict[str, float]:
+    def as_dict(self) -> dict[str, Any]:
         """The line as it is written to ``metrics.jsonl``."""
         head = {"step": self.step, "images_seen": self.images_seen, "epoch": round(self.epoch, 4)}
-        return head | {"seconds": round(self.seconds, 3)} | self.values
+        alarms = {"alarms": [alarm.as_dict() for alarm in self.alarms]} if self.alarms else {}
+        return head | {"seconds": round(self.seconds, 3)} | self.values | alarms
 
 
 class Callback:
@@ -72,6 +81,11 @@ class Loop:
     plan: Plan
     callbacks: Sequence[Callback] = ()
     evaluate: Callable[[TrainState], dict[str, float]] | None = None
+    vital_signs: Callable[[dict[str, float]], dict[str, float]] | None = None
+    """Measures the networks' health, given the losses' means since the last line."""
+    watch: Watch = field(default_factory=Watch)
+    fatal: bool = False
+    """Whether an alarm ends the training."""
     stop_signal: int | None = None
     """Set by a signal handler; the loop stops after the step under way."""
     last_record: Record | None = None
@@ -119,21 +133,31 @@ class Loop:
         evaluating = (
             self.evaluate is not None and self.plan.eval_every > 0 and self.plan.due(done, self.plan.eval_every)
         )
-        if evaluating or self.plan.due(done, self.plan.log_every):
-            self._record(evaluating)
+        watching = (
+            self.vital_signs is not None and self.plan.watch_every > 0 and self.plan.due(done, self.plan.watch_every)
+        )
+        if evaluating or watching or self.plan.due(done, self.plan.log_every):
+            self._record(evaluating, watching)
         for callback in self.callbacks:
             callback.on_step(self)
 
-    def _record(self, evaluating: bool) -> None:
+    def _record(self, evaluating: bool, watching: bool) -> None:
         values = self.require_finite()
         self.state.running.clear()
+        if watching and self.vital_signs is not None:
+            values |= self.vital_signs(values)
         if evaluating and self.evaluate is not None:
             values |= self.evaluate(self.state)
         seen = self.step.images_seen
-        record = Record(self.state.step, seen, seen / self.plan.images, self.state.seconds, values)
+        alarms = tuple(self.watch.observe({"step": self.state.step} | values))
+        record = Record(self.state.step, seen, seen / self.plan.images, self.state.seconds, values, alarms)
         self.last_record = record
         for callback in self.callbacks:
             callback.on_record(self, record)
+        for alarm in alarms:
+            log.warning("step %d: %s", alarm.step, alarm)
+        if alarms and self.fatal:
+            raise TrainingFailed(f"stopped at step {self.state.step}: {alarms[0]}", alarms[0].since)
 
     def require_finite(self) -> dict[str, float]:
         """The means since the last line; TrainingDiverged if one is not a finite number."""

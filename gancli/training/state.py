@@ -54,6 +54,8 @@ class TrainState:
     scaler: torch.amp.GradScaler
     feedback: Tensor
     """Of the augmentation to its own strength; see `Augmentation`."""
+    rollbacks: int = 0
+    """How often the run went back to an earlier checkpoint to try again with other draws."""
     step: int = 0
     """Steps done; with the seed, all that the draws depend on."""
     seconds: float = 0.0
@@ -68,6 +70,7 @@ class TrainState:
         running = {"names": self.running.names, "sums": self.running.sums, "count": self.running.count}
         return parts | {
             "feedback": self.feedback,
+            "rollbacks": self.rollbacks,
             "step": self.step,
             "seconds": self.seconds,
             "running": running,
@@ -81,6 +84,7 @@ class TrainState:
         for optimizer in (self.g_optimizer, self.d_optimizer):
             _lay_out_as_weights(optimizer)
         self.feedback.copy_(saved["feedback"])
+        self.rollbacks = saved.get("rollbacks", 0)
         self.step, self.seconds, self.best = saved["step"], saved["seconds"], dict(saved["best"])
         device = next(self.g.parameters()).device
         sums = saved["running"]["sums"]

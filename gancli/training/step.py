@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -43,6 +43,8 @@ class Step:
     best_share: Callable[[int], float] = lambda images_seen: 1.0
     """Share of the fakes, those that D finds most real, from which G learns, as a function of the images seen."""
 
+    rate_scale: float = 1.0
+    """Factor of both learning rates; less than 1 after a rollback."""
     plain: bool = False
     """Take the plain way even where a faster one does the same."""
 
@@ -59,6 +61,8 @@ class Step:
         step, seen = self.state.step, self.images_seen
         seed_layers(key(self.noise.seed, "layers", step, self.group.rank), self.noise.device)
         rates = self.recipe.schedule(seen)
+        if self.rate_scale != 1:
+            rates = replace(rates, g_lr=self.rate_scale * rates.g_lr, d_lr=self.rate_scale * rates.d_lr)
         set_rates(self.state.g_optimizer, rates.g_lr, rates.beta2)
         set_rates(self.state.d_optimizer, rates.d_lr, rates.beta2)
         for network in (self.state.g, self.state.d, self.state.ema):

@@ -1,0 +1,160 @@
+"""How often the watch is right: healthy runs of every recipe, and runs that were made to fail.
+
+    python benchmarks/health.py --data-root DIR
+    python benchmarks/health.py --table
+
+What a run was is told by an evaluation at its end that the watch does not see: failed with a coverage under 5 % or a
+loss that is not finite, healthy with one over 15 %, neither in between. benchmarks/health.json keeps what the watch
+measured, so that a change of its thresholds is judged again in a second; runs that it has are not repeated.
+"""
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import torch
+from sklearn.datasets import load_digits
+
+from gancli import evaluate, pictures, recipes, train
+from gancli.errors import TrainingDiverged
+from gancli.training.health import PREFIX, Alarm, diagnose
+
+RESULTS = Path(__file__).with_suffix(".json")
+FAILED, HEALTHY = 0.05, 0.15
+FEW = "few digits"
+FEW_COUNT = 80
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is trained, for how many steps."""
+
+    name: str
+    recipe: str
+    settings: tuple[str, ...] = ()
+    steps: int = 1500
+    data: str = "digits"
+    augment: str = "auto"
+    seed: int = 0
+
+
+STEPS = {"sngan": 500, "projection": 500, "unrolled": 600, "wgan-gp": 800, "wgan": 1000}
+"""Of recipes whose steps take long."""
+
+
+def runs(seed: int) -> list[Run]:
+    """Every recipe as it is, and what breaks one."""
+    usual = [Run(name, name, steps=STEPS.get(name, 1500)) for name in recipes.names()]
+    usual += [Run(f"{name} on MNIST", name, data="mnist", steps=1000) for name in ("r3gan", "dcgan", "vanilla")]
+    r1 = ("r1_gamma=20.0", "beta1=0.5", "g_lr=1e-3", "d_lr=1e-3")
+    usual.append(Run("vanilla with R1 on MNIST", "vanilla", r1, 1500, "mnist"))
+    broken = [Run(f"{name}, D's rate 0.02", name, ("d_lr=0.02",)) for name in ("dcgan", "lsgan", "vanilla", "pacgan")]
+    broken += [Run(f"{name}, G's rate 0.05", name, ("g_lr=0.05",)) for name in ("dcgan", "cgan", "acgan", "r3gan")]
+    broken += [Run(f"{name}, G stands still", name, ("g_lr=1e-9",), 1000) for name in ("dcgan", "dragan", "r3gan")]
+    broken += [Run(f"{name}, both rates 1", name, ("g_lr=1.0", "d_lr=1.0"), 800) for name in ("vanilla", "dcgan")]
+    broken += [Run(f"{name} on {FEW}", name, data=FEW, augment="none") for name in ("dcgan", "dragan", "r3gan")]
+    broken.append(Run("vanilla, minimax", "vanilla", ("objective=minimax",)))
+    broken.append(Run("dcgan, beta1 0.9, rates 3e-3", "dcgan", ("beta1=0.9", "g_lr=3e-3", "d_lr=3e-3")))
+    return [Run(**{**vars(run), "seed": seed}) for run in (*usual, *broken)]
+
+
+def few_digits(folder: Path) -> Path:
+    """So few scans that D can know them by heart."""
+    folder.mkdir()
+    for number, scan in enumerate(load_digits().images[:FEW_COUNT]):
+        pictures.save_png(torch.tensor(scan * 255 / 16).byte()[None], folder / f"{number:03}.png", durable=False)
+    return folder
+
+
+def measure(run: Run, data_root: str | None) -> dict[str, Any]:
+    """Train, evaluate, and keep what the watch saw."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as scratch:
+        data = str(few_digits(Path(scratch) / "few")) if run.data == FEW else run.data
+        out = Path(scratch) / "runs"
+        found: dict[str, Any] = {**vars(run), "settings": list(run.settings)}
+        try:
+            trained = train(
+                data=data, recipe=run.recipe, settings=run.settings, steps=run.steps, seed=run.seed, threads=1,
+                augment=run.augment, data_root=data_root, out=str(out), progress="none", keep=1, save_every=10**6,
+            )  # fmt: skip
+            report = evaluate(
+                trained.generator, data_root=data_root, data="digits" if run.data == FEW else None, n=2000
+            )
+            found["coverage"] = report.figure("coverage").value
+        except TrainingDiverged as error:
+            found["diverged"] = str(error)
+        lines = [json.loads(line) for line in next(out.glob("*/metrics.jsonl")).read_text().splitlines()]
+    kept = [
+        {name: round(value, 5) for name, value in line.items() if name == "step" or name.startswith(PREFIX)}
+        for line in lines
+    ]
+    found["lines"] = [line for line in kept if len(line) > 1]
+    machine = {"machine": platform.machine(), "torch": torch.__version__, "date": datetime.now(UTC).date().isoformat()}
+    return found | machine
+
+
+def load() -> list[dict[str, Any]]:
+    """What has been measured."""
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+
+
+def verdict(row: dict[str, Any]) -> str:
+    """failed, healthy or neither, by the evaluation alone."""
+    if "diverged" in row or row["coverage"] < FAILED:
+        return "failed"
+    return "healthy" if row["coverage"] > HEALTHY else "neither"
+
+
+def first_alarm(row: dict[str, Any]) -> Alarm | None:
+    """What the watch would have said of the run first, with the thresholds of today."""
+    alarms, _ = diagnose(row["lines"])
+    return alarms[0] if alarms else None
+
+
+def print_table() -> None:
+    """Each run with its verdict and its first alarm, then the rates."""
+    print("| run | seed | steps | coverage | verdict | first alarm | at step |\n|---|---|---|---|---|---|---|")
+    groups: dict[str, list[tuple[dict[str, Any], Alarm | None]]] = {"failed": [], "healthy": [], "neither": []}
+    for row in load():
+        alarm = first_alarm(row)
+        groups[verdict(row)].append((row, alarm))
+        said = ("not finite", "") if "diverged" in row and not alarm else ("none", "")
+        said = (alarm.failure, str(alarm.step)) if alarm else said
+        coverage = f"{row['coverage']:.3f}" if "coverage" in row else "diverged"
+        print(f"| {row['name']} | {row['seed']} | {row['steps']} | {coverage} | {verdict(row)} | {' | '.join(said)} |")
+    failed, healthy = groups["failed"], groups["healthy"]
+    caught = [(row, alarm) for row, alarm in failed if alarm or "diverged" in row]
+    delays = [alarm.step for _, alarm in caught if alarm]
+    print(f"\ndetected: {len(caught)} of {len(failed)} failed runs, the median after {median(delays or [0]):.0f} steps")
+    print(f"false alarms: {sum(alarm is not None for _, alarm in healthy)} of {len(healthy)} healthy runs")
+
+
+def main() -> None:
+    """Measure what is missing, or print what is there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--data-root", default=os.environ.get("GANCLI_DATA_ROOT"))
+    parser.add_argument("--table", action="store_true")
+    options = parser.parse_args()
+    if not options.table:
+        done = {(row["name"], row["seed"]) for row in load()}
+        for run in (run for seed in options.seeds for run in runs(seed) if (run.name, run.seed) not in done):
+            row = measure(run, options.data_root)
+            RESULTS.write_text(json.dumps([*load(), row], indent=1) + "\n")
+            alarm = first_alarm(row)
+            print(run.name, row.get("coverage", "diverged"), alarm and (alarm.failure, alarm.step), flush=True)
+    print_table()
+
+
+if __name__ == "__main__":
+    main()

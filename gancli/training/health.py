@@ -1,0 +1,182 @@
+"""Sees from a run's lines of metrics that a GAN is failing, and says which way and what to change.
+
+A watch reads line after line, and knows nothing else: the one that looks on while a run goes on, the one of a run that
+was resumed and the one of ``gancli doctor`` come to the same alarms. The thresholds are those of benchmarks/health.py.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import median, pstdev
+from typing import Any
+
+PREFIX = "health/"
+WARM_UP = 500
+"""Steps in which samples may still be alike."""
+Signs = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """One way in which a GAN fails, found at a step."""
+
+    failure: str
+    """Its short name."""
+    step: int
+    since: int
+    """The first step of those that show it."""
+    evidence: str
+    """A sentence with the numbers."""
+    advice: str
+    """A sentence with flags to try."""
+
+    def __str__(self) -> str:
+        return f"{self.evidence} {self.advice}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it is written to ``metrics.jsonl``."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A failure and how it shows: ``sick`` holds in so many measurements in a row."""
+
+    failure: str
+    sick: Callable[[Sequence[Signs]], bool]
+    """Of all measurements so far, the newest last."""
+    lasting: int
+    evidence: Callable[[Sequence[Signs], int], str]
+    """Of the measurements, and the step since which it holds."""
+    advice: str
+
+
+def _d_won(signs: Sequence[Signs]) -> bool:
+    return signs[-1].get("d_left", 1.0) < 0.05 and signs[-1]["separation"] > 0.99
+
+
+def _collapsed(signs: Sequence[Signs]) -> bool:
+    return signs[-1]["step"] > WARM_UP and signs[-1]["diversity"] < 0.4
+
+
+def _dead(signs: Sequence[Signs]) -> bool:
+    return signs[-1]["step"] > WARM_UP and (signs[-1]["contrast"] < 0.05 or signs[-1]["g_gradient"] == 0)
+
+
+def _vanishing(signs: Sequence[Signs]) -> bool:
+    return len(signs) > 5 and signs[-1]["g_gradient"] < _early_gradient(signs) / 100 and signs[-1]["separation"] > 0.9
+
+
+def _d_lost(signs: Sequence[Signs]) -> bool:
+    return signs[-1]["step"] > WARM_UP and signs[-1]["separation"] < 0.2
+
+
+def _oscillating(signs: Sequence[Signs]) -> bool:
+    newest = [each["separation"] for each in signs[-OSCILLATION:]]
+    return len(newest) == OSCILLATION and pstdev(newest) > 0.35
+
+
+def _memorising(signs: Sequence[Signs]) -> bool:
+    return signs[-1]["memorised"] > 0.6 and signs[-1]["separation"] > 0.8
+
+
+OSCILLATION = 10
+"""Measurements over which a swing is judged."""
+EARLY = 5
+
+
+def _early_gradient(signs: Sequence[Signs]) -> float:
+    return median(each["g_gradient"] for each in signs[:EARLY])
+
+
+RULES = (
+    Rule(
+        "discriminator-won", _d_won, 3,
+        lambda signs, since: f"D separates real from generated images completely since step {since}: it ranks "
+        f"{signs[-1]['separation']:.1%} of pairs rightly and {signs[-1]['d_left']:.2g} of its first loss is left"
+        f"{_gradient_change(signs)}.",
+        "Try --recipe r3gan, a gradient penalty where the recipe has one, or --set d_lr=5e-5.",
+    ),
+    Rule(
+        "vanishing-gradient", _vanishing, 3,
+        lambda signs, since: f"G learns next to nothing since step {since}: its gradient is "
+        f"{_early_gradient(signs) / max(signs[-1]['g_gradient'], 1e-30):.0f} times smaller than at first, and D ranks "
+        f"{signs[-1]['separation']:.1%} of pairs rightly.",
+        "Try --recipe r3gan or wgan-gp, a non-saturating loss, or --set d_lr=5e-5.",
+    ),
+    Rule(
+        "collapse", _collapsed, 4,
+        lambda signs, since: f"the samples are alike since step {since}: two of them differ by "
+        f"{signs[-1]['diversity']:.1%} of what two real images do, and {signs[-1]['duplicates']:.0%} have a twin.",
+        "Try --recipe r3gan or pacgan, --set g_lr=5e-5, or a larger --batch-size.",
+    ),
+    Rule(
+        "dead-generator", _dead, 2,
+        lambda signs, since: f"G is dead since step {since}: its images have {signs[-1]['contrast']:.1%} of the "
+        f"contrast of real ones, and its gradient is {signs[-1]['g_gradient']:.2g}.",
+        "Try lower learning rates (--set g_lr=5e-5 --set d_lr=5e-5) or another --seed.",
+    ),
+    Rule(
+        "discriminator-lost", _d_lost, 4,
+        lambda signs, since: f"D takes samples for more real than real images since step {since}: it ranks "
+        f"{signs[-1]['separation']:.1%} of pairs rightly, and what it teaches G leads away from the data.",
+        "Try a lower rate for G (--set g_lr=5e-5), or more steps of D (--set d_steps=2).",
+    ),
+    Rule(
+        "oscillation", _oscillating, 1,
+        lambda signs, since: "G and D chase each other: of the pairs, D ranked between "
+        f"{min(each['separation'] for each in signs[-OSCILLATION:]):.0%} and "
+        f"{max(each['separation'] for each in signs[-OSCILLATION:]):.0%} rightly in the last {OSCILLATION} looks.",
+        "Try lower learning rates (--set g_lr=5e-5 --set d_lr=5e-5), --set beta1=0, or --recipe r3gan.",
+    ),
+    Rule(
+        "memorising", _memorising, 5,
+        lambda signs, since: f"D knows its training images by heart since step {since}: held-out ones are "
+        f"{signs[-1]['memorised']:.0%} of the way to generated ones for it.",
+        "Try --augment ada, more pictures, or --init-from a run on similar ones with --freeze-d.",
+    ),
+)  # fmt: skip
+
+
+def _gradient_change(signs: Sequence[Signs]) -> str:
+    change = _early_gradient(signs) / max(signs[-1]["g_gradient"], 1e-30)
+    return f", while G's gradient fell {change:.0f}-fold" if change > 3 else ""
+
+
+@dataclass
+class Watch:
+    """Reads lines of metrics in their order and raises each alarm once, until what it tells of has passed."""
+
+    rules: Sequence[Rule] = RULES
+    _signs: list[Signs] = field(default_factory=list)
+    _sick: dict[str, list[int]] = field(default_factory=dict)
+    """By failure, the steps in a row at which it showed."""
+
+    def observe(self, line: Mapping[str, Any]) -> list[Alarm]:
+        """The alarms that this line raises; lines without measurements raise none."""
+        found = {name.removeprefix(PREFIX): value for name, value in line.items() if name.startswith(PREFIX)}
+        if not found:
+            return []
+        self._signs.append(found | {"step": line["step"]})
+        return [alarm for rule in self.rules if (alarm := self._judge(rule, line["step"]))]
+
+    def _judge(self, rule: Rule, step: int) -> Alarm | None:
+        sick = self._sick.setdefault(rule.failure, [])
+        if not rule.sick(self._signs):
+            sick.clear()
+            return None
+        sick.append(step)
+        if len(sick) != rule.lasting:
+            return None
+        return Alarm(rule.failure, step, sick[0], rule.evidence(self._signs, sick[0]), rule.advice)
+
+    @property
+    def present(self) -> set[str]:
+        """The failures that still show."""
+        return {rule.failure for rule in self.rules if len(self._sick.get(rule.failure, ())) >= rule.lasting}
+
+
+def diagnose(lines: Sequence[Mapping[str, Any]]) -> tuple[list[Alarm], set[str]]:
+    """All alarms of a run's lines of metrics, and the failures that still show at their end."""
+    watch = Watch()
+    alarms = [alarm for line in lines for alarm in watch.observe(line)]
+    return alarms, watch.present
