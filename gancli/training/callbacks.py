@@ -48,7 +48,7 @@ class MetricsFile(Callback):
 
     def on_start(self, loop: Loop) -> None:
         """Keep the whole lines up to the present step, from which the watch learns what was before."""
-        kept = [line for line in _whole_lines(self.folder) if line["step"] <= loop.state.step]
+        kept = [line for line in whole_lines(self.folder) if line["step"] <= loop.state.step]
         text = "".join(json.dumps(line) + "\n" for line in kept)
         write_text_atomically(self.folder.metrics, text)
         self._whole = len(text.encode())
@@ -212,7 +212,7 @@ class Checkpoints(Callback):
             self.saved_step = loop.state.step
 
 
-def _whole_lines(folder: RunFolder) -> list[dict[str, Any]]:
+def whole_lines(folder: RunFolder) -> list[dict[str, Any]]:
     """The lines of ``metrics.jsonl`` that were written to their end."""
     if not folder.metrics.exists():
         return []

@@ -6,7 +6,8 @@ was resumed and the one of ``gancli doctor`` come to the same alarms. The thresh
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from statistics import median, pstdev
+from itertools import pairwise
+from statistics import median
 from typing import Any
 
 PREFIX = "health/"
@@ -72,7 +73,8 @@ def _d_lost(signs: Sequence[Signs]) -> bool:
 
 def _oscillating(signs: Sequence[Signs]) -> bool:
     newest = [each["separation"] for each in signs[-OSCILLATION:]]
-    return len(newest) == OSCILLATION and pstdev(newest) > 0.35
+    turns = sum((a > 0.5) != (b > 0.5) for a, b in pairwise(newest))
+    return turns >= 4 and max(newest) - min(newest) > 0.8
 
 
 def _memorising(signs: Sequence[Signs]) -> bool:
@@ -92,8 +94,8 @@ RULES = (
     Rule(
         "discriminator-won", _d_won, 3,
         lambda signs, since: f"D separates real from generated images completely since step {since}: it ranks "
-        f"{signs[-1]['separation']:.1%} of pairs rightly and {signs[-1]['d_left']:.2g} of its first loss is left"
-        f"{_gradient_change(signs)}.",
+        f"{signs[-1]['separation']:.1%} of pairs rightly, and its loss is {signs[-1]['d_left']:.2g} "
+        f"of what guessing costs{_gradient_change(signs)}.",
         "Try --recipe r3gan, a gradient penalty where the recipe has one, or --set d_lr=5e-5.",
     ),
     Rule(

@@ -1,0 +1,249 @@
+"""The watch: what it sees in lines of metrics, what it measures, and what a run does when it raises an alarm."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from training_steps import make_step, tensors
+
+from gancli import recipes, train
+from gancli.cli import run
+from gancli.errors import TrainingFailed
+from gancli.recipes.dcgan import DCGAN
+from gancli.run_folder import RunFolder
+from gancli.training.health import diagnose
+from gancli.training.loop import Callback, Loop
+from gancli.training.vital_signs import VitalSigns
+
+SOUND = {
+    "health/separation": 0.8, "health/memorised": 0.05, "health/g_gradient": 1.0, "health/diversity": 0.9,
+    "health/duplicates": 0.0, "health/contrast": 1.0, "health/d_left": 0.7,
+}  # fmt: skip
+
+
+def lines(count: int = 12, sick_from: int = 6, **sick: float) -> list[dict[str, float]]:
+    """Measurements every 100 steps from step 600 on, of which those from one on are changed."""
+    changed = SOUND | {f"health/{name}": value for name, value in sick.items()}
+    return [{"step": 600 + 100 * i} | (changed if i >= sick_from else SOUND) for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("failure", "lasting", "sick"),
+    [
+        ("discriminator-won", 3, {"separation": 1.0, "d_left": 0.01}),
+        ("vanishing-gradient", 3, {"separation": 0.95, "g_gradient": 0.001}),
+        ("collapse", 4, {"diversity": 0.1, "duplicates": 0.9}),
+        ("dead-generator", 2, {"contrast": 0.01}),
+        ("discriminator-lost", 4, {"separation": 0.1}),
+        ("memorising", 5, {"memorised": 0.9, "separation": 0.9}),
+    ],
+)
+def test_each_failure_raises_one_alarm_once_it_lasts(failure: str, lasting: int, sick: dict[str, float]) -> None:
+    alarms, present = diagnose(lines(**sick))
+    assert [(a.failure, a.step, a.since) for a in alarms] == [(failure, 1100 + 100 * lasting, 1200)]
+    assert present == {failure}
+    assert "1200" in alarms[0].evidence and "--" in alarms[0].advice
+    assert diagnose(lines(5 + lasting, **sick)) == ([], set()), "one measurement less is no alarm"
+
+
+def test_swings_of_d_are_an_oscillation() -> None:
+    swinging = [{"step": 600 + 100 * i} | SOUND | {"health/separation": float(i % 2)} for i in range(12)]
+    assert [alarm.failure for alarm in diagnose(swinging)[0]] == ["oscillation"]
+
+
+def test_what_passes_and_comes_back_is_told_again() -> None:
+    sick = SOUND | {"health/diversity": 0.1}
+    history = [sick] * 5 + [SOUND] * 3 + [sick] * 5
+    alarms, present = diagnose([{"step": 1000 + 100 * i} | line for i, line in enumerate(history)])
+    assert [alarm.since for alarm in alarms] == [1000, 1800] and present == {"collapse"}
+
+
+def test_a_sound_run_the_first_steps_and_other_lines_raise_nothing() -> None:
+    early = [{"step": 100 * i} | SOUND | {"health/diversity": 0.0, "health/contrast": 0.0} for i in range(1, 6)]
+    other = [{"step": 7, "d/adv": 0.5}, {"step": 8, "rollback": {"number": 1}}]
+    assert diagnose([*other, *early, *lines()]) == ([], set())
+
+
+class TestVitalSigns:
+    def signs(self, spec_seed: int = 0, **changes: Any) -> tuple[VitalSigns, Any]:
+        step = make_step(DCGAN(width=4))
+        torch.manual_seed(spec_seed)
+        images = torch.rand(2, 8, 1, 8, 8) * 2 - 1
+        return VitalSigns(step, (images[0], None), (images[1], None)), step
+
+    def test_measuring_changes_neither_networks_nor_draws(self) -> None:
+        signs, step = self.signs()
+        step()
+        before = [tensors(network) for network in (step.state.g, step.state.d, step.state.ema)]
+        modes = [module.training for module in step.state.d.modules()]
+        torch.manual_seed(5)
+        expected = torch.rand(1)
+        torch.manual_seed(5)
+        first = signs({"d/adv": 0.3})
+        assert torch.equal(torch.rand(1), expected)
+        assert signs({"d/adv": 0.3}) == first
+        after = [tensors(network) for network in (step.state.g, step.state.d, step.state.ema)]
+        assert all(torch.equal(a, b) for x, y in zip(before, after, strict=True) for a, b in zip(x, y, strict=True))
+        assert modes == [module.training for module in step.state.d.modules()] and any(modes)
+
+    def test_signs_of_made_up_networks(self) -> None:
+        signs, step = self.signs()
+        train_images, heldout = signs.train[0], signs.heldout[0]
+
+        class Constant(torch.nn.Module):
+            def forward(self, latents: torch.Tensor, labels: Any = None) -> torch.Tensor:
+                return torch.full((len(latents), 1, 8, 8), 0.5)
+
+        class Mean(torch.nn.Module):
+            """Knows the images that it was trained on, and takes all others for fakes."""
+
+            def forward(self, images: torch.Tensor, labels: Any = None) -> torch.Tensor:
+                known = (images[:, None] == train_images).flatten(2).all(2).any(1)
+                return known.float()
+
+        step.state.g, step.state.d, step.state.ema = Constant(), Mean(), Constant()
+        found = signs({"d/adv": 0.5 * 0.6931472})
+        assert found["health/separation"] == 1 and found["health/memorised"] == 1
+        assert found["health/diversity"] == 0 and found["health/duplicates"] == 1
+        assert found["health/contrast"] == pytest.approx(0) and found["health/d_left"] == pytest.approx(0.5)
+
+        class Dark(torch.nn.Module):
+            """Takes dark images for real ones."""
+
+            def forward(self, images: torch.Tensor, labels: Any = None) -> torch.Tensor:
+                return -images.flatten(1).sum(1)
+
+        step.state.d = Dark()
+        drawn = torch.full_like(train_images, 0.5)
+        expected = (step.state.d(train_images)[:, None] > step.state.d(drawn)).float().mean().item()
+        assert signs({})["health/separation"] == pytest.approx(expected)
+        assert signs({})["health/memorised"] == pytest.approx(
+            ((step.state.d(train_images).mean() - step.state.d(heldout).mean())
+             / (step.state.d(train_images).mean() - step.state.d(drawn).mean())).clamp(-1, 1).item(), abs=1e-5,
+        )  # fmt: skip
+
+    def test_diversity_is_that_of_real_images_where_they_are_drawn(self) -> None:
+        signs, step = self.signs()
+
+        class Copies(torch.nn.Module):
+            def forward(self, latents: torch.Tensor, labels: Any = None) -> torch.Tensor:
+                return signs.train[0]
+
+        step.state.g = step.state.ema = Copies()
+        found = signs({})
+        assert found["health/diversity"] == pytest.approx(1) and found["health/contrast"] == pytest.approx(1)
+        assert found["health/duplicates"] == 0
+
+
+def test_chance_is_told_where_the_loss_falls_to_nothing_and_only_there() -> None:
+    found = {name: recipes.find(name)().chance() for name in recipes.names()}
+    assert all(found[name] == pytest.approx(0.6931, abs=1e-3) for name in ("vanilla", "dcgan", "r3gan", "acgan"))
+    assert found["sngan"] and found["lsgan"] and found["fastgan"]
+    assert [name for name, value in found.items() if value is None] == ["began", "progressive", "wgan", "wgan-gp"]
+
+
+WON = {"recipe": "vanilla", "batch_size": 16, "threads": 1, "progress": "none", "watch_every": 20, "save_every": 40}
+"""The tutorial's GAN, whose discriminator soon wins on digits at such rates."""
+STRONG = {"d_lr": 2e-3, "g_lr": 1e-5}
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def alarms_of(folder: Path) -> list[tuple[str, int]]:
+    return [(alarm["failure"], alarm["step"]) for line in metrics(folder) for alarm in line.get("alarms", ())]
+
+
+def test_an_alarm_is_told_once_everywhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = train(steps=400, out=str(tmp_path), hyperparameters=STRONG, **WON).run
+    first = alarms_of(folder)[0]
+    assert first[0] == "discriminator-won"
+    told = [record.getMessage() for record in caplog.records if "separates real" in record.getMessage()]
+    assert len(told) == 1 and told[0].startswith(f"step {first[1]}: ") and "Try --recipe" in told[0]
+    assert [alarm.failure for alarm in diagnose(metrics(folder))[0]] == [name for name, _ in alarms_of(folder)]
+
+
+def test_watching_changes_nothing_and_a_resumed_run_alarms_alike(tmp_path: Path) -> None:
+    whole = train(steps=300, out=str(tmp_path / "a"), hyperparameters=STRONG, **WON)
+    unwatched = train(steps=300, out=str(tmp_path / "b"), hyperparameters=STRONG, **(WON | {"watch_every": 0}))
+    assert whole.generator.read_bytes() == unwatched.generator.read_bytes()
+    assert not any(name.startswith("health/") for line in metrics(unwatched.run) for name in line)
+    broken = train(steps=300, out=str(tmp_path / "c"), hyperparameters=STRONG, **(WON | {"keep": 20})).run
+    since = alarms_of(whole.run)[0][1]
+    for path in RunFolder(broken).checkpoints():
+        if path.name > f"step-{since - 1:06}.pt":
+            path.unlink()
+    train(resume=str(broken), progress="none")
+    assert alarms_of(broken) == alarms_of(whole.run) != []
+
+
+def test_stop_ends_with_3_and_saves_nothing_after_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = [f"--set={name}={value}" for name, value in STRONG.items()]
+    arguments = ["--steps", "400", "--batch-size", "16", "--watch-every", "20", "--save-every", "1000", "--recipe"]
+    code = run(["train", *arguments, "vanilla", *flags, "--on-failure", "stop", "--out", str(tmp_path), "-q"])
+    assert code == 3 and "stopped at step" in capsys.readouterr().err
+    folder = next(tmp_path.iterdir())
+    assert not RunFolder(folder).checkpoints() and alarms_of(folder)[-1][1] == metrics(folder)[-1]["step"]
+    assert run(["doctor", str(folder), "--json", "-q"]) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert found["present"] == ["discriminator-won"] and Path(found["plot"]).is_file()
+
+
+def test_rollback_goes_back_before_the_failure_and_gives_up_at_last(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(TrainingFailed, match="separates real"):
+        train(steps=2000, out=str(tmp_path), hyperparameters=STRONG, on_failure="rollback", **WON)
+    folder = next(tmp_path.iterdir())
+    rollbacks = [line["rollback"] for line in metrics(folder) if "rollback" in line]
+    assert [each["number"] for each in rollbacks] == list(range(1, len(rollbacks) + 1)) and rollbacks
+    told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("rollback ")]
+    assert [text[:22].split(" to ")[0] for text in told] == [f"rollback {i} of 3" for i in (1, 2, 3)]
+    newest = (
+        torch.load(RunFolder(folder).checkpoints()[-1], weights_only=True) if RunFolder(folder).checkpoints() else {}
+    )
+    assert newest.get("state", {"rollbacks": 3})["rollbacks"] in (2, 3)
+
+
+class FailsOnce(Callback):
+    """Finds a failure at step 100, as if since step 90, unless the run has rolled back."""
+
+    def on_step(self, loop: Loop) -> None:
+        if loop.state.step == 100 and not loop.state.rollbacks:
+            raise TrainingFailed("made up.", since=90)
+
+
+def test_a_rolled_back_run_resumes_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = WON | {"on_failure": "rollback", "keep": 30, "steps": 200}
+    straight = train(out=str(tmp_path / "a"), **settings)
+    usual = Loop.run
+    monkeypatch.setattr(
+        Loop, "run", lambda loop: (setattr(loop, "callbacks", [*loop.callbacks, FailsOnce()]), usual(loop))
+    )
+    whole = train(out=str(tmp_path / "b"), **settings)
+    found = [line["rollback"] for line in metrics(whole.run) if "rollback" in line]
+    assert found == [{"number": 1, "from_step": 100, "why": "made up."}]
+    assert [line["step"] for line in metrics(whole.run)] == sorted(line["step"] for line in metrics(whole.run))
+    state = torch.load(RunFolder(whole.run).checkpoint(200), weights_only=True)["state"]
+    assert state["rollbacks"] == 1 and state["g_optimizer"]["param_groups"][0]["lr"] == 1e-4
+    lines_before = [
+        [line["d/adv"] for line in metrics(r.run) if line["step"] <= 80 and "d/adv" in line] for r in (whole, straight)
+    ]
+    assert lines_before[0] == lines_before[1] != []
+    expected = whole.generator.read_bytes()
+    assert expected != straight.generator.read_bytes()
+    for step in (160, 200):
+        RunFolder(whole.run).checkpoint(step).unlink()
+    whole.generator.unlink()
+    assert train(resume=str(whole.run), progress="none").generator.read_bytes() == expected
+
+
+def test_a_healthy_run_is_called_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = train(steps=60, recipe="dcgan", out=str(tmp_path), threads=1, watch_every=20, progress="none").run
+    assert run(["doctor", str(folder), "-q"]) == 0
+    assert "verdict  healthy" in capsys.readouterr().out
+    assert run(["doctor", str(tmp_path), "-q"]) == 2
+    assert "not the folder of a run" in capsys.readouterr().err
