@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow check bench bench-quality torture clean
+.PHONY: install demo test test-slow check bench bench-quality torture fuzz clean
 
 install: $(STAMP)
 
@@ -39,6 +39,9 @@ bench-quality: $(STAMP)
 
 torture: $(STAMP)
 	$(BIN)/python benchmarks/torture.py --kills $(or $(N),200) --write
+
+fuzz: $(STAMP)
+	$(BIN)/python tests/fuzzing.py --cases $(or $(N),5000)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

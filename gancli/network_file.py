@@ -7,13 +7,15 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from gancli import __version__, torch_file
-from gancli.errors import FileFormatError
+from gancli import __version__, config, torch_file
+from gancli.errors import FileFormatError, UsageError
 from gancli.recipes.base import Spec
 
 KIND = "gancli-network"
 VERSION = 1
 Role = Literal["generator", "discriminator"]
+LARGEST = 2**16
+"""Pixels of a side, or channels, beyond which a file is not believed."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,10 @@ class NetworkFile:
     weights: Mapping[str, Tensor]
 
 
-def load_weights(network: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
-    """Copy weights into a network; FileFormatError names the first that is missing, left over or of another shape."""
+def require_fit(network: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
+    """FileFormatError names the first that is missing, left over or of another shape."""
     own = network.state_dict()
-    for name in sorted(own.keys() ^ weights.keys()):
+    for name in sorted(own.keys() ^ weights.keys(), key=str):
         raise FileFormatError(
             f"the {what}'s weights do not fit: {name} is only in {'one' if name in own else 'the file'}."
         )
@@ -53,7 +55,33 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], what: str) -
         if value.shape != weights[name].shape:
             have, want = tuple(weights[name].shape), tuple(value.shape)
             raise FileFormatError(f"the {what}'s weights do not fit: {name} is {have} in the file, {want} is needed.")
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
+    """Copy weights into a network after `require_fit`."""
+    require_fit(network, weights, what)
     network.load_state_dict(weights)
+
+
+def origin_of(content: Mapping[str, Any]) -> Origin:
+    """The origin among a file's values; KeyError, TypeError or ValueError where it is not one."""
+    try:
+        spec = config.build(Spec, content["spec"], "its spec")
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+    if min(spec.channels, spec.height, spec.width) < 1 or max(spec.shape) > LARGEST or spec.classes < 0:
+        raise ValueError(f"there are no images of {spec.shape}")
+    texts, tables = ("recipe", "data", "fingerprint"), ("hyperparameters", "options")
+    values = {name: content[name] for name in (*texts, "hyperparameters")} | {"options": content.get("options", {})}
+    if not all(isinstance(values[name], str) for name in texts):
+        raise TypeError(f"{', '.join(texts)} must be texts")
+    if not all(isinstance(values[name], Mapping) for name in tables):
+        raise TypeError(f"{' and '.join(tables)} must be tables")
+    return Origin(**values, spec=spec, classes=tuple(map(str, content["classes"])))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def save(path: Path, file: NetworkFile) -> None:
@@ -71,13 +99,12 @@ def load(path: Path, role: Role) -> NetworkFile:
     """Read a file; FileFormatError if it is missing, damaged, foreign or of the other role."""
     content = torch_file.load(path, KIND, VERSION)
     try:
-        origin = Origin(
-            content["recipe"], content["hyperparameters"], Spec(**content["spec"]), tuple(content["classes"]),
-            content["data"], content["fingerprint"], content.get("options", {}),
-        )  # fmt: skip
+        origin = origin_of(content)
         file = NetworkFile(content["role"], origin, content["steps"], content["images_seen"], content["weights"])
-    except (KeyError, TypeError) as error:
-        raise FileFormatError(f"{path} lacks a part that a {KIND} file must have: {error}.") from error
+        if not isinstance(file.weights, Mapping) or not all(isinstance(w, Tensor) for w in file.weights.values()):
+            raise TypeError("its weights are no table of tensors")
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileFormatError(f"{path} lacks a part that a {KIND} file must have: {_one_line(error)}.") from error
     if file.role != role:
         raise FileFormatError(f"{path} holds a {file.role}; a {role} is needed.")
     return file

@@ -31,7 +31,13 @@ def load_generator(path: Path, device: torch.device) -> LoadedGenerator:
     """Read a generator file and build its network; FileFormatError if it cannot be used."""
     file = network_file.load(path, "generator")
     recipe = recipe_of(file)
-    network, _ = recipe.networks(file.origin.spec)
+    try:
+        with torch.device("meta"):  # so that what lies about its size costs nothing
+            outline, _ = recipe.networks(file.origin.spec)
+        network_file.require_fit(outline, file.weights, file.role)
+        network, _ = recipe.networks(file.origin.spec)
+    except (ArithmeticError, IndexError, KeyError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        raise FileFormatError(f"{path} describes no network that can be built ({type(error).__name__}).") from error
     network_file.load_weights(network, file.weights, file.role)
     devices.place(network.eval().requires_grad_(False), device)
     return LoadedGenerator(network, recipe.latent_dim, file.origin.classes if recipe.conditional else (), file)

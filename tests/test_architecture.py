@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "pictures": LEAVES,
     "drawing": LEAVES | {"pictures"},
     "torch_file": LEAVES,
-    "network_file": LEAVES | {"torch_file", "recipes.base", "__version__"},
+    "network_file": LEAVES | {"config", "torch_file", "recipes.base", "__version__"},
     "run_folder": LEAVES | {"__version__"},
     "training": LEAVES
     | {"augment", "layerwise", "losses", "recipes.base", "drawing", "pictures"}

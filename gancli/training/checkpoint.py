@@ -8,8 +8,7 @@ from typing import Any
 
 from gancli import torch_file
 from gancli.errors import FileFormatError, UsageError
-from gancli.network_file import NetworkFile, Origin
-from gancli.recipes.base import Spec
+from gancli.network_file import NetworkFile, Origin, origin_of
 from gancli.run_folder import RunFolder
 from gancli.training.state import TrainState
 
@@ -44,11 +43,13 @@ def load(path: Path) -> Checkpoint:
     """Read a checkpoint; FileFormatError if it is missing, damaged or foreign."""
     content = torch_file.load(path, KIND, VERSION)
     try:
-        origin = dict(content["origin"])
-        origin |= {"spec": Spec(**origin["spec"]), "classes": tuple(origin["classes"])}
-        return Checkpoint(path, Origin(**origin), content["images_seen"], content["state"])
+        found = Checkpoint(path, origin_of(content["origin"]), content["images_seen"], content["state"])
+        if not isinstance(found.step, int):
+            raise TypeError("its step is not a number")
+        return found
     except (KeyError, TypeError, ValueError) as error:
-        raise FileFormatError(f"{path} lacks a part that a {KIND} file must have: {error}.") from error
+        one_line = " ".join(str(error).split())
+        raise FileFormatError(f"{path} lacks a part that a {KIND} file must have: {one_line}.") from error
 
 
 def newest_sound(paths: Iterable[Path]) -> Checkpoint | None:
