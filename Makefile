@@ -32,6 +32,7 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/costs.py
 	$(BIN)/python benchmarks/vanilla_mnist.py --threads 2
 
 bench-quality: $(STAMP)

@@ -20,17 +20,15 @@ double backward takes six.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
-from torch.nn.functional import conv2d, linear
-from torch.nn.grad import conv2d_input, conv2d_weight
+
+from gancli import linear_maps
 
 LINEAR = frozenset(
     f"{name}Backward{number}"
@@ -38,12 +36,11 @@ LINEAR = frozenset(
         ("Add", 0), ("AvgPool2D", 0), ("Clone", 0), ("ConstantPadNd", 0), ("Convolution", 0), ("LeakyRelu", 0),
         ("LeakyRelu", 1), ("MaxPool2DWithIndices", 0), ("Mul", 0), ("Neg", 0), ("Permute", 0), ("Relu", 0),
         ("ReplicationPad2D", 0), ("ReshapeAlias", 0), ("Slice", 0), ("Squeeze", 0), ("Squeeze", 1), ("Sub", 0),
-        ("Transpose", 0), ("Unsqueeze", 0), ("UnsafeView", 0), ("View", 0), ("_Product", ""),
+        ("Transpose", 0), ("Unsqueeze", 0), ("UnsafeView", 0), ("View", 0), ("Product", ""),
     )
 )  # fmt: skip
-"""Autograd's names of what is piecewise linear in an image, but that a product must have one factor alone."""
+"""Autograd's names of what is piecewise linear in an image; of `PRODUCTS` if one factor alone depends on it."""
 PRODUCTS = frozenset({"MulBackward0", "ConvolutionBackward0"})
-ALL = slice(None)
 SUMS = frozenset({"AddBackward0", "SubBackward0"})
 CURVED = (
     nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm, nn.Tanh, nn.Sigmoid, nn.SiLU,
@@ -69,12 +66,12 @@ class Visit:
 
     @property
     def in_graph(self) -> bool:
-        """Whether the graph knows the layer's weights, which `_Product` hides."""
-        return self.before_edge is None or not _is_product(self.layer)
+        """Whether the graph knows the layer's weights, which `linear_maps.Product` hides."""
+        return self.before_edge is None or not linear_maps.is_product(self.layer)
 
 
 @contextmanager
-def watched(network: nn.Module, wanted: slice = ALL) -> Iterator[list[Visit]]:
+def watched(network: nn.Module, wanted: slice = linear_maps.ALL) -> Iterator[list[Visit]]:
     """Note each use of a layer that has weights to train, in the list that it gives.
 
     What is computed inside has no gradient for the weights of linear layers but through `weight_gradients`, and none
@@ -88,9 +85,9 @@ def watched(network: nn.Module, wanted: slice = ALL) -> Iterator[list[Visit]]:
         before, before_edge = inputs[0], None
         if before.requires_grad:
             before_edge = get_gradient_edge(before)
-            if _is_product(layer):
-                rows = ALL if visits else wanted  # no weight that is trained lies before the first layer
-                output = _Product.apply(before, _Done(layer, output.detach(), rows))
+            if linear_maps.is_product(layer):
+                rows = linear_maps.ALL if visits else wanted  # no weight that is trained lies before the first layer
+                output = linear_maps.Product.apply(before, linear_maps.Done(layer, output.detach(), rows))
         visits.append(Visit(layer, before.detach(), before_edge, get_gradient_edge(output)))
         return output
 
@@ -150,12 +147,12 @@ def _weights(node: Node) -> list[nn.Parameter]:
 
 
 def weight_gradients(visit: Visit, delta: Tensor, weights: Tensor, tangent: Tensor | None = None) -> list[Tensor]:
-    """The gradients of ``visit.trained()`` for sum_i c_i D(x_i) and, with a tangent, v_i . g_i: see the module.
+    """The gradients of ``visit.trained`` for sum_i c_i D(x_i) and, with a tangent, v_i . g_i: see the module.
 
     ``delta`` is dD/d(the layer's output), ``weights`` c ``(N,)``, ``tangent`` t, shaped as the layer's input.
     """
     scale = weights.to(delta.dtype)
-    if not _is_product(visit.layer):
+    if not linear_maps.is_product(visit.layer):
         weighted = delta * _along(scale, delta)
         return list(torch.autograd.grad((visit.after_edge,), visit.trained, (weighted,), retain_graph=True))
     before = visit.before.to(delta.dtype)
@@ -167,7 +164,11 @@ def weight_gradients(visit: Visit, delta: Tensor, weights: Tensor, tangent: Tens
         left, right = delta, before * _along(scale, before)
     layer, found = visit.layer, []
     for parameter in visit.trained:
-        gradient = _outer(layer, left, right) if parameter is layer.weight else _summed(layer, delta, scale)
+        gradient = (
+            linear_maps.outer(layer, left, right)
+            if parameter is layer.weight
+            else linear_maps.summed(layer, delta, scale)
+        )
         found.append(gradient.to(parameter.dtype))
     return found
 
@@ -179,86 +180,3 @@ def _along(scale: Tensor, other: Tensor) -> Tensor:
 def _trained(layer: nn.Module) -> list[nn.Parameter]:
     """As from ``layer.parameters(recurse=False)``, which takes ten times as long."""
     return [parameter for parameter in layer._parameters.values() if parameter is not None and parameter.requires_grad]
-
-
-def _is_product(layer: nn.Module) -> bool:
-    if type(layer) is nn.Conv2d:
-        return layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
-    return type(layer) is nn.Linear
-
-
-def _outer(layer: nn.Module, delta: Tensor, before: Tensor) -> Tensor:
-    """sum_i delta_i a_i^T, over the places of a convolution too."""
-    if isinstance(layer, nn.Linear):
-        return delta.flatten(0, -2).T @ before.flatten(0, -2)
-    assert isinstance(layer, nn.Conv2d)
-    return conv2d_weight(before, layer.weight.shape, delta, *_geometry(layer))
-
-
-def _summed(layer: nn.Module, delta: Tensor, scale: Tensor) -> Tensor:
-    """sum_i c_i delta_i, over the places of a convolution too."""
-    places = delta.flatten(1, -2).sum(1) if isinstance(layer, nn.Linear) and delta.ndim > 2 else delta
-    return scale @ (places if places.ndim == 2 else places.sum((2, 3)))
-
-
-def _geometry(layer: nn.Conv2d) -> tuple[Any, ...]:
-    return layer.stride, layer.padding, layer.dilation, layer.groups
-
-
-def _weight(layer: nn.Module, like: Tensor) -> Tensor:
-    assert isinstance(layer.weight, Tensor)
-    return layer.weight.detach().to(like.dtype)
-
-
-@dataclass(frozen=True)
-class _Done:
-    """A linear layer and what it has made, without its graph."""
-
-    layer: nn.Module
-    after: Tensor
-    wanted: slice
-    """Rows of its input that need a gradient."""
-
-
-class _Product(torch.autograd.Function):
-    """W a + b, computed already, whose derivative is that for a alone; so is that derivative's own.
-
-    Autograd's double backward of a convolution computes a gradient for W whether or not it is asked for.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, before: Tensor, done: _Done) -> Tensor:
-        """What the layer made of ``before``."""
-        ctx.layer, ctx.wanted, ctx.shape, ctx.dtype = done.layer, done.wanted, before.shape, before.dtype
-        return done.after
-
-    @staticmethod
-    def backward(ctx: Any, delta: Tensor) -> tuple[Tensor, None]:
-        """W^T delta."""
-        if ctx.wanted == ALL:
-            return _Transposed.apply(delta, ctx.layer, ctx.shape).to(ctx.dtype), None
-        gradient = delta.new_zeros(ctx.shape, dtype=ctx.dtype)
-        rows = delta[ctx.wanted]
-        gradient[ctx.wanted] = _Transposed.apply(rows, ctx.layer, (len(rows), *ctx.shape[1:]))
-        return gradient, None
-
-
-class _Transposed(torch.autograd.Function):
-    """W^T delta, as a function of delta."""
-
-    @staticmethod
-    def forward(ctx: Any, delta: Tensor, layer: nn.Module, shape: Sequence[int]) -> Tensor:
-        """The gradient for the layer's input of that shape."""
-        ctx.layer, weight = layer, _weight(layer, delta)
-        if isinstance(layer, nn.Conv2d):
-            return conv2d_input(shape, weight, delta, *_geometry(layer))
-        return delta @ weight
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, tangent: Tensor) -> tuple[Tensor, None, None]:
-        """W t."""
-        weight = _weight(ctx.layer, tangent)
-        if isinstance(ctx.layer, nn.Conv2d):
-            return conv2d(tangent, weight, None, *_geometry(ctx.layer)), None, None
-        return linear(tangent, weight), None, None

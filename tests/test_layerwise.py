@@ -84,8 +84,16 @@ OTHER: dict[str, Callable[[], nn.Module]] = {
     "normalised": lambda: of_recipe("wgan-gp", Spec(1, 8, 8), width=4),
     "computed weight": lambda: Judging(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), Scaled(), nn.Linear(8, 1)),
     "spectral": lambda: Judging(nn.Flatten(), nn.utils.parametrizations.spectral_norm(nn.Linear(64, 1))),
+    "gated": lambda: Judging(nn.Flatten(), nn.Linear(64, 8), Gated(), nn.Linear(8, 1)),
     "gain": lambda: Judging(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), Gain(), nn.Linear(8, 1)),
 }
+
+
+class Gated(nn.Module):
+    """Made of nothing but products and slopes, and yet a square."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values * values.relu()
 
 
 class Gain(nn.Module):
