@@ -1,4 +1,7 @@
-"""A batch worked through in parts, so that the memory of one part is enough, with the gradients of the whole."""
+"""A batch worked through in parts, so that the memory of one part is enough, with the gradients of the whole.
+
+Up to rounding, and to what layers draw from torch's global generator (dropout), which each part draws anew.
+"""
 
 import contextlib
 from collections.abc import Iterator, Sequence
