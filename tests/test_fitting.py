@@ -64,12 +64,16 @@ def test_where_parts_would_not_do_a_smaller_batch_is_named_with_the_reason(tmp_p
 
 
 def test_what_is_no_lack_of_memory_stays_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(step: Step) -> None:
+    usual = Step.__call__
+
+    def broken(step: Step) -> dict[str, torch.Tensor]:
+        monkeypatch.setattr(Step, "__call__", usual)  # so that a measurement after it would succeed
         raise RuntimeError("shapes do not match")
 
     monkeypatch.setattr(Step, "__call__", broken)
     with pytest.raises(RuntimeError, match="shapes"):
         train(out=str(tmp_path), **FEW)
+    monkeypatch.setattr(Step, "__call__", broken)
     with pytest.raises(RuntimeError, match="shapes"):
         fitting.prepare_measured(TrainConfig(batch_size="auto"), Group())
     assert not is_out_of_memory(RuntimeError("could not create a primitive descriptor for a matmul"))
