@@ -51,8 +51,11 @@ class TrainConfig:
     """Passes over the training images; excludes `steps`."""
     steps: int | None = None
     """Generator updates; excludes `epochs`."""
-    batch_size: int | None = None
-    """Real images a discriminator update sees, over all processes together."""
+    batch_size: int | Literal["auto"] | None = None
+    """Real images a discriminator update sees, over all processes together; ``auto``: the recipe's, measured with a
+    step, and in parts or smaller if it does not fit into memory."""
+    accumulate: int = 1
+    """Parts that a batch is worked through in, to save memory; the result is that of the whole."""
     device: str = "auto"
     """``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``."""
     precision: Precision = "fp32"
@@ -95,7 +98,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.epochs is not None and self.steps is not None:
             raise UsageError("epochs and steps exclude each other; give one of them.")
-        for name in ("epochs", "steps", "batch_size", "threads", "log_every", "keep"):
+        for name in ("epochs", "steps", "batch_size", "accumulate", "threads", "log_every", "keep"):
             _require(self, name, above_zero=True)
         for name in ("save_every", "sample_every", "eval_every", "watch_every", "seed", "freeze_d"):
             _require(self, name, above_zero=False)
@@ -144,7 +147,12 @@ def convert(value: Any, hint: Any, name: str) -> Any:
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         if value is None or value == "none":
             return None
+        words = [word for choice in typing.get_args(hint) for word in typing.get_args(choice)]
+        if value in words:
+            return value
         hint = next(choice for choice in typing.get_args(hint) if choice is not type(None))
+        if words and isinstance(value, str) and not value.isdecimal():
+            raise UsageError(f"{name}={value!r} must be {_KINDS[hint]} or {' or '.join(words)}.")
     if typing.get_origin(hint) is Literal:
         choices = typing.get_args(hint)
         if value not in choices:
@@ -203,7 +211,7 @@ def defaults_of(cls: type) -> dict[str, Any]:
 
 def _require(config: TrainConfig, name: str, above_zero: bool) -> None:
     value = getattr(config, name)
-    if value is not None and not (value > 0 if above_zero else value >= 0):  # so that NaN is refused
+    if value not in (None, "auto") and not (value > 0 if above_zero else value >= 0):  # so that NaN is refused
         raise UsageError(f"{name}={value} must be {'more than' if above_zero else 'at least'} 0.")
 
 

@@ -45,6 +45,10 @@ class TrainingFailed(GancliError):
         """The first step that showed it."""
 
 
+class OutOfMemory(GancliError):
+    """A step did not fit into memory."""
+
+
 class LimitCrossed(GancliError):
     """A metric crossed a limit that the caller set."""
 
@@ -57,6 +61,14 @@ class Interrupted(GancliError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory could not be had; on the CPU torch and oneDNN have no type for it."""
+    said = str(error).lower()
+    ways = ("out of memory", "can't allocate memory", "could not create a primitive")
+    other = "primitive descriptor" in said
+    return isinstance(error, MemoryError) or (not other and any(way in said for way in ways))
 
 
 def nearest(wrong: str, allowed: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ from gancli.errors import DataError, UsageError
 from gancli.network_file import Origin
 from gancli.randomness import key
 from gancli.recipes.base import Recipe, Spec
+from gancli.training import accumulation
 from gancli.training import state as training_state
 from gancli.training.batches import Noise, ResidentImages
 from gancli.training.distributed import Group
@@ -65,6 +66,11 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
     recipe = asked.fitted(spec, plan.images, plan.total_steps * plan.images_per_step)
     config = replace(config, hyperparameters=asdict(recipe))
     step = _build(config, recipe, dataset, device, group)
+    if config.accumulate > 1 and (reason := obstacle(config, step)):
+        raise UsageError(
+            f"--accumulate {config.accumulate} would not give the result of the whole batch with recipe "
+            f"{config.recipe}: {reason}; use a smaller --batch-size."
+        )
     origin = Origin(
         config.recipe, asdict(recipe), spec, dataset.classes, dataset.name, dataset.fingerprint, dataset.options
     )
@@ -101,7 +107,8 @@ def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch
     """Fill in what was left to the recipe, the data and the machine."""
     spec = spec_of(dataset)
     own_batch = recipe.point_batch_size if spec.is_points else recipe.batch_size
-    batch_size = config.batch_size or min(own_batch, len(dataset.train))
+    asked = config.batch_size if isinstance(config.batch_size, int) else None
+    batch_size = asked or min(own_batch, len(dataset.train))
     per_epoch = len(dataset.train) / (batch_size * recipe.d_steps)
     usual = min(max(recipe.epochs * per_epoch, recipe.least_steps), recipe.most_steps)
     epochs = config.epochs or max(1, round((recipe.point_steps if spec.is_points else usual) / per_epoch))
@@ -127,7 +134,8 @@ def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch
 
 def plan_of(config: TrainConfig, recipe: Recipe, dataset: DataSet) -> Plan:
     """The plan of a resolved configuration."""
-    assert config.batch_size and config.save_every is not None and config.sample_every is not None
+    assert isinstance(config.batch_size, int)
+    assert config.save_every is not None and config.sample_every is not None
     images_per_step = config.batch_size * recipe.d_steps
     total = config.steps or math.ceil((config.epochs or 0) * len(dataset.train) / images_per_step)
     return Plan(
@@ -157,7 +165,7 @@ def _device_of(name: str, group: Group) -> str:
 
 
 def _check(config: TrainConfig, recipe: Recipe, dataset: DataSet, group: Group) -> None:
-    assert config.batch_size
+    assert isinstance(config.batch_size, int)
     if config.batch_size > len(dataset.train):
         raise UsageError(
             f"--batch-size {config.batch_size} is more than the {len(dataset.train):,} training images of "
@@ -165,6 +173,10 @@ def _check(config: TrainConfig, recipe: Recipe, dataset: DataSet, group: Group) 
         )
     if config.batch_size % group.world:
         raise UsageError(f"--batch-size {config.batch_size} does not divide by the {group.world} processes.")
+    if config.accumulate > config.batch_size // group.world:
+        raise UsageError(
+            f"--accumulate {config.accumulate} is more than the {config.batch_size // group.world} images of a batch."
+        )
     spec = spec_of(dataset)
     if recipe.conditional and not dataset.classes:
         raise DataError(
@@ -196,7 +208,7 @@ def after_rollbacks(prepared: Prepared, count: int, group: Group) -> Prepared:
 def _build(
     config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch.device, group: Group, rollbacks: int = 0
 ) -> Step:
-    assert config.batch_size
+    assert isinstance(config.batch_size, int)
     seed = key(config.seed, "rollback", rollbacks) if rollbacks else config.seed
     state = training_state.create(recipe, spec_of(dataset), config.seed, device, config.precision)
     if config.freeze_d:
@@ -218,7 +230,17 @@ def _build(
     noise = Noise(recipe.latent_dim, classes, config.batch_size, seed, device, group.rank, group.world)
     share = partial(top_k_share, config.top_k, len(train))
     source = real if resident else PrefetchedImages(real, device)
-    return Step(recipe, state, source, noise, config.precision, group, config.augment, share, rate_scale=0.5**rollbacks)
+    return Step(
+        recipe, state, source, noise, config.precision, group, config.augment, share,
+        rate_scale=0.5**rollbacks, accumulate=config.accumulate,
+    )  # fmt: skip
+
+
+def obstacle(config: TrainConfig, step: Step) -> str | None:
+    """Why a batch cannot be worked through in parts with the same result; None if it can."""
+    if config.top_k < 1:
+        return "--top-k chooses among the whole batch"
+    return accumulation.obstacle(step.recipe, step.state.g, step.state.d)
 
 
 def top_k_share(least: float, images: int, images_seen: int) -> float:

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 
 from gancli import config as configuration
-from gancli import devices, products, progress, resuming, rollback, run_folder, run_lock
+from gancli import devices, fitting, products, progress, resuming, rollback, run_folder, run_lock
 from gancli.config import TrainConfig
 from gancli.data import Split
-from gancli.errors import TrainingDiverged, TrainingFailed, UsageError
+from gancli.errors import TrainingDiverged, TrainingFailed, UsageError, is_out_of_memory
 from gancli.files import write_text_atomically
-from gancli.preparation import Prepared, after_rollbacks, prepare
+from gancli.preparation import Prepared, after_rollbacks
 from gancli.progress import View, decoding_progress
 from gancli.quick_evaluation import QuickEvaluation
 from gancli.run_folder import RunFolder
@@ -76,7 +76,7 @@ def train(
 
     ``config`` is a TOML file or a `TrainConfig`, ``resume`` is "latest", a run's folder or a checkpoint, and
     ``settings`` are texts like ``"d_lr=5e-5"``. Raises UsageError (wrong input), TrainingDiverged and TrainingFailed
-    (exit code 3 of the command) and Interrupted (after SIGINT or SIGTERM, with the state saved).
+    (exit code 3 of the command), OutOfMemory and Interrupted (after SIGINT or SIGTERM, with the state saved).
     """
     with joined() as group, _own_random_numbers(), contextlib.ExitStack() as stack:
         folder = _folder_to_resume(config, resume, options)
@@ -88,7 +88,7 @@ def train(
             found = resuming.checkpoint_of(resume, folder)
             asked = resuming.merged_config(folder, settings, options)
         rollback.check(asked.on_failure, group)
-        prepared = prepare(asked, group, decoding_progress(progress))
+        prepared = fitting.prepare_measured(asked, group, decoding_progress(progress))
         if found is not None and (rollbacks := found.state.get("rollbacks", 0)):
             prepared = after_rollbacks(prepared, rollbacks, group)
         _start_from(prepared, found, folder)
@@ -103,12 +103,18 @@ def train(
                 if folder is None:
                     raise
                 prepared = rollback.rolled_back(prepared, folder, group, failure)
+                continue
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                said = str(error)
+            raise fitting.failure(prepared, said)  # here, where the error no longer holds what the step had in memory
 
 
 def dry_run(config: str | Path | TrainConfig | None = None, *, settings: Sequence[str] = (), **options: Any) -> DryRun:
     """Check everything, build the networks and run one step; trains and writes nothing."""
     with _own_random_numbers():
-        prepared = prepare(_asked(config, settings, options), Group())
+        prepared = fitting.prepare_measured(_asked(config, settings, options), Group())
         _start_from(prepared, None, None)
         seconds = _time_a_step(prepared)
     plan, state = prepared.plan, prepared.step.state

@@ -7,7 +7,7 @@ import typer
 
 from gancli import __version__
 from gancli.cli import data, doctor, evaluate, output, recipes, reconstruct, sample, train, verify_resume
-from gancli.errors import GancliError, Interrupted
+from gancli.errors import GancliError, Interrupted, is_out_of_memory
 
 app = typer.Typer(
     name="gancli",
@@ -80,8 +80,8 @@ def run(arguments: list[str] | None = None) -> int:
 def describe(error: Exception) -> str:
     """One line for an error that gancli did not foresee."""
     first = (str(error).strip().splitlines() or [""])[0]
-    if "out of memory" in str(error).lower() or isinstance(error, MemoryError):
-        return f"out of memory: {first} Try a smaller --batch-size, --image-size or --precision bf16."
+    if is_out_of_memory(error):
+        return f"out of memory: {first} Try --batch-size auto, a smaller --image-size or --precision bf16."
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}." if error.filename else f"{error.strerror}."
     return f"{type(error).__name__}: {first} (gancli --debug ... shows where)"

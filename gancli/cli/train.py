@@ -174,9 +174,19 @@ def train(
     ] = None,
     steps: Annotated[int | None, Option(help="Generator updates, instead of --epochs.", rich_help_panel=LENGTH)] = None,
     batch_size: Annotated[
+        str | None,
+        Option(
+            metavar="N|auto",
+            help="Images a step sees, over all processes; auto: the recipe's, if a step of it fits into memory, else "
+            "in parts, or less. [dim]\\[default: the recipe's][/]",
+            rich_help_panel=LENGTH,
+        ),
+    ] = None,
+    accumulate: Annotated[
         int | None,
         Option(
-            help="Images a step sees, over all processes. [dim]\\[default: the recipe's][/]",
+            metavar="PARTS",
+            help="Work through a batch in parts, to save memory; the result is the same. [dim]\\[default: 1][/]",
             rich_help_panel=LENGTH,
         ),
     ] = None,
@@ -348,6 +358,7 @@ def _plan(config: str | None, resume: str | None, settings: list[str], flags: di
         },
         "images": f"{plan.images} to train on, {plan.heldout} held out",
         "batch_size": plan.config.batch_size,
+        **({"accumulate": plan.config.accumulate} if plan.config.accumulate > 1 else {}),
         "epochs": round(plan.epochs, 2),
         "steps": plan.steps,
         "parameters": f"G {plan.generator_parameters:,}, D {plan.discriminator_parameters:,}",

@@ -52,8 +52,8 @@ class Batch:
         """The same batch, cut off from the generator's graph."""
         return Batch(self.images.detach(), self.labels, self.latents)
 
-    def rows(self, chosen: Tensor) -> "Batch":
-        """The images with these indices, int64 ``(n,)``, and what belongs to them."""
+    def rows(self, chosen: Tensor | slice) -> "Batch":
+        """The images with these indices, int64 ``(n,)`` or a slice, and what belongs to them."""
         rest = (None if value is None else value[chosen] for value in (self.labels, self.latents))
         return Batch(self.images[chosen], *rest)
 
@@ -120,6 +120,8 @@ class Recipe:
     """Whether G draws the class that a label asks for."""
     mixes_samples: ClassVar[bool] = False
     """Whether D's answer to one image depends on the others of the batch (batch normalisation and the like)."""
+    separable: ClassVar[bool] = True
+    """Whether both losses of a batch are the means of those of its parts, as long as no network mixes samples."""
     augmentable: ClassVar[bool] = True
     """Whether the losses keep their sense where D sees augmented images."""
     reconstructs: ClassVar[bool] = False

@@ -19,6 +19,7 @@ class DRAGAN(Recipe):
     title: ClassVar[str] = "GAN with a gradient penalty about real images"
     paper: ClassVar[str] = "Kodali et al. 2017, On Convergence and Stability of GANs, arXiv:1705.07215"
     when: ClassVar[str] = "fewer dropped modes than DCGAN with one step of D for each of G"
+    separable: ClassVar[bool] = False
 
     penalty: float = hyper(10.0, "lambda, the weight of (|gradient| - 1)^2")
     width: int = hyper(0, convolutional.WIDTH)

@@ -42,6 +42,7 @@ class Unrolled(Recipe):
     title: ClassVar[str] = "Unrolled GAN"
     paper: ClassVar[str] = "Metz et al. 2017, Unrolled Generative Adversarial Networks, arXiv:1611.02163"
     when: ClassVar[str] = "to see dropped modes return; each step of G costs as many of D as are unrolled"
+    separable: ClassVar[bool] = False
 
     unroll: int = hyper(5, "steps of D that G looks ahead")
     width: int = hyper(0, convolutional.WIDTH)

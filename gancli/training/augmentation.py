@@ -32,15 +32,17 @@ class Augmentation:
     IMAGES: ClassVar[float] = 500_000.0
     """Real images in which p can rise from 0 to 1."""
 
-    def __call__(self, batch: Batch, purpose: str, number: int) -> Batch:
-        """The batch with its images augmented; ``purpose`` and ``number`` say which draws."""
+    def __call__(self, batch: Batch, purpose: str, number: int, first: int = 0) -> Batch:
+        """The batch with its images augmented; ``purpose`` and ``number`` say which draws.
+
+        It may be a part of this process's batch, from its image ``first`` on.
+        """
         if self.policy == "none":
             return batch
-        device, local = batch.images.device, self.batch_size // self.group.world
+        device, start = batch.images.device, self.group.rank * (self.batch_size // self.group.world) + first
         drawn = generator(self.seed, f"augment-{purpose}", number, device=device)
         numbers = augment.DIFFAUG_NUMBERS if self.policy == "diffaug" else augment.ADA_NUMBERS
-        rows = slice(self.group.rank * local, (self.group.rank + 1) * local)
-        uniform = torch.rand(self.batch_size, numbers, generator=drawn, device=device)[rows]
+        uniform = torch.rand(self.batch_size, numbers, generator=drawn, device=device)[start:][: len(batch.images)]
         if self.policy == "diffaug":
             return replace(batch, images=augment.diffaug(batch.images, uniform))
         return replace(batch, images=augment.ada(batch.images, uniform, self.feedback[0]))

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +13,13 @@ from torch.optim import Optimizer
 from gancli.losses import at_least_fp32
 from gancli.randomness import key
 from gancli.recipes.base import Batch, Loss, Rates, Recipe
-from gancli.training import one_stage
+from gancli.training import accumulation, one_stage
 from gancli.training.augmentation import Augmentation
 from gancli.training.batches import Noise
 from gancli.training.distributed import Group
 from gancli.training.state import Average, TrainState
 
+Answer = TypeVar("Answer")
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -45,11 +47,15 @@ class Step:
 
     rate_scale: float = 1.0
     """Factor of both learning rates; less than 1 after a rollback."""
+    accumulate: int = 1
+    """Parts that a batch is worked through in, one after the other; see `accumulation.obstacle`."""
     plain: bool = False
     """Take the plain way even where a faster one does the same."""
 
     def __post_init__(self) -> None:
-        self.one_stage = not self.plain and one_stage.suits(self.recipe, self.state.d, self.precision)
+        whole = not self.plain and self.accumulate == 1
+        self.one_stage = whole and one_stage.suits(self.recipe, self.state.d, self.precision)
+        self.parts = accumulation.parts_of(self.noise.batch_size // self.noise.world, self.accumulate)
         self.augment = Augmentation(
             self.augmentation, self.noise.seed, self.noise.batch_size, self.group, self.state.feedback
         )
@@ -82,13 +88,20 @@ class Step:
 
     def _simultaneous(self, step: int, rates: Rates) -> dict[str, Tensor]:
         real = self._real(step)
-        fake = self._fakes("g", step)
+        first = self._fakes("g", step, self.parts[0])
         if self.one_stage and self.best_share(self.images_seen) >= 1:
-            scalars = self._at_once(step, real, fake, rates)
+            scalars = self._at_once(step, real, first, rates)
             if scalars is not None:
                 return scalars
-        g_scalars = self._update_g(real, fake, rates)
-        return self._update_d(step, real, fake.detach(), rates) | g_scalars
+        made: list[Batch] = []
+
+        def fakes(rows: slice) -> Batch:
+            fake = self._fakes("g", step, rows) if made else first
+            made.append(fake.detach())
+            return fake
+
+        g_scalars = self._update_g(real, fakes, rates)
+        return self._update_d(step, real, accumulation.joined(made), rates) | g_scalars
 
     def _at_once(self, step: int, real: Batch, fake: Batch, rates: Rates) -> dict[str, Tensor] | None:
         found = one_stage.backward(self.recipe, self.state.g, self.state.d, real, fake, rates, self._autocast())
@@ -106,34 +119,40 @@ class Step:
         for number in range(step * self.recipe.d_steps, (step + 1) * self.recipe.d_steps):
             real = self._real(number)
             with torch.no_grad():
-                fake = self._fakes("d", number)
-            d_scalars = self._update_d(number, real, fake, rates)
-        return d_scalars | self._update_g(real, self._fakes("g", step), rates)
+                made = [self._of_part(partial(self._fakes, "d", number), rows) for rows in self.parts]
+            d_scalars = self._update_d(number, real, accumulation.joined(made), rates)
+        return d_scalars | self._update_g(real, partial(self._fakes, "g", step), rates)
 
     def _real(self, number: int) -> Batch:
         return self.augment(self.real.batch(number), "real", number)
 
-    def _fakes(self, purpose: str, number: int) -> Batch:
+    def _fakes(self, purpose: str, number: int, rows: slice) -> Batch:
         latents, labels = self.noise.draw(purpose, number)
+        latents, labels = latents[rows], None if labels is None else labels[rows]
         with self._autocast():
             images = self.state.g(latents, labels)
-        return self.augment(Batch(at_least_fp32(images), labels, latents), purpose, number)
+        return self.augment(Batch(at_least_fp32(images), labels, latents), purpose, number, rows.start)
 
     def _update_d(self, number: int, real: Batch, fake: Batch, rates: Rates) -> dict[str, Tensor]:
-        with self._autocast():
-            loss = self.recipe.d_loss(self.state.g, self.state.d, real, fake, rates)
-        self._minimise(loss, self.state.d, self.state.d_optimizer)
+        def loss_of(rows: slice) -> Loss:
+            with self._autocast():
+                return self.recipe.d_loss(self.state.g, self.state.d, real.rows(rows), fake.rows(rows), rates)
+
+        loss = self._minimise(loss_of, self.state.d, self.state.d_optimizer)
         self.recipe.constrain(self.state.d)
         self.augment.observe(loss.logits["real"], number)
         return scalars_of("d", loss)
 
-    def _update_g(self, real: Batch, fake: Batch, rates: Rates) -> dict[str, Tensor]:
+    def _update_g(self, real: Batch, fakes: Callable[[slice], Batch], rates: Rates) -> dict[str, Tensor]:
+        def loss_of(rows: slice) -> Loss:
+            fake = fakes(rows)
+            with self._autocast():
+                chosen, best = self._most_real(real.rows(rows), fake)
+                return self.recipe.g_loss(self.state.g, self.state.d, chosen, best, rates)
+
         for parameter in self.trained:
             parameter.requires_grad_(False)
-        with self._autocast():
-            real, fake = self._most_real(real, fake)
-            loss = self.recipe.g_loss(self.state.g, self.state.d, real, fake, rates)
-        self._minimise(loss, self.state.g, self.state.g_optimizer)
+        loss = self._minimise(loss_of, self.state.g, self.state.g_optimizer)
         for parameter in self.trained:
             parameter.requires_grad_(True)
         return scalars_of("g", loss)
@@ -152,12 +171,24 @@ class Step:
         rows = (best[:, None] * judged + torch.arange(judged, device=best.device)).flatten()
         return real.rows(torch.arange(len(rows), device=rows.device)), fake.rows(rows)
 
-    def _minimise(self, loss: Loss, network: nn.Module, optimizer: Optimizer) -> None:
-        total = torch.stack(list(loss.terms.values())).sum()
+    def _minimise(self, loss_of: Callable[[slice], Loss], network: nn.Module, optimizer: Optimizer) -> Loss:
+        """Step down the mean of what ``loss_of`` says of each part of the batch."""
         optimizer.zero_grad(set_to_none=True)
-        self.state.scaler.scale(total).backward()
+        losses, shares = [], [(rows.stop - rows.start) / self.parts[-1].stop for rows in self.parts]
+        for rows, share in zip(self.parts, shares, strict=True):
+            loss = self._of_part(loss_of, rows)
+            total = torch.stack(list(loss.terms.values())).sum()
+            self.state.scaler.scale(total if share == 1 else share * total).backward()
+            losses.append(accumulation.without_graph(loss))
+            del loss, total  # whose graph would hold the memory of this part while the next one is worked through
         self.group.average_gradients(network)
         self.state.scaler.step(optimizer)
+        return accumulation.combined(losses, shares)
+
+    def _of_part(self, function: Callable[[slice], Answer], rows: slice) -> Answer:
+        """What a function says of these rows; only with the first part do layers move by being asked."""
+        with accumulation.settled(self.state.g, self.state.d) if rows.start else nullcontext():
+            return function(rows)
 
     def _autocast(self) -> AbstractContextManager[None]:
         dtype = AUTOCAST.get(self.precision)
