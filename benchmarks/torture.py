@@ -49,9 +49,9 @@ def command(out: Path, *more: str) -> list[str]:
 
 
 def only_run(out: Path) -> RunFolder | None:
-    """The run under a folder, if there is one yet."""
-    runs = sorted(out.glob("0*"))
-    return RunFolder(runs[0]) if runs and (runs[0] / "config.toml").exists() else None
+    """The run under a folder, if there is one yet; one that died before its configuration was written is none."""
+    runs = sorted(out.glob("0*/config.toml"))
+    return RunFolder(runs[0].parent) if runs else None
 
 
 def scalars(folder: RunFolder) -> dict[str, list[tuple[int, float]]]:
