@@ -29,7 +29,11 @@ class LoadedGenerator:
 
 def load_generator(path: Path, device: torch.device) -> LoadedGenerator:
     """Read a generator file and build its network; FileFormatError if it cannot be used."""
-    file = network_file.load(path, "generator")
+    return build_generator(network_file.load(path, "generator"), device)
+
+
+def build_generator(file: NetworkFile, device: torch.device) -> LoadedGenerator:
+    """The network of a file's content; FileFormatError if it cannot be built."""
     recipe = recipe_of(file)
     network, _ = recipe.networks(file.origin.spec)
     network_file.load_weights(network, file.weights, file.role)

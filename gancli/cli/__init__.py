@@ -6,7 +6,7 @@ import sys
 import typer
 
 from gancli import __version__
-from gancli.cli import data, evaluate, output, recipes, sample, train
+from gancli.cli import compare, data, evaluate, output, recipes, sample, train
 from gancli.errors import GancliError, Interrupted
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ def common(
 app.command("train", rich_help_panel="Commands")(train.train)
 app.command("sample", rich_help_panel="Commands")(sample.sample)
 app.command("eval", rich_help_panel="Commands")(evaluate.evaluate)
+app.command("compare", rich_help_panel="Commands")(compare.compare)
 app.add_typer(data.app, name="data", rich_help_panel="Commands")
 app.command("recipes", rich_help_panel="Commands")(recipes.recipes)
 
