@@ -19,8 +19,8 @@ def feature_path(network: nn.Module, extractor: Extractor, latent_dim: int, clas
     """
 
     @torch.inference_mode()
-    def features(count: int) -> tuple[Tensor, Tensor]:
-        drawn = generator(seed, "latent-path")
+    def features(count: int, number: int) -> tuple[Tensor, Tensor]:
+        drawn = generator(seed, "latent-path", number)
         a, b = torch.randn(2, count, latent_dim, generator=drawn)
         t = torch.rand(count, 1, generator=drawn)
         labels = torch.arange(count) % classes if classes else None

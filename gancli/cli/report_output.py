@@ -41,7 +41,7 @@ def print_report(report: "Report") -> None:
     for figure in report.figures:
         ours, real = with_error(figure.value, figure.error), with_error(figure.baseline, figure.baseline_error)
         table.add_row(figure.name, ours, real, f"{figure.n:,}", figure.better)
-    Console().print(table)
+    Console(width=max(80, 58 + max(len(figure.name) for figure in report.figures))).print(table)
     for finding in report.findings:
         print(f"finding: {finding}")
     if report.accuracy is not None:

@@ -71,7 +71,7 @@ class Evaluator:
         seconds: dict[str, float] = {}
         with _timed(seconds, "features of generated images"):
             self._require_same_features(sets)
-        found = [self._measure(self._sides(each, n, path), chosen, seconds) for each in sets]
+        found = [self._measure(self._sides(each, n, path, number), chosen, seconds) for number, each in enumerate(sets)]
         with _timed(seconds, "baseline"):
             real = self._baseline(chosen, n, len(sets))
         figures = [
@@ -162,10 +162,10 @@ class Evaluator:
         values = first.features.values[:LEAST_BASELINE]
         return values.square().mean().sqrt().item() or 1.0
 
-    def _sides(self, images: ImageSet, n: int, path: FeaturePath | None = None) -> Sides:
+    def _sides(self, images: ImageSet, n: int, path: FeaturePath | None = None, number: int = 0) -> Sides:
         if n not in self._parts:
             self._parts[n] = self.heldout if n == len(self.heldout) else self.heldout.part(slice(n))
-        return Sides(images, self._parts[n], self.train, self._scale, self.seed, path)
+        return Sides(images, self._parts[n], self.train, self._scale, self.seed, path, number)
 
     def _measure(self, sides: Sides, wanted: Sequence[Metric], seconds: dict[str, float]) -> dict[str, float]:
         found: dict[str, float] = {}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from gancli.evaluation import distances
 from gancli.evaluation.image_set import ImageSet
@@ -115,7 +116,7 @@ def neighbours(path: Path, generated: ImageSet, train: ImageSet) -> None:
     )
     plot, panels = _panels(3, columns=1, width=0.6 * len(chosen), height=0.95)
     for panel, (title, images) in zip(panels, rows, strict=True):
-        strip = torch.cat(list(images), 2).permute(1, 2, 0).numpy()
+        strip = torch.cat(list(pad(images, (1, 1, 1, 1), value=128)), 2).permute(1, 2, 0).numpy()
         panel.imshow(strip.squeeze(2) if strip.shape[2] == 1 else strip, cmap="gray", vmin=0, vmax=255)
         panel.set_title(title, fontsize=8, loc="left")
         panel.axis("off")

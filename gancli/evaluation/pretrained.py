@@ -70,10 +70,17 @@ def load(kind: str, path: Path, device: torch.device) -> Extractor:
     try:
         network, distance_name = LOADERS[kind](weights)
     except (KeyError, ValueError, IndexError, AttributeError, RuntimeError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error).strip().splitlines()[-1].strip()
-        raise FileFormatError(f"--weights {path} does not fit {kind}: {reason}.") from error
+        raise FileFormatError(f"--weights {path} does not fit {kind}: {_reason(error)}.") from error
     network.eval().requires_grad_(False)
     return Extractor(f"{kind}_{hash_of(network)}", network.to(device), None, distance_name)
+
+
+def _reason(error: Exception) -> str:
+    """The first of what torch says is wrong."""
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
+    lines = str(error).strip().splitlines()
+    return lines[min(1, len(lines) - 1)].strip().partition(",")[0].rstrip(". ") if lines else "it has other parts"
 
 
 def _inception(weights: Weights) -> tuple[nn.Module, str]:

@@ -75,12 +75,13 @@ def clip(weights: Weights) -> tuple[VisionTransformer, int, dict[str, Tensor]]:
     network = VisionTransformer(width, patch, tokens, depth, hidden, QuickGELU(), 1e-5, True, out)
     names = {
         "conv1.weight": "patches.weight", "class_embedding": "token", "positional_embedding": "positions",
-        "proj": "to_text_space", "ln_pre.": "before.", "ln_post.": "after.", "transformer.resblocks.": "blocks.",
+         "ln_pre.": "before.", "ln_post.": "after.", "transformer.resblocks.": "blocks.",
         ".ln_1.": ".norm1.", ".ln_2.": ".norm2.", ".attn.": ".attention.",
         ".mlp.c_fc.": ".perceptron.0.", ".mlp.c_proj.": ".perceptron.2.",
     }  # fmt: skip
     ones = {f"blocks.{n}.scale{k}": torch.ones(1) for n in range(depth) for k in (1, 2)}
-    return network, round((tokens - 1) ** 0.5) * patch, _renamed(own, names) | ones
+    found = _renamed({name: value for name, value in own.items() if name != "proj"}, names)
+    return network, round((tokens - 1) ** 0.5) * patch, found | ones | {"to_text_space": own["proj"]}
 
 
 def dinov2(weights: Weights) -> tuple[VisionTransformer, int, dict[str, Tensor]]:

@@ -13,8 +13,9 @@ Better = Literal["lower", "higher", "as real"]
 Group = Literal["fast", "standard", "full"]
 GROUPS: tuple[Group, ...] = ("fast", "standard", "full")
 """Each has the metrics of those before it."""
-FeaturePath = Callable[[int], tuple[Tensor, Tensor]]
-"""Features at both ends of so many short steps between latents, ``(n, d)`` each; see `metrics.smoothness`."""
+FeaturePath = Callable[[int, int], tuple[Tensor, Tensor]]
+"""Features at both ends of so many short steps between latents, ``(n, d)`` each, for a set's number; see
+`metrics.smoothness`."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Sides:
     """Root mean square of the features of real images."""
     seed: int
     path: FeaturePath | None = None
+    number: int = 0
+    """Of the generated set."""
 
 
 @dataclass(frozen=True)

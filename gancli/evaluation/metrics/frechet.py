@@ -62,5 +62,5 @@ def _limit(sides: Sides) -> dict[str, float]:
 
 METRICS = (
     Metric("fd", _distance, "lower", "fast", per_dimension=10),
-    Metric("fd_infinity", _limit, "lower", "full", enough=2 * SMALLEST_SIZE, per_dimension=10),
+    Metric("fd_infinity", _limit, "lower", "full", enough=2 * SMALLEST_SIZE),
 )

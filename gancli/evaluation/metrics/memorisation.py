@@ -16,9 +16,9 @@ TOO_NEAR = 0.01
 def authentic_percentage(apart: Tensor, places: Tensor, train: Tensor) -> float:
     """Percentage of generated images that are farther from their nearest training image than that one from its own.
 
-    AuthPct of Alaa et al. 2022 (arXiv:2102.08921), section 3: 0 for copies, about 50 for a perfect sampler. ``apart``
-    are the distances of the generated to the nearest training features, ``(N,)``, ``places`` where those are in
-    ``train`` ``(M, d)``. UsageError below 2 training images.
+    AuthPct of Alaa et al. 2022 (arXiv:2102.08921), section 3: 0 for copies, and for a perfect sampler what held-out
+    images have, 50 or more. ``apart`` are the distances of the generated to the nearest training features, ``(N,)``,
+    ``places`` where those are in ``train`` ``(M, d)``. UsageError below 2 training images.
     """
     require(len(train), 2, "authpct")
     used, back = places.unique(return_inverse=True)

@@ -25,7 +25,7 @@ def path_length(starts: Tensor, ends: Tensor, scale: float, step: float = STEP) 
 
 def _length(sides: Sides) -> dict[str, float]:
     assert sides.path is not None
-    return {"ppl": path_length(*sides.path(PATHS), sides.scale)}
+    return {"ppl": path_length(*sides.path(PATHS, sides.number), sides.scale)}
 
 
 METRICS = (Metric("ppl", _length, "lower", "full", latents=True),)
