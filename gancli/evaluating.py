@@ -11,8 +11,19 @@ from torch import Tensor
 from gancli import config as configuration
 from gancli import data, devices, drawing, evaluation_files, network_file, sampling
 from gancli.data import DataSet, PictureOptions, Progress
-from gancli.errors import UsageError
-from gancli.evaluation import Evaluator, Features, ImageSet, Report, load_features, plots, save_features
+from gancli.errors import UsageError, nearest
+from gancli.evaluation import (
+    POINT_METRICS,
+    Evaluator,
+    Features,
+    ImageSet,
+    Limit,
+    Report,
+    load_features,
+    metrics,
+    plots,
+    save_features,
+)
 from gancli.evaluation.metrics.base import FeaturePath
 from gancli.judging import AUTO, ExtractorChoice, Judge, judge_for
 from gancli.latent_path import feature_path
@@ -58,8 +69,28 @@ class Request:
         for name in ("n", "sets"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise UsageError(f"--{name} {getattr(self, name)} must be more than 0.")
+        measured(self.metrics)
         if self.save_features and self.save_features.exists() and any(self.save_features.glob("*.npz")):
             raise UsageError(f"--save-features {self.save_features} has features already; name another folder.")
+
+
+def measured(wanted: str | Sequence[str]) -> list[str]:
+    """Names of the figures that these metrics and groups give, of images or of points; UsageError for unknown ones."""
+    names = [name.strip() for name in wanted.split(",")] if isinstance(wanted, str) else list(wanted)
+    images, _ = metrics.choose([name for name in names if name not in POINT_METRICS or name in metrics.table()])
+    points = [name for name in POINT_METRICS if name in names or set(names) & set(metrics.GROUPS)]
+    return [*(metric.name for metric in images), *points]
+
+
+def require_measured(limits: Sequence[Limit], wanted: str | Sequence[str]) -> None:
+    """UsageError for a condition on a figure that these metrics do not give, before any work is done."""
+    names = measured(wanted)
+    known = [*names, *(["fid"] if "fd" in names else [])]
+    for limit in limits:
+        if not any(limit.metric == name or limit.metric.startswith(f"{name}_") for name in known):
+            raise UsageError(
+                f"--fail-if {limit.text!r}: there is no metric {limit.metric!r}; {nearest(limit.metric, known)}"
+            )
 
 
 def evaluate_generator(ckpt: Path, request: Request) -> Report:

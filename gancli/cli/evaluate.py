@@ -90,9 +90,11 @@ def evaluate(
     output.set_up_log(quiet)
     _check(ckpt, fake, run, train, as_json, as_csv)
     from gancli import evaluation_files
+    from gancli.evaluating import require_measured
     from gancli.evaluation import parse_limit
 
     limits = [parse_limit(text) for text in fail_if or []]
+    require_measured(limits, metrics)
     folder = out or (evaluation_files.next_folder(run) if run and run.is_dir() else None)
     if folder is not None:
         evaluation_files.require_free(folder)
