@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 BLOCK_BYTES = 2**28
-EXACT_WORK = 5e10
+EXACT_WORK = 1e9
 """Pairs times features up to which differences are taken one by one; beyond, a matrix product is worth its rounding."""
 ROUNDING = 1e-12
 """Of squared norms: what a matrix product leaves of the distance between equal features."""
@@ -33,9 +33,15 @@ def blocks(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:
 
 
 def nearest(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """For each of ``a`` ``(N, d)`` the distance to the nearest of ``b`` ``(M, d)``, float64, and that one's place."""
-    found = [distances.min(1) for _, distances in blocks(a, b)]
-    return torch.cat([each.values for each in found]), torch.cat([each.indices for each in found])
+    """For each of ``a`` ``(N, d)`` the distance to the nearest of ``b`` ``(M, d)``, float64, and that one's place.
+
+    Large sets are searched in single precision, which can mistake two that are equally near but for rounding.
+    """
+    if len(a) * len(b) * a.shape[1] <= EXACT_WORK:
+        places = torch.cat([distances.argmin(1) for _, distances in blocks(a, b)])
+    else:
+        places = _search(a, b)
+    return (a.double() - b.double()[places]).norm(dim=1), places
 
 
 def nearest_others(features: Tensor, k: int, places: Tensor | None = None) -> Tensor:
@@ -50,6 +56,14 @@ def nearest_others(features: Tensor, k: int, places: Tensor | None = None) -> Te
         least = distances.topk(min(k, len(features)), largest=False).values
         found.append(torch.nn.functional.pad(least, (0, k - least.shape[1]), value=torch.inf))
     return torch.cat(found)
+
+
+def _search(a: Tensor, b: Tensor) -> Tensor:
+    centre = b.double().mean(0)
+    near, squares = _centred(b, centre)
+    near, half = near.float(), squares.float() / 2
+    parts = (a.double() - centre).float().split(max(1, BLOCK_BYTES // (4 * len(b))))
+    return torch.cat([torch.addmm(half, part, near.T, alpha=-1).argmin(1) for part in parts])
 
 
 def _centred(features: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:

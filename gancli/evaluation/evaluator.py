@@ -79,7 +79,7 @@ class Evaluator:
             for m in chosen
         ]
         features = [each.features for each in sets]
-        shares = self._shares(features, n)
+        shares = self._shares(features)
         return Report(
             figures=tuple(figures),
             extractor=self.extractor.name,
@@ -146,6 +146,11 @@ class Evaluator:
         return f"{name}_{'pixels' if metric.pixels else self.heldout.features.extractor}"
 
     @cached_property
+    def _order(self) -> Tensor:
+        """Held-out images at random, since files often have the easy ones, or one class, first."""
+        return torch.randperm(len(self.heldout), generator=generator(0, "heldout"))
+
+    @cached_property
     def _sample(self) -> ImageSet | None:
         """Training images in a random order."""
         if self.train is None:
@@ -164,7 +169,7 @@ class Evaluator:
 
     def _sides(self, images: ImageSet, n: int, path: FeaturePath | None = None, number: int = 0) -> Sides:
         if n not in self._parts:
-            self._parts[n] = self.heldout if n == len(self.heldout) else self.heldout.part(slice(n))
+            self._parts[n] = self.heldout if n == len(self.heldout) else self.heldout.part(self._order[:n])
         return Sides(images, self._parts[n], self.train, self._scale, self.seed, path, number)
 
     def _measure(self, sides: Sides, wanted: Sequence[Metric], seconds: dict[str, float]) -> dict[str, float]:
@@ -217,14 +222,14 @@ class Evaluator:
         share = right.double().mean(0)
         return {self.classes[label]: share[asked == label].mean().item() for label in asked.unique().tolist()}
 
-    def _shares(self, features: Sequence[Features], n: int) -> dict[str, tuple[float, float]]:
+    def _shares(self, features: Sequence[Features]) -> dict[str, tuple[float, float]]:
         logits = [each.logits for each in features if each.logits is not None]
         real = self.heldout.features.logits
         if not logits or real is None:
             return {}
         ours, theirs = (
             torch.bincount(each.argmax(1), minlength=each.shape[1]).double() / len(each)
-            for each in (torch.cat(logits), real[:n])
+            for each in (torch.cat(logits), real)
         )
         names = self.classes if len(self.classes) == len(ours) else [str(number) for number in range(len(ours))]
         return dict(zip(names, zip(ours.tolist(), theirs.tolist(), strict=True), strict=True))

@@ -45,7 +45,9 @@ class ImageSet:
         """Some of the images; features that were computed are taken over."""
         features = self.features.part(rows) if self._given is not None or "features" in self.__dict__ else None
         pixels = None if self.pixels is None else self.pixels[rows]
-        return ImageSet(self.split, pixels, self._extractor, features)
+        part = ImageSet(self.split, pixels, self._extractor, features)
+        part._nearest = {key: (apart[rows], places[rows]) for key, (apart, places) in self._nearest.items()}
+        return part
 
     @cached_property
     def features(self) -> Features:
