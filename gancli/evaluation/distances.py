@@ -32,16 +32,19 @@ def blocks(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:
             yield chosen, squared.masked_fill_(squared <= ROUNDING * total, 0).sqrt_()
 
 
-def nearest(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """For each of ``a`` ``(N, d)`` the distance to the nearest of ``b`` ``(M, d)``, float64, and that one's place.
+def nearest(a: Tensor, b: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
+    """For each of ``a`` ``(N, d)`` the distances to the ``k`` nearest of ``b`` ``(M, d)``, and the places of those.
+
+    Both are ``(N, k)``, float64 and int64, the nearest first.
 
     Large sets are searched in single precision, which can mistake two that are equally near but for rounding.
     """
     if len(a) * len(b) * a.shape[1] <= EXACT_WORK:
-        places = torch.cat([distances.argmin(1) for _, distances in blocks(a, b)])
+        places = torch.cat([apart.topk(k, largest=False).indices for _, apart in blocks(a, b)])
     else:
-        places = _search(a, b)
-    return (a.double() - b.double()[places]).norm(dim=1), places
+        places = _search(a, b, k)
+    apart = torch.stack([(a.double() - b.double()[each]).norm(dim=1) for each in places.unbind(1)], 1)
+    return apart, places
 
 
 def nearest_others(features: Tensor, k: int, places: Tensor | None = None) -> Tensor:
@@ -58,12 +61,12 @@ def nearest_others(features: Tensor, k: int, places: Tensor | None = None) -> Te
     return torch.cat(found)
 
 
-def _search(a: Tensor, b: Tensor) -> Tensor:
+def _search(a: Tensor, b: Tensor, k: int) -> Tensor:
     centre = b.double().mean(0)
     near, squares = _centred(b, centre)
     near, half = near.float(), squares.float() / 2
     parts = (a.double() - centre).float().split(max(1, BLOCK_BYTES // (4 * len(b))))
-    return torch.cat([torch.addmm(half, part, near.T, alpha=-1).argmin(1) for part in parts])
+    return torch.cat([torch.addmm(half, part, near.T, alpha=-1).topk(k, largest=False).indices for part in parts])
 
 
 def _centred(features: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:

@@ -34,7 +34,9 @@ def _duplicates(figure: Figure) -> str | None:
 def _copies(figure: Figure) -> str | None:
     if not _beyond(figure, max(FEW, _noise(figure))):
         return None
-    return f"copies: {figure.value:.1%} of the images are closer to a training image than 99 % of held-out ones are."
+    return (
+        f"copies: {figure.value:.1%} of the images are as close to one training image as only 1 % of held-out ones are."
+    )
 
 
 def _copying(figure: Figure) -> str | None:

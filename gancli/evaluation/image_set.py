@@ -16,6 +16,12 @@ from gancli.evaluation.features import Features, extract, load_features, save_fe
 NEIGHBOURS = 5
 
 
+def require(count: int, least: int, what: str) -> None:
+    """UsageError for fewer images than something can do with."""
+    if count < least:
+        raise UsageError(f"{count} images are too few for {what}; it needs {least}.")
+
+
 class ImageSet:
     """N images of one origin. Give pixels, uint8 ``(N, C, H, W)``, with an extractor, or features, or both.
 
@@ -75,11 +81,15 @@ class ImageSet:
         return torch.cat(parts).double() / 255
 
     def nearest_in(self, others: "ImageSet", what: str = "features") -> tuple[Tensor, Tensor]:
-        """Of each image the distance to the nearest of ``others`` and that one's place, by features or ``pixels``."""
+        """Of each image the distances to the two nearest of ``others`` and their places, by features or ``pixels``.
+
+        Both are ``(N, 2)``. UsageError if there are not two.
+        """
         key = (id(others), what)
         if key not in self._nearest:
             sides = (self.pooled, others.pooled) if what == "pixels" else (self.features.values, others.features.values)
-            self._nearest[key] = distances.nearest(*sides)
+            require(len(others), 2, "a comparison with training images")
+            self._nearest[key] = distances.nearest(*sides, k=2)
         return self._nearest[key]
 
     def _read(self) -> Features | None:

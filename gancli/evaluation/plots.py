@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from gancli.evaluation import distances
 from gancli.evaluation.image_set import ImageSet
 from gancli.evaluation.report import Report
 from gancli.files import write_atomically
@@ -106,13 +105,12 @@ def curve_of_precision(path: Path, generated: Tensor, real: Tensor) -> None:
 def neighbours(path: Path, generated: ImageSet, train: ImageSet) -> None:
     """The generated images nearest to a training image, beside their nearest by features and by pixels."""
     assert generated.pixels is not None and train.pixels is not None
-    apart, by_features = distances.nearest(generated.features.values, train.features.values)
-    chosen = apart.argsort()[:SHOWN]
-    _, by_pixels = distances.nearest(generated.pooled[chosen], train.pooled)
+    (apart, by_features), (_, by_pixels) = (generated.nearest_in(train, what) for what in ("features", "pixels"))
+    chosen = apart[:, 0].argsort()[:SHOWN]
     rows = (
         ("generated", generated.pixels[chosen]),
-        ("nearest by features", train.pixels[by_features[chosen]]),
-        ("nearest by pixels", train.pixels[by_pixels]),
+        ("nearest by features", train.pixels[by_features[chosen, 0]]),
+        ("nearest by pixels", train.pixels[by_pixels[chosen, 0]]),
     )
     plot, panels = _panels(3, columns=1, width=0.6 * len(chosen), height=0.95)
     for panel, (title, images) in zip(panels, rows, strict=True):

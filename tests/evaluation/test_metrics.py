@@ -243,8 +243,9 @@ def test_distances_in_blocks_are_those_of_numpy(monkeypatch: pytest.MonkeyPatch,
     assert len(list(distances.blocks(a, b))) == 8
     assert np.allclose(found, expected, rtol=1e-9, atol=1e-9)
     assert found[3, 5] == 0
-    places = distances.nearest(a, b)[1]
-    assert np.array_equal(places, expected.argmin(1))
+    apart, places = distances.nearest(a, b, 2)
+    assert np.array_equal(places, expected.argsort(1)[:, :2])
+    assert np.allclose(apart, np.sort(expected, 1)[:, :2])
     own = np.linalg.norm(a.numpy()[:, None] - a.numpy()[None], axis=2)
     assert np.allclose(distances.nearest_others(a, 4), np.sort(own, 1)[:, 1:5])
     assert np.allclose(distances.nearest_others(a, 1, torch.tensor([7, 2])), np.sort(own, 1)[[7, 2], 1:2])

@@ -6,8 +6,9 @@ from typing import Literal
 
 from torch import Tensor
 
-from gancli.errors import UsageError
-from gancli.evaluation.image_set import ImageSet
+from gancli.evaluation.image_set import ImageSet, require
+
+__all__ = ["GROUPS", "FeaturePath", "Metric", "Sides", "require"]
 
 Better = Literal["lower", "higher", "as real"]
 Group = Literal["fast", "standard", "full"]
@@ -57,9 +58,3 @@ class Metric:
     """Needs the training images; the baseline is held-out images in place of the generated."""
     latents: bool = False
     """Needs the generator; there is no real figure to compare it with."""
-
-
-def require(count: int, least: int, what: str) -> None:
-    """UsageError for fewer images than a metric can do with."""
-    if count < least:
-        raise UsageError(f"{count} images are too few for {what}; it needs {least}.")
