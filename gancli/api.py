@@ -1,22 +1,23 @@
 """``train``, ``sample`` and ``evaluate`` as functions: the commands parse, call one of these, and print."""
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from gancli import config as configuration
-from gancli import data, devices, drawing, reconstruction, sampling
-from gancli.data import PictureOptions, Progress
+from gancli import devices, evaluating, reconstruction, sampling
+from gancli.data import Progress
 from gancli.errors import UsageError
+from gancli.evaluating import Request
 from gancli.evaluation import Report
-from gancli.quick_evaluation import judge_for
+from gancli.judging import ExtractorChoice
 from gancli.running import DryRun, TrainResult, dry_run, train
 
-__all__ = ["DryRun", "TrainResult", "dry_run", "evaluate", "reconstruct", "sample", "sample_batches", "train"]
-log = logging.getLogger(__name__)
+__all__ = [
+    "DryRun", "TrainResult", "dry_run", "evaluate", "evaluate_run", "reconstruct", "sample", "sample_batches", "train",
+]  # fmt: skip
 
 
 def sample(
@@ -73,59 +74,59 @@ def reconstruct(
     if n < 1:
         raise UsageError("--n must be more than 0.")
     generator = sampling.load_generator(Path(ckpt), devices.select(device))
-    heldout = _data_of(generator, data, data_root, lambda done, total: None, True).heldout.images
+    heldout = evaluating.data_of(generator, Request(data, data_root=data_root)).heldout.images
     images = torch.as_tensor(heldout[:n])
     return images, reconstruction.reconstruct(generator, images)
 
 
 def evaluate(
-    ckpt: str | Path,
+    ckpt: str | Path | None = None,
     *,
+    fake: str | Path | None = None,
     data: str | None = None,
+    train: str | None = None,
     data_root: str | Path | None = None,
+    metrics: str | Sequence[str] = "standard",
     n: int | None = None,
+    sets: int = evaluating.SETS,
     seed: int = 0,
     device: str = "auto",
+    extractor: str = "auto",
+    weights: str | Path | None = None,
+    save_features: str | Path | None = None,
+    plots: str | Path | None = None,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
     on_progress: Progress = lambda done, total: None,
     cache: bool = True,
 ) -> Report:
-    """Measure a generator file against the held-out split of its data, as ``gancli eval`` does.
+    """Measure a generator file against the held-out split of its data, or any pictures, as ``gancli eval`` does.
 
-    ``n`` images are compared with as many held-out ones (None: all of them; 2,500 points). ``on_batch`` hears how
-    many are drawn, ``on_progress`` how many pictures of a folder are decoded, if any must be; ``cache`` keeps those.
+    ``fake`` is a folder or zip file of pictures, or an ``.npz`` file of features, in place of ``ckpt``; it is compared
+    with ``data``. ``sets`` of ``n`` images each are compared with as many held-out ones (None: all; 2,500 points).
+    ``plots`` is a new folder for the report and plots, ``save_features`` one for features. ``on_batch`` hears how many
+    images are drawn, ``on_progress`` how many pictures are decoded; ``cache`` keeps those.
     """
-    where = devices.select(device)
-    generator = sampling.load_generator(Path(ckpt), where)
-    dataset = _data_of(generator, data, data_root, on_progress, cache)
-    torch.set_num_threads(devices.default_threads(*dataset.heldout.images.shape[2:]))
-    judge, count = judge_for(dataset, where, seed, n)
-    drawn: list[Tensor] = []
-    for batch in sampling.draw(generator, range(count), seed):
-        drawn.append(batch)
-        on_batch(sum(map(len, drawn)), count)
-    return judge.evaluate(torch.cat(drawn), asked=drawing.default_labels(range(count), len(generator.classes)))
+    if (ckpt is None) == (fake is None):
+        raise UsageError("give either a generator file (--ckpt) or generated images (--fake).")
+    request = Request(
+        data, train, data_root, metrics, n, sets, seed, device, _chosen(extractor, weights), cache,
+        Path(save_features) if save_features else None, Path(plots) if plots else None, on_batch, on_progress,
+    )  # fmt: skip
+    if ckpt is None:
+        return evaluating.evaluate_images(str(fake), request)
+    return evaluating.evaluate_generator(Path(ckpt), request)
 
 
-def _data_of(
-    generator: sampling.LoadedGenerator, name: str | None, root: str | Path | None, on_progress: Progress, cache: bool
-) -> data.DataSet:
-    origin = generator.file.origin
-    size = None if origin.spec.is_points else (origin.spec.height, origin.spec.width)
-    name = name or origin.data
-    options = None
-    if name not in data.SOURCES:  # pictures are read as those it was trained on, wherever they lie now
-        asked = origin.options or {"color": {1: "grey", 3: "rgb", 4: "rgba"}.get(origin.spec.channels, "auto")}
-        options = configuration.build(PictureOptions, asked, "the generator file")
-    dataset = data.load(name, Path(root) if root else None, size, options, on_progress, cache)
-    if dataset.train.images.shape[1] != origin.spec.channels:
-        raise UsageError(
-            f"the generator draws {origin.spec.channels} channels and {dataset.name} has "
-            f"{dataset.train.images.shape[1]}; name the data it was trained on with --data."
-        )
-    if dataset.name == origin.data and dataset.fingerprint != origin.fingerprint:
-        log.warning(
-            "%s is not as it was when this generator was trained; its held-out split may differ.",
-            dataset.name,
-        )
-    return dataset
+def evaluate_run(
+    run: str | Path, *, extractor: str = "auto", weights: str | Path | None = None, **options: Any
+) -> list[tuple[int, Report]]:
+    """Measure each kept checkpoint of a run: its step and its report, oldest first; other options as for `evaluate`."""
+    options.pop("train", None)
+    if options.get("save_features") is not None:
+        raise UsageError("--save-features is for one generator; leave it away with --run.")
+    request = Request(extractor=_chosen(extractor, weights), **options)
+    return list(evaluating.evaluate_run(Path(run), request))
+
+
+def _chosen(extractor: str, weights: str | Path | None) -> ExtractorChoice:
+    return ExtractorChoice(extractor, Path(weights) if weights else None)

@@ -91,8 +91,8 @@ def create(out: Path, name: str) -> RunFolder:
 
 
 def newest(out: Path) -> RunFolder:
-    """The run with the highest number under ``out``; UsageError if there is none."""
-    runs = sorted(_numbered(out)) if out.is_dir() else []
+    """The run with the highest number under ``out`` that lived to have a configuration; UsageError if there is none."""
+    runs = sorted(run for run in _numbered(out) if RunFolder(run[1]).config.is_file()) if out.is_dir() else []
     if not runs:
         raise UsageError(f"there is no run in {out} to resume; check --out or start one without --resume.")
     return RunFolder(runs[-1][1])

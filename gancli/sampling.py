@@ -29,7 +29,11 @@ class LoadedGenerator:
 
 def load_generator(path: Path, device: torch.device) -> LoadedGenerator:
     """Read a generator file and build its network; FileFormatError if it cannot be used."""
-    file = network_file.load(path, "generator")
+    return build_generator(network_file.load(path, "generator"), device)
+
+
+def build_generator(file: NetworkFile, device: torch.device) -> LoadedGenerator:
+    """The network of a file's content; FileFormatError if it cannot be built."""
     recipe = recipe_of(file)
     try:
         with torch.device("meta"):  # so that what lies about its size costs nothing
@@ -37,7 +41,7 @@ def load_generator(path: Path, device: torch.device) -> LoadedGenerator:
         network_file.require_fit(outline, file.weights, file.role)
         network, _ = recipe.networks(file.origin.spec)
     except (ArithmeticError, IndexError, KeyError, MemoryError, RuntimeError, TypeError, ValueError) as error:
-        raise FileFormatError(f"{path} describes no network that can be built ({type(error).__name__}).") from error
+        raise FileFormatError(f"the file describes no network that can be built ({type(error).__name__}).") from error
     network_file.load_weights(network, file.weights, file.role)
     devices.place(network.eval().requires_grad_(False), device)
     return LoadedGenerator(network, recipe.latent_dim, file.origin.classes if recipe.conditional else (), file)

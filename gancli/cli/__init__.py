@@ -6,7 +6,7 @@ import sys
 import typer
 
 from gancli import __version__
-from gancli.cli import data, doctor, evaluate, output, recipes, reconstruct, sample, train, verify_resume
+from gancli.cli import compare, data, doctor, evaluate, output, recipes, reconstruct, sample, train, verify_resume
 from gancli.errors import GancliError, Interrupted, is_out_of_memory
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ def common(
 app.command("train", rich_help_panel="Commands")(train.train)
 app.command("sample", rich_help_panel="Commands")(sample.sample)
 app.command("eval", rich_help_panel="Commands")(evaluate.evaluate)
+app.command("compare", rich_help_panel="Commands")(compare.compare)
 app.command("reconstruct", rich_help_panel="Commands")(reconstruct.reconstruct)
 app.command("doctor", rich_help_panel="Commands")(doctor.doctor)
 app.command("verify-resume", rich_help_panel="Commands", context_settings=verify_resume.FORWARDED)(

@@ -1,26 +1,40 @@
 """``gancli eval``."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from gancli.cli import output
-from gancli.errors import LimitCrossed
+from gancli.cli import output, report_output
+from gancli.errors import LimitCrossed, UsageError
 
 if TYPE_CHECKING:
     from gancli.evaluation import Report
 
 
 def evaluate(
-    ckpt: Annotated[Path, Option(metavar="FILE", help="A generator file, gen.pth.")],
+    ckpt: Annotated[Path | None, Option(metavar="FILE", help="A generator file, gen.pth.")] = None,
+    fake: Annotated[
+        str | None,
+        Option(metavar="DIR|ZIP|FILE.npz", help="Generated pictures, or features of them, from anywhere."),
+    ] = None,
+    run: Annotated[Path | None, Option(metavar="DIR", help="A run, of which each kept checkpoint is measured.")] = None,
     data: Annotated[
         str | None,
         Option(
-            metavar="NAME|DIR|ZIP",
-            help="Data set to compare with, such as where its pictures are now. "
-            "[dim]\\[default: the one it was trained on][/]",
+            "--data",
+            "--real",
+            metavar="NAME|DIR|ZIP|FILE.npz",
+            help="Real images to compare with: a named set's held-out ones, or half of the pictures of a folder. "
+            "[dim]\\[default: what the generator was trained on][/]",
+        ),
+    ] = None,
+    train: Annotated[
+        str | None,
+        Option(
+            metavar="NAME|DIR|ZIP|FILE.npz",
+            help="With --fake: what the generator was trained on, if it is not a split of --real; all of --real is "
+            "compared with then.",
         ),
     ] = None,
     data_root: Annotated[
@@ -30,70 +44,107 @@ def evaluate(
             help="Folder that holds data sets. [dim]\\[default: $GANCLI_DATA_ROOT, else the user's cache][/]",
         ),
     ] = None,
+    metrics: Annotated[
+        str,
+        Option(metavar="A,B,...", help="Names of metrics, or the groups fast, standard and full."),
+    ] = "standard",
     n: Annotated[
         int | None,
         Option("--n", "-n", help="Images on each side. [dim]\\[default: as many as are held out][/]"),
     ] = None,
+    sets: Annotated[int, Option(help="Generated sets of N images each, for the error bars.")] = 3,
     seed: Annotated[int, Option(help="Which images are drawn.")] = 0,
+    extractor: Annotated[
+        str,
+        Option(
+            metavar="NAME",
+            help="auto (a classifier of the data, or random convolutions), random, pixels; with --weights inception, "
+            "clip, vgg16 or dinov2.",
+        ),
+    ] = "auto",
+    weights: Annotated[Path | None, Option(metavar="FILE", help="Weights of that extractor: a state dict.")] = None,
     device: Annotated[str, Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     cache: Annotated[bool, Option("--cache/--no-cache", help="Keep decoded pictures, as for gancli train.")] = True,
     fail_if: Annotated[
         list[str] | None,
         Option(metavar="'coverage<0.5'", help="Leave with exit code 4 if this holds; repeatable."),
     ] = None,
+    out: Annotated[
+        Path | None,
+        Option(
+            metavar="DIR",
+            help="New folder for the report and plots. [dim]\\[default: none; with --run, evaluation-0001 in it][/]",
+        ),
+    ] = None,
+    save_features: Annotated[Path | None, Option(metavar="DIR", help="New folder for features, .npz.")] = None,
     as_json: Annotated[bool, Option("--json", help="Print the report as one JSON object.")] = False,
+    as_csv: Annotated[bool, Option("--csv", help="Print a line for each figure.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No progress and no notes.")] = False,
 ) -> None:
-    """Measure a generator against images that training has not seen; needs no network.
+    """Measure a generator, or any pictures, against images that training has not seen; needs no network.
 
     [bold]gancli eval --ckpt runs/0001-digits-r3gan/gen.pth --fail-if 'coverage<0.5'[/]
+
+    [bold]gancli eval --fake pictures/ --real mnist[/]
     """
     output.set_up_log(quiet)
-    from gancli import api
+    _check(ckpt, fake, run, train, as_json, as_csv)
+    from gancli import evaluation_files
+    from gancli.evaluating import require_measured
     from gancli.evaluation import parse_limit
-    from gancli.progress import decoding_progress
 
     limits = [parse_limit(text) for text in fail_if or []]
-    with output.bar("drawing", 1, quiet) as advance:
-        report = api.evaluate(
-            ckpt, data=data, data_root=data_root, n=n, seed=seed, device=device,
-            on_batch=lambda done, total: advance(done / total),
-            on_progress=decoding_progress("none" if quiet else "auto"), cache=cache,
-        )  # fmt: skip
-    if as_json:
-        print(json.dumps(report.as_dict()))
-    else:
-        _print_table(report)
-    crossed = [limit.text for limit in limits if limit.crossed(report)]
+    require_measured(limits, metrics)
+    folder = out or (evaluation_files.next_folder(run) if run and run.is_dir() else None)
+    if folder is not None:
+        evaluation_files.require_free(folder)
+    options: dict[str, Any] = {
+        "data": data, "train": train, "data_root": data_root, "metrics": metrics, "n": n, "sets": sets, "seed": seed,
+        "device": device, "extractor": extractor, "weights": weights, "save_features": save_features, "cache": cache,
+    }  # fmt: skip
+    reports = _measure(ckpt, fake, run, folder, quiet, options)
+    _print(reports, as_json, as_csv)
+    crossed = [limit.text for limit in limits if limit.crossed(reports[-1][1])]
     if crossed:
         raise LimitCrossed(f"{', '.join(crossed)} holds.")
 
 
-def _print_table(report: "Report") -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+def _check(
+    ckpt: Path | None, fake: str | None, run: Path | None, train: str | None, as_json: bool, as_csv: bool
+) -> None:
+    if sum(each is not None for each in (ckpt, fake, run)) != 1:
+        raise UsageError("give one of --ckpt gen.pth, --fake DIR with --real DIR, or --run runs/0003.")
+    if train is not None and fake is None:
+        raise UsageError("--train goes with --fake; a generator file knows what it was trained on.")
+    if as_json and as_csv:
+        raise UsageError("--json and --csv exclude each other.")
 
-    table = Table(box=box.SIMPLE, caption_justify="left", title_justify="left")
-    for column, side in (
-        ("metric", "left"),
-        ("generated", "right"),
-        ("real", "right"),
-        ("N", "right"),
-        ("better", "left"),
-    ):
-        table.add_column(column, justify=side)  # type: ignore[arg-type]
-    for figure in report.figures:
-        spread = "" if figure.spread is None else f" ± {figure.spread:.2g}"
-        better = "higher" if figure.higher_is_better else "lower"
-        table.add_row(figure.name, f"{figure.value:.4g}{spread}", f"{figure.baseline:.4g}", f"{figure.n:,}", better)
-    console = Console()
-    console.print(table)
-    print("real: as many training images in place of the generated ones, against the same held-out images.")
-    if report.accuracy is not None:
-        print(f"features: {report.extractor}, whose accuracy on the held-out images is {100 * report.accuracy:.1f} %.")
-    if report.per_class:
-        shares = ", ".join(f"{name} {100 * share:.0f}" for name, share in report.per_class.items())
-        print(f"images taken for the class that was asked for, in %: {shares}")
-    for warning in report.warnings:
-        print(f"note: {warning}")
+
+def _measure(
+    ckpt: Path | None, fake: str | None, run: Path | None, folder: Path | None, quiet: bool, options: dict[str, Any]
+) -> "list[tuple[int | None, Report]]":
+    from gancli import api, evaluation_files
+    from gancli.progress import decoding_progress
+
+    options["on_progress"] = decoding_progress("none" if quiet else "auto")
+    with output.bar("drawing", 1, quiet) as advance:
+        options["on_batch"] = lambda done, total: advance(done / total)
+        if run is None:
+            report = api.evaluate(ckpt, fake=fake, plots=folder, **options)
+            return [(None, report)]
+        reports = api.evaluate_run(run, **options)
+    if folder is not None:
+        evaluation_files.write_curve(folder, reports)
+    return [*reports]
+
+
+def _print(reports: "list[tuple[int | None, Report]]", as_json: bool, as_csv: bool) -> None:
+    steps = [(step, report) for step, report in reports if step is not None]
+    if as_csv:
+        report_output.print_csv(reports)
+    elif as_json:
+        report_output.print_json(steps or reports[0][1])
+    elif steps:
+        report_output.print_curve(steps)
+    else:
+        report_output.print_report(reports[0][1])

@@ -9,9 +9,10 @@ from gancli.data import digits, mixtures, picture_files, stacked_mnist, torchvis
 from gancli.data.dataset import DataSet, Split
 from gancli.data.decoded_cache import Progress
 from gancli.data.options import PictureOptions
+from gancli.data.picture_files import load_all as load_pictures
 from gancli.errors import UsageError, nearest
 
-__all__ = ["SOURCES", "DataSet", "PictureOptions", "Progress", "Split", "default_root", "load"]
+__all__ = ["SOURCES", "DataSet", "PictureOptions", "Progress", "Split", "default_root", "load", "load_pictures"]
 
 SOURCES: dict[str, Callable[[Path], DataSet]] = {
     "digits": digits.load,

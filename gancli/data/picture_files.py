@@ -3,7 +3,7 @@
 import logging
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import torch
@@ -14,7 +14,7 @@ from gancli.data.decoded_cache import Progress, Shape, decoded
 from gancli.data.decoding import BadPicture, header_size
 from gancli.data.facts import PARTS, Facts
 from gancli.data.listing import Listing, list_pictures
-from gancli.data.options import PictureOptions
+from gancli.data.options import Colour, PictureOptions
 from gancli.data.streaming import streamed
 from gancli.errors import DataError, UsageError
 
@@ -64,6 +64,30 @@ def load(
     skipped = bad + named(listing, facts.too_small)
     name = str(path.absolute())
     return DataSet(name, train, heldout, labels.classes, None, fingerprint, skipped, options.as_dict())
+
+
+def load_all(
+    path: Path,
+    shape: Shape,
+    options: PictureOptions,
+    on_progress: Progress = lambda done, total: None,
+    cache: bool = True,
+) -> Tensor:
+    """All pictures below a folder or in a zip file, without a split, in the order of their names.
+
+    uint8 ``(N, C, H, W)`` of that ``shape``, ``(C, H, W)``. Errors are those of `load`.
+    """
+    listing = list_pictures(path)
+    colour: Colour = "grey" if shape[0] == 1 else "rgba" if shape[0] == 4 else "rgb"
+    wanted = replace(
+        options, color=colour, alpha=options.alpha if shape[0] == 4 or options.alpha != "keep" else "white"
+    )
+    images, facts = (decoded if cache else streamed)(listing, shape, wanted, on_progress)
+    bad = named(listing, facts.bad)
+    if (bad and options.bad_images == "error") or len(bad) > MOST_BAD * len(listing.entries):
+        raise DataError(f"{path}: {refusal(len(facts.train), len(facts.heldout), bad, options)}.")
+    order = torch.tensor([*facts.train, *facts.heldout]).argsort()
+    return torch.cat([images[part][:] for part in PARTS])[order]
 
 
 def labels_of(listing: Listing, options: PictureOptions) -> Labels:

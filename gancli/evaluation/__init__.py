@@ -1,22 +1,29 @@
 """How good generated images are, measured on tensors: no run folder, no network, nothing downloaded."""
 
-from gancli.evaluation.evaluator import METRICS, Evaluator
-from gancli.evaluation.extractors import Extractor, extractor_for
-from gancli.evaluation.features import Features, extract
+from gancli.evaluation.evaluator import Evaluator
+from gancli.evaluation.extractors import Extractor, extractor_for, random_extractor
+from gancli.evaluation.features import Features, extract, load_features, save_features
+from gancli.evaluation.image_set import ImageSet
+from gancli.evaluation.library import evaluate
 from gancli.evaluation.modes import POINT_METRICS, MixtureEvaluator
-from gancli.evaluation.report import Figure, Limit, Report, parse_limit
+from gancli.evaluation.report import Figure, Limit, Report, load_report, parse_limit
 
 __all__ = [
-    "METRICS",
     "POINT_METRICS",
     "Evaluator",
     "Extractor",
     "Features",
     "Figure",
+    "ImageSet",
     "Limit",
     "MixtureEvaluator",
     "Report",
+    "evaluate",
     "extract",
     "extractor_for",
+    "load_features",
+    "load_report",
     "parse_limit",
+    "random_extractor",
+    "save_features",
 ]

@@ -1,126 +1,278 @@
 """Generated images against held-out ones, and training images against the same for comparison."""
 
-from collections.abc import Sequence
-from functools import cache, cached_property
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from gancli.errors import UsageError, nearest
-from gancli.evaluation import metrics
+from gancli.errors import UsageError
+from gancli.evaluation import findings, metrics
 from gancli.evaluation.extractors import Extractor
-from gancli.evaluation.features import Features, extract
-from gancli.evaluation.modes import count_classes
-from gancli.evaluation.report import Figure, Report
+from gancli.evaluation.features import Features
+from gancli.evaluation.image_set import ImageSet
+from gancli.evaluation.metrics.base import FeaturePath, Metric, Sides
+from gancli.evaluation.report import Figure, Report, figure_of
 from gancli.randomness import generator
 
-METRICS = ("fd", "kid", "precision", "recall", "density", "coverage", "modes", "class_kl")
-LOWER_IS_BETTER = ("fd", "kid", "class_kl")
-CLASSES = ("modes", "class_kl")
-"""Metrics that need a classifier's logits, and are left out without labels."""
-NEIGHBOURHOOD = ("precision", "recall", "density", "coverage")
-SPLIT = "heldout"
-Value = tuple[float, float | None]
+log = logging.getLogger(__name__)
+LEAST_BASELINE = 2000
+"""Training images that are drawn for the baseline and the features' scale, at least, if there are so many."""
+Generated = Tensor | Features | ImageSet
 
 
 class Evaluator:
     """Measures sets of generated images against one data set; what depends on real images is computed once.
 
-    ``train_images`` and ``heldout_images`` are uint8 ``(N, C, H, W)``.
+    ``train`` and ``heldout`` are uint8 ``(N, C, H, W)``, or `ImageSet` where there are features alone; without
+    ``train`` there is no baseline and nothing about memorisation. ``cache`` is a folder for real images' features.
     """
 
     def __init__(
         self,
         extractor: Extractor,
-        train_images: Tensor,
-        heldout_images: Tensor,
+        train: "Generated | None",
+        heldout: "Generated",
         fingerprint: str,
         seed: int = 0,
         classes: Sequence[str] = (),
+        cache: Path | None = None,
     ) -> None:
         self.extractor, self.fingerprint, self.seed, self.classes = extractor, fingerprint, seed, classes
-        self._train_images, self._heldout_images = train_images, heldout_images
-        self._baseline = cache(self._compute_baseline)
+        self.cache = cache
+        self.heldout = self._image_set(heldout, "heldout")
+        self.train = None if train is None else self._image_set(train, "train")
+        self._parts: dict[int, ImageSet] = {}
+        self._baselines: dict[tuple[str, int, int], Mapping[str, list[float]]] = {}
 
     def evaluate(
-        self, generated: Tensor, wanted: Sequence[str] = METRICS, asked: Sequence[int] | None = None
+        self,
+        generated: Generated | Sequence[Generated],
+        wanted: str | Sequence[str] = "fast",
+        asked: Sequence[int] | None = None,
+        path: FeaturePath | None = None,
+        source: str = "",
+        data: str = "",
     ) -> Report:
-        """Compare uint8 images ``(N, C, H, W)`` with as many held-out ones, or all there are.
+        """Compare one or several sets of uint8 images ``(N, C, H, W)``, or of features, with as many held-out ones.
 
-        ``asked`` are the classes ``(N,)`` that a conditional generator was asked for. Raises UsageError for an unknown
-        metric or too few images.
+        Sets are cut to the size of the smallest, or to all that is held out. ``asked`` are the classes ``(N,)`` that a
+        conditional generator was asked for, in each set alike; ``path`` gives what ``ppl`` needs. Raises UsageError
+        for an unknown metric, for one by name that cannot be computed, or for too few images.
         """
-        for name in wanted:
-            if name not in METRICS:
-                raise UsageError(f"there is no metric {name!r}; {nearest(name, METRICS)}")
-        if self._heldout.logits is None:
-            wanted = [name for name in wanted if name not in CLASSES]
-        n = min(len(generated), len(self._heldout_images))
-        features = extract(generated[:n], self.extractor, "generated")
-        values = self._measure(features, tuple(wanted))
-        baseline = self._baseline(n, tuple(wanted))
+        chosen, named = metrics.choose(wanted)
+        sets = [self._image_set(each, "generated") for each in _as_list(generated)]
+        n = min(len(self.heldout), *map(len, sets))
+        sets = [each if len(each) == n else each.part(slice(n)) for each in sets]
+        chosen, notes = self._possible(chosen, named, sets, path)
+        seconds: dict[str, float] = {}
+        with _timed(seconds, "features of generated images"):
+            self._require_same_features(sets)
+        found = [self._measure(self._sides(each, n, path, number), chosen, seconds) for number, each in enumerate(sets)]
+        with _timed(seconds, "baseline"):
+            real = self._baseline(chosen, n, len(sets))
         figures = [
-            Figure(
-                name, f"{name}_{self.extractor.name}", *values[name], baseline[name][0], n, name not in LOWER_IS_BETTER
-            )
-            for name in wanted
+            figure_of(m.name, self._full_name(m), [each[m.name] for each in found], real.get(m.name, []), n, m.better)
+            for m in chosen
         ]
+        features = [each.features for each in sets]
+        shares = self._shares(features)
         return Report(
             figures=tuple(figures),
             extractor=self.extractor.name,
             accuracy=self.extractor.accuracy,
-            split=SPLIT,
+            split=self.heldout.split,
             fingerprint=self.fingerprint,
             seed=self.seed,
-            warnings=tuple(self._warnings(n, wanted)),
+            warnings=(*notes, *self._warnings(n, chosen, len(sets))),
             per_class={} if asked is None else self._agreement(features, torch.tensor(asked[:n])),
+            shares=shares,
+            findings=findings.find({each.metric: each for each in figures}, shares),
+            seconds={name: round(value, 3) for name, value in seconds.items()},
+            generated=source,
+            data=data,
         )
 
-    def _agreement(self, features: Features, asked: Tensor) -> dict[str, float]:
+    def _image_set(self, images: Generated, split: str) -> ImageSet:
+        if isinstance(images, ImageSet):
+            return images
+        if isinstance(images, Features):
+            return ImageSet(split, features=images)
+        kept = None
+        if self.cache is not None and split != "generated":
+            kept = self.cache / f"{split}-{self.fingerprint}-{self.extractor.name}.npz"
+        return ImageSet(split, images, self.extractor, kept=kept)
+
+    def _require_same_features(self, sets: Sequence[ImageSet]) -> None:
+        theirs = self.heldout.features
+        for each in sets:
+            ours = each.features
+            if ours.extractor != theirs.extractor or ours.values.shape[1] != theirs.values.shape[1]:
+                raise UsageError(
+                    f"features of {ours.extractor} ({ours.values.shape[1]} values) cannot be compared with those of "
+                    f"{theirs.extractor} ({theirs.values.shape[1]}); extract both alike."
+                )
+
+    def _possible(
+        self, chosen: Sequence[Metric], named: set[str], sets: Sequence[ImageSet], path: FeaturePath | None
+    ) -> tuple[list[Metric], list[str]]:
+        """The metrics for which all is there, and notes on the others; UsageError for one that was named."""
+        everything = [self.heldout, *sets]
+        lacks = {
+            "logits": "labelled data" if any(each.features.logits is None for each in everything) else "",
+            "pixels": "the images, not features alone" if any(each.pixels is None for each in everything) else "",
+            "memory": "training images" if self.train is None else "",
+            "latents": "a generator (--ckpt)" if path is None else "",
+        }
+        possible: list[Metric] = []
+        missing: dict[str, list[str]] = {}
+        for metric in chosen:
+            lacking = next((what for need, what in lacks.items() if what and getattr(metric, need)), None)
+            if metric.pixels and metric.memory and not lacking and self.train and self.train.pixels is None:
+                lacking = "the training images, not features alone"
+            if lacking is None:
+                possible.append(metric)
+            elif metric.name in named:
+                raise UsageError(f"{metric.name} cannot be computed here: it needs {lacking}.")
+            else:
+                missing.setdefault(lacking, []).append(metric.name)
+        return possible, [f"left out without {lacking}: {', '.join(names)}." for lacking, names in missing.items()]
+
+    def _full_name(self, metric: Metric) -> str:
+        name = self.extractor.distance_name if metric.name == "fd" else metric.name
+        return f"{name}_{'pixels' if metric.pixels else self.heldout.features.extractor}"
+
+    @cached_property
+    def _order(self) -> Tensor:
+        """Held-out images at random, since files often have the easy ones, or one class, first."""
+        return torch.randperm(len(self.heldout), generator=generator(0, "heldout"))
+
+    @cached_property
+    def _sample(self) -> ImageSet | None:
+        """Training images in a random order."""
+        if self.train is None:
+            return None
+        count = min(len(self.train), max(3 * len(self.heldout), LEAST_BASELINE))
+        order = torch.randperm(len(self.train), generator=generator(self.seed, "baseline"))[:count]
+        if self.train.pixels is not None and "features" not in self.train.__dict__:
+            return ImageSet("train", self.train.pixels[order], self.extractor)
+        return self.train.part(order)
+
+    @cached_property
+    def _scale(self) -> float:
+        first = self.heldout if self._sample is None else self._sample
+        values = first.features.values[:LEAST_BASELINE]
+        return values.square().mean().sqrt().item() or 1.0
+
+    def _sides(self, images: ImageSet, n: int, path: FeaturePath | None = None, number: int = 0) -> Sides:
+        if n not in self._parts:
+            self._parts[n] = self.heldout if n == len(self.heldout) else self.heldout.part(self._order[:n])
+        return Sides(images, self._parts[n], self.train, self._scale, self.seed, path, number)
+
+    def _measure(self, sides: Sides, wanted: Sequence[Metric], seconds: dict[str, float]) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for metric in wanted:
+            if metric.name not in found:
+                with _timed(seconds, metric.name):
+                    found |= metric.compute(sides)
+        return found
+
+    def _baseline(self, chosen: Sequence[Metric], n: int, sets: int) -> dict[str, list[float]]:
+        """Of each metric the values over sets of real images; none for what has no real counterpart."""
+        parts = self._real_sets(n, sets)
+        found: dict[str, list[float]] = {}
+        for metric in chosen:
+            key = (metric.name, n, sets)
+            if key not in self._baselines:
+                self._baselines |= self._values_of_real(metric, parts, n, sets)
+            found |= {metric.name: list(self._baselines[key][metric.name])}
+        return found
+
+    def _values_of_real(
+        self, metric: Metric, parts: Sequence[ImageSet], n: int, sets: int
+    ) -> dict[tuple[str, int, int], Mapping[str, list[float]]]:
+        if metric.latents:
+            results = []
+        elif metric.memory:
+            results = [metric.compute(self._halves(n))]
+        else:
+            results = [metric.compute(self._sides(each, n)) for each in parts]
+        names = results[0] if results else {metric.name: 0.0}
+        return {(name, n, sets): {name: [float(each[name]) for each in results]} for name in names}
+
+    def _halves(self, n: int) -> Sides:
+        """Held-out images in place of generated ones, against the others, for what is about training images."""
+        real = self._sides(self.heldout, n).real
+        return Sides(real.part(slice(None, None, 2)), real.part(slice(1, None, 2)), self.train, self._scale, self.seed)
+
+    def _real_sets(self, n: int, sets: int) -> list[ImageSet]:
+        if self._sample is None:
+            return []
+        count = max(1, min(sets, len(self._sample) // n))
+        return [self._sample.part(slice(number * n, (number + 1) * n)) for number in range(count)]
+
+    def _agreement(self, features: Sequence[Features], asked: Tensor) -> dict[str, float]:
         """For each class, how many of the images that were to show it do so to the extractor."""
-        if features.logits is None:
+        if features[0].logits is None:
             return {}
-        right = (features.logits.argmax(1) == asked).double()
-        return {self.classes[label]: right[asked == label].mean().item() for label in asked.unique().tolist()}
+        right = torch.stack([each.logits.argmax(1) == asked for each in features if each.logits is not None])
+        share = right.double().mean(0)
+        return {self.classes[label]: share[asked == label].mean().item() for label in asked.unique().tolist()}
 
-    @cached_property
-    def _heldout(self) -> Features:
-        return extract(self._heldout_images, self.extractor, SPLIT)
+    def _shares(self, features: Sequence[Features]) -> dict[str, tuple[float, float]]:
+        logits = [each.logits for each in features if each.logits is not None]
+        real = self.heldout.features.logits
+        if not logits or real is None:
+            return {}
+        ours, theirs = (
+            torch.bincount(each.argmax(1), minlength=each.shape[1]).double() / len(each)
+            for each in (torch.cat(logits), real)
+        )
+        names = self.classes if len(self.classes) == len(ours) else [str(number) for number in range(len(ours))]
+        return dict(zip(names, zip(ours.tolist(), theirs.tolist(), strict=True), strict=True))
 
-    @cached_property
-    def _train(self) -> Features:
-        """Training images in a random order, as many as could ever be compared."""
-        count = min(len(self._train_images), max(len(self._heldout_images), 2000))
-        order = torch.randperm(len(self._train_images), generator=generator(self.seed, "baseline"))
-        return extract(self._train_images[order[:count]], self.extractor, "train")
-
-    def _compute_baseline(self, n: int, wanted: tuple[str, ...]) -> dict[str, Value]:
-        train, logits = self._train, self._train.logits
-        part = Features(train.values[:n], None if logits is None else logits[:n], train.extractor, train.split)
-        return self._measure(part, wanted, n)
-
-    def _measure(self, features: Features, wanted: tuple[str, ...], n: int | None = None) -> dict[str, Value]:
-        heldout = self._heldout.values[: n or len(features)]
-        found: dict[str, Value] = {}
-        if "fd" in wanted:
-            found["fd"] = (metrics.frechet_distance(features.values, heldout), None)
-        if "kid" in wanted:
-            scale = self._train.values.square().mean().sqrt()
-            found["kid"] = metrics.kernel_distance(features.values / scale, heldout / scale, self.seed)
-        if any(name in NEIGHBOURHOOD for name in wanted):
-            near = metrics.neighbourhood(features.values, heldout)
-            found |= {name: (getattr(near, name), None) for name in NEIGHBOURHOOD}
-        if any(name in CLASSES for name in wanted):
-            assert features.logits is not None and self._heldout.logits is not None
-            modes, balance = count_classes(features.logits, self._heldout.logits[: n or len(features)])
-            found |= {"modes": (modes, None), "class_kl": (balance, None)}
-        return found
-
-    def _warnings(self, n: int, wanted: Sequence[str]) -> list[str]:
-        dimensions = self._heldout.values.shape[1]
+    def _warnings(self, n: int, chosen: Sequence[Metric], sets: int) -> list[str]:
+        dimensions = self.heldout.features.values.shape[1]
         found = []
-        if "fd" in wanted and n < 10 * dimensions:
-            found.append(f"N = {n} is small for {dimensions} features: fd is mostly bias; read it beside its baseline.")
-        if n > len(self._train_images):
-            found.append(f"the baseline has only {len(self._train_images)} training images.")
+        biased = [m.name for m in chosen if n < m.per_dimension * dimensions]
+        if biased:
+            found.append(
+                f"N = {n} is small for {dimensions} features: {', '.join(biased)} is mostly bias; "
+                "read it beside its baseline."
+            )
+        few = [m.name for m in chosen if n < m.enough and m.name not in biased]
+        if few:
+            found.append(f"N = {n} is small for {', '.join(few)}; read the error bars.")
+        if sets == 1:
+            found.append("one generated set has no error bars.")
+        if self._sample is None:
+            found.append("without training images there is no baseline.")
+        elif n > len(self._sample):
+            found.append(f"the baseline has only {len(self._sample)} training images.")
         return found
+
+
+class _timed:
+    """Adds the seconds that a block takes to an entry."""
+
+    def __init__(self, seconds: dict[str, float], name: str) -> None:
+        self.seconds, self.name = seconds, name
+
+    def __enter__(self) -> None:
+        self.began = time.perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        self.seconds[self.name] = self.seconds.get(self.name, 0.0) + time.perf_counter() - self.began
+
+
+def _as_list(generated: Generated | Sequence[Generated]) -> list[Generated]:
+    found: list[Generated] = [generated] if isinstance(generated, Tensor | Features | ImageSet) else list(generated)
+    if not found:
+        raise UsageError("give at least one set of generated images.")
+    return found
+
+
+__all__ = ["Evaluator", "Figure", "Generated"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, interpolate
+from torch.nn.functional import adaptive_avg_pool2d, cross_entropy, interpolate
 
 from gancli import torch_file
 from gancli.errors import FileFormatError
@@ -21,6 +21,7 @@ ACCURACY_BAR = 0.98
 """Held-out accuracy below which a classifier's features are called less trustworthy."""
 FEATURES = 64
 LARGEST_SIDE = 64
+PIXEL_SIDE = 16
 WIDTHS = (32, 64, 64, 64)
 SMALLEST_MAP = 7
 """Pixels of the shorter side at which no further convolution halves the map; there are at least two."""
@@ -39,6 +40,8 @@ class Extractor:
     """Float images ``(N, C, H, W)`` in [-1, 1] -> features ``(N, 64)`` and logits ``(N, classes)`` or None."""
     accuracy: float | None
     """On the held-out labels; None without labels."""
+    distance_name: str = "fd"
+    """What the Frechet distance of these features is called; ``fid`` for the Inception network of the paper alone."""
 
 
 class ConvNet(nn.Module):
@@ -94,7 +97,7 @@ def extractor_for(
     classes = 0 if train_labels is None else int(train_labels.max()) + 1
     network = _network(train_images.shape, classes, seed)
     if train_labels is None or heldout_labels is None:
-        return Extractor(f"randconv_{_hash(network)}", network.to(device), None)
+        return random_extractor(train_images.shape, seed, device)
     path = cache / f"lenet-{fingerprint}-{seed}.pth"
     accuracy = _restore(network, path)
     if accuracy is None:
@@ -104,7 +107,32 @@ def extractor_for(
         _keep(network, accuracy, path)
     if accuracy < ACCURACY_BAR:
         log.warning("the feature classifier is right on only %.1f %% of held-out images.", 100 * accuracy)
-    return Extractor(f"lenet_{_hash(network)}", network.to(device), accuracy)
+    return Extractor(f"lenet_{hash_of(network)}", network.to(device), accuracy)
+
+
+def random_extractor(shape: torch.Size, seed: int = 0, device: torch.device | str = "cpu") -> Extractor:
+    """A convolutional network with weights drawn from the seed, for images of this shape ``(N, C, H, W)``."""
+    network = _network(shape, 0, seed)
+    return Extractor(f"randconv_{hash_of(network)}", network.to(device), None)
+
+
+class Pixels(nn.Module):
+    """The pixels themselves, averaged to at most 16 a side."""
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.size = min(height, PIXEL_SIDE), min(width, PIXEL_SIDE)
+        self.unit = nn.Parameter(torch.ones(()), requires_grad=False)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See `Extractor.network`."""
+        return adaptive_avg_pool2d(images, self.size).flatten(1) * self.unit, None
+
+
+def pixel_extractor(shape: torch.Size, device: torch.device | str = "cpu") -> Extractor:
+    """Features that are pixels, for images of this shape ``(N, C, H, W)``."""
+    network = Pixels(*shape[2:]).to(device)
+    return Extractor(f"pixels{network.size[0]}x{network.size[1]}", network, None)
 
 
 def train_classifier(network: nn.Module, images: Tensor, labels: Tensor, seed: int) -> None:
@@ -152,7 +180,8 @@ def _network(shape: torch.Size, classes: int, seed: int) -> nn.Module:
         return Shrinking(ConvNet(channels, *size, classes), size).eval().requires_grad_(classes > 0)
 
 
-def _hash(network: nn.Module) -> str:
+def hash_of(network: nn.Module) -> str:
+    """The first 4 hexadecimal digits of a hash of its weights."""
     digest = hashlib.sha256()
     for value in network.state_dict().values():
         digest.update(value.cpu().contiguous().numpy().data)

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from gancli.errors import UsageError, nearest
-from gancli.evaluation.report import Figure, Report
+from gancli.evaluation.metrics.base import GROUPS
+from gancli.evaluation.report import Report, figure_of
 
 POINT_METRICS = ("reverse_kl", "modes", "high_quality")
+BETTER = {"reverse_kl": "lower", "modes": "higher", "high_quality": "as real"}
 HIGH_QUALITY = 3.0
 """Standard deviations from the nearest mode within which a point is of high quality."""
 
@@ -64,21 +66,52 @@ class MixtureEvaluator:
         self.heldout, self.fingerprint, self.seed = heldout, fingerprint, seed
 
     def evaluate(
-        self, generated: Tensor, wanted: Sequence[str] = POINT_METRICS, asked: Sequence[int] | None = None
+        self,
+        generated: Tensor | Sequence[Tensor],
+        wanted: str | Sequence[str] = POINT_METRICS,
+        asked: Sequence[int] | None = None,
+        path: object = None,
+        source: str = "",
+        data: str = "",
     ) -> Report:
-        """Judge points ``(N, 2)`` or ``(N, 2, 1, 1)``; ``asked`` is ignored. UsageError for an unknown metric."""
-        for metric in wanted:
-            if metric not in POINT_METRICS:
-                raise UsageError(f"there is no metric {metric!r} of points; {nearest(metric, POINT_METRICS)}")
-        n = min(len(generated), len(self.heldout))
-        found, real = (
-            count_modes(points[:n].flatten(1), self.centres, self.sigma) for points in (generated, self.heldout)
+        """Judge one or several sets of points ``(N, 2)`` or ``(N, 2, 1, 1)``; a group means all metrics.
+
+        ``asked`` and ``path`` are ignored. UsageError for an unknown metric.
+        """
+        chosen = self._chosen(wanted)
+        sets = [generated] if isinstance(generated, Tensor) else list(generated)
+        n = min(len(self.heldout), *map(len, sets))
+        real = [part for part in self.heldout.split(n) if len(part) == n][: len(sets)]
+        found, theirs = (
+            [count_modes(points[:n].flatten(1), self.centres, self.sigma) for points in side] for side in (sets, real)
         )
-        figures = [
-            Figure(
-                metric, f"{metric}_{self.name}", getattr(found, metric), None, getattr(real, metric), n,
-                higher_is_better=metric != "reverse_kl",
+        figures = tuple(
+            figure_of(
+                metric, f"{metric}_{self.name}", [float(getattr(each, metric)) for each in found],
+                [float(getattr(each, metric)) for each in theirs], n, BETTER[metric],
             )
-            for metric in wanted
-        ]  # fmt: skip
-        return Report(tuple(figures), "coordinates", None, "heldout", self.fingerprint, self.seed, ())
+            for metric in chosen
+        )  # fmt: skip
+        warnings = ("one generated set has no error bars.",) if len(sets) == 1 else ()
+        return Report(
+            figures, "coordinates", None, "heldout", self.fingerprint, self.seed, warnings,
+            findings=_findings(found, theirs, len(self.centres)), generated=source, data=data,
+        )  # fmt: skip
+
+    def _chosen(self, wanted: str | Sequence[str]) -> list[str]:
+        names = [name.strip() for name in wanted.split(",")] if isinstance(wanted, str) else list(wanted)
+        for metric in names:
+            if metric not in POINT_METRICS and metric not in GROUPS:
+                raise UsageError(f"there is no metric {metric!r} of points; {nearest(metric, POINT_METRICS)}")
+        return [metric for metric in POINT_METRICS if metric in names or set(names) & set(GROUPS)]
+
+
+def _findings(found: Sequence[ModeCount], real: Sequence[ModeCount], modes: int) -> tuple[str, ...]:
+    fewest, quality = min(each.modes for each in found), sum(each.high_quality for each in found) / len(found)
+    expected = sum(each.high_quality for each in real) / len(real)
+    said = [f"modes are missing: as few as {fewest} of {modes} are drawn."] if fewest < modes else []
+    if quality < 0.9 * expected:
+        said.append(f"quality: {quality:.0%} of the points are near a mode, of real points {expected:.0%}.")
+    if quality > expected + 0.007:
+        said.append(f"too narrow: {quality:.1%} of the points are near a mode, of real points only {expected:.1%}.")
+    return tuple(said) or ("nothing stands out against real points.",)

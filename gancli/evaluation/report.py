@@ -1,13 +1,19 @@
 """The figures of an evaluation, with all that is needed to read them, and limits on them."""
 
+import json
+import math
 import operator
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
-from gancli.errors import UsageError, nearest
+from gancli.errors import FileFormatError, UsageError, nearest
 
+KIND = "gancli-report"
+VERSION = 1
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -25,13 +31,18 @@ class Figure:
     name: str
     """With the features it was computed on, e.g. ``fd_lenet_1a2b``; only equal names can be compared."""
     value: float
-    spread: float | None
-    """Standard deviation over subsets, where the metric has one."""
-    baseline: float
-    """Training images against the same held-out images, at the same N."""
+    """Mean over the generated sets."""
+    error: float | None
+    """Standard error of that mean; None for one set."""
+    values: tuple[float, ...]
+    """Of each set."""
+    baseline: float | None
+    """Mean over sets of real images, most often of training images, against the same held-out ones, at the same N."""
+    baseline_error: float | None
     n: int
     """Images on each side."""
-    higher_is_better: bool
+    better: str
+    """``lower``, ``higher``, or ``as real``: the nearer to the baseline."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +61,20 @@ class Report:
     warnings: tuple[str, ...]
     per_class: Mapping[str, float] = field(default_factory=dict)
     """Of a conditional generator: for each class, the share of its images that the extractor takes for that class."""
+    shares: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Of each class: its share among generated images and among held-out ones, as the extractor sees them."""
+    findings: tuple[str, ...] = ()
+    """What the figures say, in sentences."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """What took how long; metrics that are computed together stand under the first one's name."""
+    generated: str = ""
+    """Where the generated images came from."""
+    data: str = ""
+    """Name of the data set."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
+        """Plain data for JSON; a number that is not finite becomes None."""
+        return {"format": KIND, "version": VERSION} | _finite(asdict(self))
 
     def figure(self, metric: str) -> Figure:
         """The figure with this short or full name; UsageError with the nearest if there is none."""
@@ -61,6 +82,29 @@ class Report:
             if metric in (figure.metric, figure.name):
                 return figure
         raise UsageError(f"there is no metric {metric!r}; {nearest(metric, [f.metric for f in self.figures])}")
+
+
+def figure_of(
+    metric: str, name: str, values: Sequence[float], baselines: Sequence[float], n: int, better: str
+) -> Figure:
+    """A figure from its values over generated sets and over sets of real images."""
+    ours, real = _mean_and_error(values), _mean_and_error(baselines)
+    return Figure(metric, name, ours[0], ours[1], tuple(values), real[0] if baselines else None, real[1], n, better)
+
+
+def load_report(path: Path) -> Report:
+    """Read what ``gancli eval --json`` printed; FileFormatError for any other file."""
+    try:
+        content = json.loads(path.read_text())
+        if content["format"] != KIND or content["version"] != VERSION:
+            raise ValueError(f"it has format {content['format']} {content['version']}")
+        known = {each.name: content[each.name] for each in fields(Report)}
+        figures = tuple(_figure(each) for each in known["figures"])
+        return replace(Report(**known), figures=figures, warnings=tuple(known["warnings"]))
+    except OSError as error:
+        raise FileFormatError(f"cannot read {path}: {error.strerror or error}.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise FileFormatError(f"{path} is not a report that gancli eval --json wrote ({error}).") from error
 
 
 @dataclass(frozen=True)
@@ -73,8 +117,12 @@ class Limit:
     text: str
 
     def crossed(self, report: Report) -> bool:
-        """Whether the condition holds; UsageError if the report has no such metric."""
-        return OPERATORS[self.operator](report.figure(self.metric).value, self.threshold)
+        """Whether the condition holds, or cannot be decided since the value is no number.
+
+        UsageError if the report has no such metric.
+        """
+        value = report.figure(self.metric).value
+        return math.isnan(value) or OPERATORS[self.operator](value, self.threshold)
 
 
 def parse_limit(text: str) -> Limit:
@@ -86,3 +134,23 @@ def parse_limit(text: str) -> Limit:
     except ValueError:
         pass
     raise UsageError(f"--fail-if {text!r} is not a condition; write it like 'coverage<0.5' or 'fd>=10'.")
+
+
+def _mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
+    if not all(map(math.isfinite, values)) or len(values) < 2:
+        return (statistics.fmean(values) if values else math.nan), None
+    return statistics.fmean(values), statistics.stdev(values) / len(values) ** 0.5
+
+
+def _figure(plain: Mapping[str, Any]) -> Figure:
+    known = {each.name: plain[each.name] for each in fields(Figure)}
+    value = math.nan if known["value"] is None else float(known["value"])
+    return replace(Figure(**known), value=value, n=int(known["n"]), values=tuple(known["values"]))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

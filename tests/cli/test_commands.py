@@ -86,9 +86,10 @@ def test_train_sample_eval_with_json(capsys: Capture, tmp_path: Path) -> None:
     assert json.loads(capsys.readouterr().out) == {"samples": str(target), "n": 4}
     assert run(["eval", "--ckpt", result["generator"], "--json", "-q"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert {figure["metric"] for figure in report["figures"]} == {
+    assert [figure["metric"] for figure in report["figures"]] == [
         "fd", "kid", "precision", "recall", "density", "coverage", "modes", "class_kl",
-    }  # fmt: skip
+        "diversity", "intra_diversity", "is", "authpct", "c_t", "copies", "duplicates", "swd",
+    ]  # fmt: skip
     assert all(figure["n"] == report["figures"][0]["n"] for figure in report["figures"])
 
 

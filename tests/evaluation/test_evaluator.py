@@ -8,6 +8,7 @@ import torch
 from gancli import data
 from gancli.errors import UsageError
 from gancli.evaluation import Evaluator, Report, extractor_for, parse_limit
+from gancli.judging import feature_cache
 
 DIGITS = data.load("digits")
 LABELS = DIGITS.train.labels
@@ -15,10 +16,10 @@ assert LABELS is not None
 
 
 @pytest.fixture(scope="module")
-def evaluator(tmp_path_factory: pytest.TempPathFactory) -> Evaluator:
+def evaluator() -> Evaluator:
     extractor = extractor_for(
         DIGITS.train.images, LABELS, DIGITS.heldout.images, DIGITS.heldout.labels, DIGITS.fingerprint,
-        torch.device("cpu"), tmp_path_factory.mktemp("cache"),
+        torch.device("cpu"), feature_cache(),
     )  # fmt: skip
     return Evaluator(extractor, DIGITS.train.images, DIGITS.heldout.images, DIGITS.fingerprint)
 

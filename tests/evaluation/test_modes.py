@@ -42,7 +42,7 @@ def test_the_report_has_the_real_points_beside_it() -> None:
     report = judge.evaluate(torch.zeros(40, 2, 1, 1))
     assert report.figure("modes").value == 1
     assert report.figure("modes_square").baseline == 4
-    assert not report.figure("reverse_kl").higher_is_better
+    assert report.figure("reverse_kl").better == "lower"
     with pytest.raises(UsageError, match="no metric 'fd'"):
         judge.evaluate(torch.zeros(4, 2), ["fd"])
 

@@ -1,0 +1,93 @@
+"""Reports side by side, where they can be compared at all, with what the error bars say of each difference."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gancli.errors import UsageError
+from gancli.evaluation.report import Figure, Report
+
+LEVEL = 0.05
+"""Probability, if there were no difference, of one that is called significant, over all that are looked at."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of one report's figure from the first report's."""
+
+    better: bool | None
+    """Than the first, significantly; None if that cannot be told."""
+    probability: float | None
+    """Of so large a difference between equal generators (Welch's test over the sets); None without error bars."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric in all reports."""
+
+    figures: tuple[Figure, ...]
+    differences: tuple[Difference, ...]
+    """Of each report but the first."""
+
+
+def compare(reports: Sequence[Report], names: Sequence[str]) -> list[Row]:
+    """A row for each figure that all reports have.
+
+    UsageError for fewer than two, for reports that measured something else (other real images, split, extractor or N:
+    the message says which), or if they have no figure in common. Differences are called significant by Welch's test
+    with Bonferroni's correction over all of them; it knows the sampling error alone, not how other seeds would train.
+    """
+    if len(reports) < 2:
+        raise UsageError("gancli compare needs at least two runs or reports.")
+    for report, name in zip(reports[1:], names[1:], strict=True):
+        _require_comparable(reports[0], report, names[0], name)
+    shared = [f.name for f in reports[0].figures if all(f.name in {g.name for g in r.figures} for r in reports)]
+    if not shared:
+        raise UsageError("these reports have no figure in common; evaluate all with the same --metrics.")
+    tests = len(shared) * (len(reports) - 1)
+    rows = []
+    for name in shared:
+        figures = tuple(report.figure(name) for report in reports)
+        rows.append(Row(figures, tuple(_difference(figures[0], other, tests) for other in figures[1:])))
+    return rows
+
+
+def _require_comparable(first: Report, other: Report, first_name: str, other_name: str) -> None:
+    sizes = [sorted({figure.n for figure in report.figures}) for report in (first, other)]
+    for what, ours, theirs in (
+        ("extractor", first.extractor, other.extractor),
+        ("real images (fingerprint)", first.fingerprint, other.fingerprint),
+        ("split", first.split, other.split),
+        ("N", sizes[0], sizes[1]),
+    ):
+        if ours != theirs:
+            a, b = (", ".join(map(str, each)) if isinstance(each, list) else each for each in (ours, theirs))
+            raise UsageError(
+                f"{first_name} and {other_name} cannot be compared: {what} is {a} in the first and {b} in the other; "
+                "evaluate both alike."
+            )
+
+
+def _difference(first: Figure, other: Figure, tests: int) -> Difference:
+    probability = welch(first.values, other.values)
+    if probability is None or probability >= LEVEL / tests:
+        return Difference(None, probability)
+    return Difference(_merit(other) > _merit(first), probability)
+
+
+def _merit(figure: Figure) -> float:
+    """Larger is better."""
+    if figure.better == "as real":
+        return -abs(figure.value - (figure.baseline or 0.0))
+    return figure.value if figure.better == "higher" else -figure.value
+
+
+def welch(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """Two-sided probability of Welch's t-test of two lists of values; None if one has fewer than two, or no number."""
+    from scipy.stats import ttest_ind
+
+    if min(len(a), len(b)) < 2 or not all(isinstance(v, float | int) and math.isfinite(v) for v in (*a, *b)):
+        return None
+    if len(set(a)) == len(set(b)) == 1:
+        return 1.0 if a[0] == b[0] else 0.0
+    return float(ttest_ind(a, b, equal_var=False).pvalue)

@@ -1,0 +1,107 @@
+"""Some images as metrics see them: pixels, features, and what is computed of them once."""
+
+import contextlib
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from gancli.errors import FileFormatError, UsageError
+from gancli.evaluation import distances
+from gancli.evaluation.extractors import PIXEL_SIDE, Extractor
+from gancli.evaluation.features import Features, extract, load_features, save_features
+
+NEIGHBOURS = 5
+
+
+def require(count: int, least: int, what: str) -> None:
+    """UsageError for fewer images than something can do with."""
+    if count < least:
+        raise UsageError(f"{count} images are too few for {what}; it needs {least}.")
+
+
+class ImageSet:
+    """N images of one origin. Give pixels, uint8 ``(N, C, H, W)``, with an extractor, or features, or both.
+
+    With ``kept``, a path, the features are read from there, or written there once they are computed.
+    """
+
+    def __init__(
+        self,
+        split: str,
+        pixels: Tensor | None = None,
+        extractor: Extractor | None = None,
+        features: Features | None = None,
+        kept: Path | None = None,
+    ) -> None:
+        if features is None and (pixels is None or extractor is None):
+            raise UsageError(f"{split}: give images with an extractor, or features.")
+        self.split, self.pixels, self._extractor, self._given, self._kept = split, pixels, extractor, features, kept
+        self._nearest: dict[tuple[int, str], tuple[Tensor, Tensor]] = {}
+
+    def __len__(self) -> int:
+        if self._given is not None:
+            return len(self._given)
+        assert self.pixels is not None
+        return len(self.pixels)
+
+    def part(self, rows: slice | Tensor) -> "ImageSet":
+        """Some of the images; features that were computed are taken over."""
+        features = self.features.part(rows) if self._given is not None or "features" in self.__dict__ else None
+        pixels = None if self.pixels is None else self.pixels[rows]
+        part = ImageSet(self.split, pixels, self._extractor, features)
+        part._nearest = {key: (apart[rows], places[rows]) for key, (apart, places) in self._nearest.items()}
+        return part
+
+    @cached_property
+    def features(self) -> Features:
+        """Computed when first asked for."""
+        if self._given is not None:
+            return self._given
+        assert self.pixels is not None and self._extractor is not None
+        found = self._read()
+        if found is None:
+            found = extract(self.pixels, self._extractor, self.split)
+            self._write(found)
+        return found
+
+    @cached_property
+    def radii(self) -> Tensor:
+        """Distances of each feature to its nearest, second, ... fifth other one: float64 ``(N, 5)``."""
+        return distances.nearest_others(self.features.values, NEIGHBOURS)
+
+    @cached_property
+    def pooled(self) -> Tensor:
+        """Pixels averaged to at most 16 a side: float64 ``(N, values)`` from 0 to 1."""
+        assert self.pixels is not None
+        height, width = (min(side, PIXEL_SIDE) for side in self.pixels.shape[2:])
+        parts = [adaptive_avg_pool2d(part.float(), (height, width)).flatten(1) for part in self.pixels.split(1024)]
+        return torch.cat(parts).double() / 255
+
+    def nearest_in(self, others: "ImageSet", what: str = "features") -> tuple[Tensor, Tensor]:
+        """Of each image the distances to the two nearest of ``others`` and their places, by features or ``pixels``.
+
+        Both are ``(N, 2)``. UsageError if there are not two.
+        """
+        key = (id(others), what)
+        if key not in self._nearest:
+            sides = (self.pooled, others.pooled) if what == "pixels" else (self.features.values, others.features.values)
+            require(len(others), 2, "a comparison with training images")
+            self._nearest[key] = distances.nearest(*sides, k=2)
+        return self._nearest[key]
+
+    def _read(self) -> Features | None:
+        if self._kept is None or self._extractor is None or not self._kept.exists():
+            return None
+        try:
+            found = load_features(self._kept)
+        except FileFormatError:
+            return None
+        return found if found.extractor == self._extractor.name and len(found) == len(self) else None
+
+    def _write(self, features: Features) -> None:
+        if self._kept is not None:
+            with contextlib.suppress(OSError):  # it is only a cache
+                save_features(self._kept, features)

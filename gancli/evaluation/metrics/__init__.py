@@ -1,0 +1,37 @@
+"""The table of metrics. Each file here but ``base`` has some, in its ``METRICS``; adding a file adds its metrics."""
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from functools import cache
+
+from gancli.errors import UsageError, nearest
+from gancli.evaluation.metrics.base import GROUPS, Metric, Sides
+
+__all__ = ["GROUPS", "Metric", "Sides", "choose", "table"]
+ORDER = ("fd", "fid", "kid", "precision", "recall", "density", "coverage")
+"""What reports begin with; the others follow by group and name."""
+
+
+@cache
+def table() -> dict[str, Metric]:
+    """All metrics by name, in the order of reports."""
+    files = [module.name for module in pkgutil.iter_modules(__path__) if module.name != "base"]
+    found = [metric for file in files for metric in importlib.import_module(f"{__name__}.{file}").METRICS]
+    found.sort(key=lambda m: (ORDER.index(m.name) if m.name in ORDER else 99, GROUPS.index(m.group)))
+    return {metric.name: metric for metric in found}
+
+
+def choose(wanted: str | Sequence[str]) -> tuple[list[Metric], set[str]]:
+    """The metrics that these names of metrics and groups stand for, and which were named themselves.
+
+    ``wanted`` may be one text with commas. UsageError for what is neither.
+    """
+    names = [name.strip() for name in wanted.split(",")] if isinstance(wanted, str) else list(wanted)
+    groups = [name for name in names if name in GROUPS]
+    for name in names:
+        if name not in GROUPS and name not in table():
+            raise UsageError(f"there is no metric {name!r}; {nearest(name, [*GROUPS, *table()])}")
+    largest = max((GROUPS.index(name) for name in groups), default=-1)
+    chosen = [m for m in table().values() if m.name in names or GROUPS.index(m.group) <= largest]
+    return chosen, set(names) - set(GROUPS)

@@ -1,0 +1,60 @@
+"""What a metric is: a function of two sides, with what is needed to read its figures."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from gancli.evaluation.image_set import ImageSet, require
+
+__all__ = ["GROUPS", "FeaturePath", "Metric", "Sides", "require"]
+
+Better = Literal["lower", "higher", "as real"]
+Group = Literal["fast", "standard", "full"]
+GROUPS: tuple[Group, ...] = ("fast", "standard", "full")
+"""Each has the metrics of those before it."""
+FeaturePath = Callable[[int, int], tuple[Tensor, Tensor]]
+"""Features at both ends of so many short steps between latents, ``(n, d)`` each, for a set's number; see
+`metrics.smoothness`."""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """One set of generated images and the real ones it is compared with."""
+
+    generated: ImageSet
+    real: ImageSet
+    """Held-out images, as many as generated ones."""
+    train: ImageSet | None
+    """All images that the generator may have learnt by heart."""
+    scale: float
+    """Root mean square of the features of real images."""
+    seed: int
+    path: FeaturePath | None = None
+    number: int = 0
+    """Of the generated set."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure: how it is computed, which way is better, and what it needs."""
+
+    name: str
+    compute: Callable[[Sides], Mapping[str, float]]
+    """Gives this figure, and others that come with it."""
+    better: Better
+    group: Group = "standard"
+    """The smallest that has it."""
+    enough: int = 0
+    """Images below which a warning is due."""
+    per_dimension: int = 0
+    """Likewise, for each feature."""
+    logits: bool = False
+    """Needs a classifier."""
+    pixels: bool = False
+    """Computed on the images themselves."""
+    memory: bool = False
+    """Needs the training images; the baseline is held-out images in place of the generated."""
+    latents: bool = False
+    """Needs the generator; there is no real figure to compare it with."""

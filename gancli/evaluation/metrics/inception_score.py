@@ -1,0 +1,25 @@
+"""Inception score, with the extractor's own classes."""
+
+from torch import Tensor
+
+from gancli.evaluation.metrics.base import Metric, Sides, require
+
+
+def inception_score(logits: Tensor) -> float:
+    """exp(E KL(p(y|x) || p(y))) of logits ``(N, K)``: from 1, for all alike, to K, for sure and balanced classes.
+
+    Salimans et al. 2016 (arXiv:1606.03498), section 4, in one split. It does not see collapse inside of a class: read
+    it beside ``intra_diversity``. UsageError without samples.
+    """
+    from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
+
+    require(len(logits), 1, "the inception score")
+    return float(isc_features_to_metric(logits.double(), splits=1, shuffle=False)[KEY_METRIC_ISC_MEAN])
+
+
+def _score(sides: Sides) -> dict[str, float]:
+    assert sides.generated.features.logits is not None
+    return {"is": inception_score(sides.generated.features.logits)}
+
+
+METRICS = (Metric("is", _score, "higher", "standard", enough=1000, logits=True),)

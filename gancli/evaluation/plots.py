@@ -1,0 +1,137 @@
+"""Plots of evaluations as PNG files: curves over checkpoints, classes, precision and recall, nearest neighbours."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from gancli.evaluation.image_set import ImageSet
+from gancli.evaluation.report import Report
+from gancli.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Plot
+
+INCHES = 3.2
+SHOWN = 12
+CLUSTERS = 20
+ANGLES = 201
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Images whose neighbours are shown."""
+
+    generated: ImageSet
+    real: ImageSet
+    train: ImageSet | None
+
+
+def report_plots(folder: Path, report: Report, shown: Shown | None) -> None:
+    """``classes.png`` if there are classes; ``pr_curve.png`` and ``neighbours.png`` if there are images."""
+    if report.shares:
+        classes(folder / "classes.png", report)
+    if shown is not None:
+        curve_of_precision(folder / "pr_curve.png", shown.generated.features.values, shown.real.features.values)
+        if shown.train is not None and shown.generated.pixels is not None and shown.train.pixels is not None:
+            neighbours(folder / "neighbours.png", shown.generated, shown.train)
+
+
+def curve(path: Path, reports: Sequence[tuple[int, Report]]) -> None:
+    """A panel for each metric over the steps, with error bars and the real images' value as a dashed line."""
+    figures = reports[-1][1].figures
+    plot, panels = _panels(len(figures))
+    steps = [step for step, _ in reports]
+    for panel, last in zip(panels, figures, strict=True):
+        these = [report.figure(last.metric) for _, report in reports]
+        panel.errorbar(steps, [f.value for f in these], [f.error or 0 for f in these], marker="o", ms=3, capsize=2)
+        if last.baseline is not None:
+            panel.axhline(last.baseline, linestyle="--", color="grey")
+        panel.set_title(f"{last.name} ({last.better})", fontsize=8)
+        panel.tick_params(labelsize=7)
+    plot.supxlabel("step; dashed: real images", fontsize=8)
+    _save(plot, path)
+
+
+def classes(path: Path, report: Report) -> None:
+    """Shares of the classes among generated and real images."""
+    plot, (panel,) = _panels(1, width=max(INCHES * 1.5, 0.25 * len(report.shares)))
+    places = torch.arange(len(report.shares)).double()
+    ours, real = zip(*report.shares.values(), strict=True)
+    panel.bar((places - 0.2).tolist(), ours, 0.4, label="generated")
+    panel.bar((places + 0.2).tolist(), real, 0.4, label="real", color="grey")
+    panel.set_xticks(places.tolist(), list(report.shares), fontsize=7, rotation=90 if len(report.shares) > 12 else 0)
+    panel.set_ylabel("share of images", fontsize=8)
+    panel.legend(fontsize=7)
+    _save(plot, path)
+
+
+def precision_recall(generated: Tensor, real: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Precision and recall ``(201,)`` each, of features ``(N, d)`` and ``(M, d)`` over 20 clusters of both.
+
+    ``alpha(l) = sum min(l p, q)`` and ``beta(l) = sum min(p, q / l)``, Sajjadi et al. 2018 (arXiv:1806.00035),
+    algorithm 1, with the shares p of real and q of generated features in the clusters.
+    """
+    from sklearn.cluster import MiniBatchKMeans
+
+    together = torch.cat([generated, real]).numpy()
+    found = MiniBatchKMeans(min(CLUSTERS, len(together)), n_init=3, random_state=seed).fit_predict(together)
+    labels = torch.from_numpy(found).long()
+    q, p = (
+        torch.bincount(part, minlength=CLUSTERS).double() / len(part)
+        for part in (labels[: len(generated)], labels[len(generated) :])
+    )
+    slopes = torch.linspace(1e-3, torch.pi / 2 - 1e-3, ANGLES, dtype=torch.float64).tan()[:, None]
+    return torch.minimum(slopes * p, q).sum(1), torch.minimum(p, q / slopes).sum(1)
+
+
+def curve_of_precision(path: Path, generated: Tensor, real: Tensor) -> None:
+    """Precision against recall, over clusters; see `precision_recall`."""
+    plot, (panel,) = _panels(1)
+    precision, recall = precision_recall(generated, real)
+    panel.plot(recall.tolist(), precision.tolist())
+    panel.set(xlim=(0, 1.02), ylim=(0, 1.02))
+    panel.set_xlabel("recall", fontsize=8)
+    panel.set_ylabel("precision", fontsize=8)
+    panel.set_title("precision and recall over 20 clusters", fontsize=8)
+    _save(plot, path)
+
+
+def neighbours(path: Path, generated: ImageSet, train: ImageSet) -> None:
+    """The generated images nearest to a training image, beside their nearest by features and by pixels."""
+    assert generated.pixels is not None and train.pixels is not None
+    (apart, by_features), (_, by_pixels) = (generated.nearest_in(train, what) for what in ("features", "pixels"))
+    chosen = apart[:, 0].argsort()[:SHOWN]
+    rows = (
+        ("generated", generated.pixels[chosen]),
+        ("nearest by features", train.pixels[by_features[chosen, 0]]),
+        ("nearest by pixels", train.pixels[by_pixels[chosen, 0]]),
+    )
+    plot, panels = _panels(3, columns=1, width=0.6 * len(chosen), height=0.95)
+    for panel, (title, images) in zip(panels, rows, strict=True):
+        strip = torch.cat(list(pad(images, (1, 1, 1, 1), value=128)), 2).permute(1, 2, 0).numpy()
+        panel.imshow(strip.squeeze(2) if strip.shape[2] == 1 else strip, cmap="gray", vmin=0, vmax=255)
+        panel.set_title(title, fontsize=8, loc="left")
+        panel.axis("off")
+    _save(plot, path)
+
+
+def _panels(
+    count: int, columns: int = 3, width: float = INCHES, height: float = INCHES * 0.8
+) -> tuple["Plot", list["Axes"]]:
+    from matplotlib.figure import Figure
+
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    plot = Figure((width * columns, height * rows), layout="constrained")
+    found = [plot.add_subplot(rows, columns, number + 1) for number in range(count)]
+    return plot, found
+
+
+def _save(plot: "Plot", path: Path) -> None:
+    write_atomically(path, lambda file: plot.savefig(file, format="png", dpi=130))

@@ -1,0 +1,79 @@
+"""Which judge a data set needs: its extractor, its real images, and how many generated ones it wants."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+import torch
+
+from gancli.data import DataSet
+from gancli.errors import UsageError, nearest
+from gancli.evaluation import Evaluator, Extractor, MixtureEvaluator, extractor_for, pretrained
+from gancli.evaluation.extractors import pixel_extractor, random_extractor
+
+POINTS = 2500
+"""Drawn to count modes, as in the papers."""
+OFFLINE = ("auto", "random", "pixels")
+Judge = Evaluator | MixtureEvaluator
+
+
+@dataclass(frozen=True)
+class ExtractorChoice:
+    """What ``--extractor`` and ``--weights`` say."""
+
+    name: str = "auto"
+    """``auto``: a classifier of the training images, or random convolutions for those without labels."""
+    weights: Path | None = None
+
+    def __post_init__(self) -> None:
+        allowed = (*OFFLINE, *pretrained.LOADERS)
+        if self.name not in allowed:
+            raise UsageError(f"--extractor {self.name!r}: {nearest(self.name, allowed)}")
+        if self.name in OFFLINE and self.weights:
+            raise UsageError(f"--weights are for {', '.join(pretrained.LOADERS)}; --extractor {self.name} has none.")
+        if self.name not in OFFLINE and not self.weights:
+            raise UsageError(f"--extractor {self.name} needs --weights FILE; gancli downloads none.")
+
+
+AUTO = ExtractorChoice()
+
+
+def feature_cache() -> Path:
+    """Folder of trained feature extractors and of real images' features."""
+    return platformdirs.user_cache_path("gancli") / "features"
+
+
+def judge_for(
+    dataset: DataSet,
+    device: torch.device,
+    seed: int,
+    most: int | None = None,
+    choice: ExtractorChoice = AUTO,
+) -> tuple[Judge, int]:
+    """What measures generated images or points of such data, and how many it wants, ``most`` at most."""
+    if dataset.mixture:
+        mixture = dataset.mixture
+        points = dataset.heldout.images.flatten(1) * mixture.scale
+        centres = torch.tensor(mixture.centres)
+        judge = MixtureEvaluator(dataset.name, centres, mixture.sigma, points, dataset.fingerprint, seed)
+        return judge, min(most or POINTS, len(points))
+    count = min(most or len(dataset.heldout), len(dataset.heldout))
+    extractor = choose_extractor(dataset, device, choice)
+    train, heldout = dataset.train.images, dataset.heldout.images
+    images = Evaluator(extractor, train, heldout, dataset.fingerprint, seed, dataset.classes, feature_cache())
+    return images, count
+
+
+def choose_extractor(dataset: DataSet, device: torch.device, choice: ExtractorChoice) -> Extractor:
+    """The extractor that was chosen, for images like the data set's; UsageError if its weights cannot be used."""
+    train, heldout = dataset.train, dataset.heldout
+    if choice.name == "auto":
+        return extractor_for(
+            train.images, train.labels, heldout.images, heldout.labels, dataset.fingerprint, device, feature_cache()
+        )
+    if choice.name == "random":
+        return random_extractor(train.images.shape, 0, device)
+    if choice.name == "pixels":
+        return pixel_extractor(train.images.shape, device)
+    assert choice.weights is not None
+    return pretrained.load(choice.name, choice.weights, device)

@@ -1,0 +1,214 @@
+"""``gancli eval`` and ``gancli compare`` at a shell: inputs, files, refusals."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from gancli import data
+from gancli.api import TrainResult
+from gancli.cli import run
+from gancli.evaluation import load_features
+from gancli.pictures import save_png
+
+Capture = pytest.CaptureFixture[str]
+DIGITS = data.load("digits")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 held-out digits as PNG files, which stand for somebody else's samples."""
+    folder = tmp_path_factory.mktemp("fakes")
+    for number, image in enumerate(DIGITS.heldout.images[:200]):
+        save_png(image, folder / f"{number:04}.png")
+    return folder
+
+
+def answer(capsys: Capture, *arguments: str, code: int = 0) -> dict:
+    capsys.readouterr()
+    assert run([*arguments, "--json", "-q"]) == code
+    return json.loads(capsys.readouterr().out)
+
+
+def fails(capsys: Capture, *arguments: str) -> str:
+    capsys.readouterr()
+    assert run(["eval", *arguments]) == 2
+    out, errors = capsys.readouterr()
+    assert out == ""
+    assert len(errors.splitlines()) == 1, errors
+    return errors
+
+
+def test_a_folder_against_a_named_set(capsys: Capture, pictures: Path) -> None:
+    report = answer(capsys, "eval", "--fake", str(pictures), "--real", "digits", "--metrics", "fd,coverage,swd,copies")
+    names = {figure["metric"]: figure for figure in report["figures"]}
+    assert names["coverage"]["n"] == 200
+    assert names["coverage"]["value"] == 1, "they are the held-out images themselves"
+    assert names["fd"]["name"] == f"fd_{report['extractor']}"
+    assert names["swd"]["name"] == "swd_pixels"
+    assert report["generated"] == str(pictures)
+
+
+def test_several_sets_are_cut_from_a_large_folder(capsys: Capture, pictures: Path) -> None:
+    report = answer(capsys, "eval", "--fake", str(pictures), "--real", "digits", "--metrics", "fd", "--n", "60")
+    assert len(report["figures"][0]["values"]) == 3
+    assert report["figures"][0]["error"] > 0
+
+
+def test_two_folders_with_the_training_images_beside(capsys: Capture, pictures: Path, tmp_path: Path) -> None:
+    train, real = tmp_path / "train", tmp_path / "real"
+    for number, image in enumerate(DIGITS.train.images[:300]):
+        save_png(image, train / f"{number:04}.png")
+    for number, image in enumerate(DIGITS.heldout.images[200:]):
+        save_png(image, real / f"{number:04}.png")
+    wanted = ["--metrics", "copies,coverage,authpct"]
+    copied = answer(capsys, "eval", "--fake", str(train), "--real", str(real), "--train", str(train), *wanted)
+    values = {figure["metric"]: figure["value"] for figure in copied["figures"]}
+    assert values["copies"] == 1
+    assert values["authpct"] == 0
+    assert copied["extractor"].startswith("randconv_")
+    assert copied["figures"][0]["n"] == 130
+    honest = answer(capsys, "eval", "--fake", str(pictures), "--real", str(real), "--train", str(train), *wanted)
+    assert {figure["metric"]: figure["value"] for figure in honest["figures"]}["copies"] < 0.1
+
+
+def test_one_folder_is_halved_if_no_training_images_are_named(capsys: Capture, pictures: Path) -> None:
+    report = answer(capsys, "eval", "--fake", str(pictures), "--real", str(pictures), "--metrics", "fast")
+    assert 60 < report["figures"][0]["n"] < 140
+    assert report["figures"][0]["baseline"] is not None
+
+
+def test_one_picture_repeated_is_no_obstacle(capsys: Capture, tmp_path: Path) -> None:
+    for number in range(30):
+        save_png(DIGITS.heldout.images[3], tmp_path / f"{number}.png")
+    report = answer(capsys, "eval", "--fake", str(tmp_path), "--real", "digits", "--metrics", "duplicates")
+    assert report["figures"][0]["value"] == 1
+
+
+def test_features_are_saved_and_measured_again(capsys: Capture, pictures: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "features"
+    first = answer(
+        capsys, "eval", "--fake", str(pictures), "--real", "digits", "--metrics", "fd,coverage,authpct",
+        "--save-features", str(saved),
+    )  # fmt: skip
+    assert {path.name for path in saved.iterdir()} == {"generated-1.npz", "heldout.npz", "train.npz"}
+    features = load_features(saved / "heldout.npz")
+    assert (features.split, features.extractor) == ("heldout", first["extractor"])
+    assert features.facts["fingerprint"] == DIGITS.fingerprint
+    again = answer(
+        capsys, "eval", "--fake", str(saved / "generated-1.npz"), "--real", str(saved / "heldout.npz"),
+        "--train", str(saved / "train.npz"), "--metrics", "fd,coverage,authpct",
+    )  # fmt: skip
+    assert again["fingerprint"] == first["fingerprint"]
+    for before, after in zip(first["figures"], again["figures"], strict=True):
+        assert (after["name"], after["n"]) == (before["name"], before["n"])
+        if before["metric"] == "authpct":
+            assert after["value"] == before["value"]
+    assert "--save-features" in fails(
+        capsys, "--fake", str(pictures), "--real", "digits", "--save-features", str(saved)
+    )
+
+
+def test_every_checkpoint_of_a_run_and_a_comparison(capsys: Capture, tiny_run: TrainResult, tmp_path: Path) -> None:
+    arguments = ["eval", "--run", str(tiny_run.run), "--metrics", "fd,coverage", "--sets", "2", "--n", "60"]
+    out = tmp_path / "curve"
+    report = answer(capsys, *arguments, "--out", str(out))
+    steps = [each["step"] for each in report["checkpoints"]]
+    assert steps == [4, 8, 12]
+    assert {path.name for path in out.iterdir()} == {*(f"step-{step:06}.json" for step in steps), "curve.png"}
+    with Image.open(out / "curve.png") as picture:
+        assert picture.width > picture.height > 200
+    assert "--out" in fails(capsys, *arguments[1:], "--out", str(out))
+    found = answer_of_compare(capsys, str(out / "step-000004.json"), str(out / "step-000012.json"))
+    assert [row["figures"][0]["metric"] for row in found["rows"]] == ["fd", "coverage"]
+    other = answer(capsys, *arguments[:-1], "50", "--out", str(tmp_path / "other"))
+    assert other["checkpoints"]
+    capsys.readouterr()
+    assert run(["compare", str(out / "step-000012.json"), str(tmp_path / "other" / "step-000012.json")]) == 2
+    assert "N is 60 in the first and 50 in the other" in capsys.readouterr().err
+
+
+def answer_of_compare(capsys: Capture, *paths: str) -> dict:
+    capsys.readouterr()
+    assert run(["compare", *paths, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_run_that_was_not_evaluated_cannot_be_compared(capsys: Capture, tiny_run: TrainResult) -> None:
+    assert run(["compare", str(tiny_run.run), str(tiny_run.run)]) == 2
+    assert "gancli eval --run" in capsys.readouterr().err
+
+
+def test_report_and_plots_in_a_folder(capsys: Capture, tiny_run: TrainResult, tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    arguments = ["eval", "--ckpt", str(tiny_run.generator), "--metrics", "fast,ppl", "--sets", "2", "--n", "80"]
+    assert run([*arguments, "--out", str(out), "-q"]) == 0
+    text = capsys.readouterr().out
+    assert "finding: " in text
+    assert "±" in text
+    assert {path.name for path in out.iterdir()} == {"report.json", "classes.png", "pr_curve.png", "neighbours.png"}
+    for picture in out.glob("*.png"):
+        with Image.open(picture) as shown:
+            shown.load()
+    figures = {f["metric"]: f for f in json.loads((out / "report.json").read_text())["figures"]}
+    assert figures["ppl"]["value"] > 0
+    assert figures["ppl"]["baseline"] is None
+    assert figures["ppl"]["error"] > 0
+    assert run(["compare", str(out), str(out / "report.json")]) == 0
+
+
+def test_csv_has_a_line_for_each_figure(capsys: Capture, tiny_run: TrainResult) -> None:
+    assert run(["eval", "--ckpt", str(tiny_run.generator), "--metrics", "fd,kid", "--n", "50", "--csv", "-q"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["metric"] for row in rows] == ["fd", "kid"]
+    assert float(rows[0]["value"]) > 0
+    assert rows[0]["n"] == "50"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--ckpt gen.pth, --fake DIR with --real DIR, or --run"),
+        (["--ckpt", "a", "--fake", "b"], "give one of"),
+        (["--fake", "none", "--real", "digits"], "--fake none"),
+        (["--fake", "."], "--fake needs --real"),
+        (["--fake", ".", "--real", "digit"], "did you mean 'digits'"),
+        (["--fake", ".", "--real", "ring"], "has points"),
+        (["--fake", "none.npz", "--real", "digits"], "none.npz"),
+        (["--fake", ".", "--real", "none.npz"], "must have features"),
+        (["--run", "none"], "--run none"),
+        (["--ckpt", "none.pth", "--sets", "0"], "--sets 0"),
+        (["--ckpt", "none.pth", "--n", "-3"], "--n -3"),
+        (["--ckpt", "none.pth", "--train", "digits"], "--train goes with --fake"),
+        (["--ckpt", "none.pth", "--json", "--csv"], "exclude each other"),
+        (["--ckpt", "none.pth", "--extractor", "inceptoin"], "did you mean 'inception'"),
+        (["--ckpt", "none.pth", "--extractor", "clip"], "needs --weights"),
+        (["--ckpt", "none.pth", "--weights", "x"], "has none"),
+        (["--ckpt", "none.pth", "--metrics", "fdd"], "did you mean 'fd'"),
+        (["--ckpt", "none.pth", "--fail-if", "fdd<3"], "no metric 'fdd'"),
+    ],
+)
+def test_every_mistake_is_one_line(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in fails(capsys, *arguments, "-q")
+    assert not list(tmp_path.iterdir())
+
+
+def test_conditions_in_a_shell_script(tiny_run: TrainResult) -> None:
+    script = f"""
+    set -u
+    gancli="{sys.executable} -m gancli eval --ckpt {tiny_run.generator} --metrics fd,coverage --n 60 --sets 1 -q --json"
+    $gancli --fail-if 'fd<0' --fail-if 'coverage>1' > /dev/null && echo passed
+    $gancli --fail-if 'fd<0' --fail-if 'coverage<=1' --fail-if 'fd>=0' > /dev/null
+    echo $?
+    """
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["passed", "4"]
+    assert done.stderr == "gancli: error: coverage<=1, fd>=0 holds.\n"

@@ -1,0 +1,97 @@
+"""Sets of images that are made to look good by one figure: the report exposes each."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from gancli import data
+from gancli.evaluation import Evaluator, Report, extractor_for
+from gancli.judging import feature_cache
+
+DIGITS = data.load("digits")
+TRAIN, LABELS, HELDOUT = DIGITS.train.images, DIGITS.train.labels, DIGITS.heldout.images
+assert LABELS is not None
+N = len(HELDOUT)
+
+
+@pytest.fixture(scope="module")
+def judge() -> Evaluator:
+    """It holds the first half of the training images for the generator's own, so that the others are unseen."""
+    assert LABELS is not None
+    extractor = extractor_for(
+        TRAIN, LABELS, HELDOUT, DIGITS.heldout.labels, DIGITS.fingerprint, torch.device("cpu"), feature_cache()
+    )
+    return Evaluator(extractor, TRAIN[: len(TRAIN) // 2], HELDOUT, "half", classes=DIGITS.classes)
+
+
+def shuffled(images: Tensor, seed: int = 0) -> Tensor:
+    return images[torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))]
+
+
+def unseen() -> Tensor:
+    return shuffled(TRAIN[len(TRAIN) // 2 :])[:N]
+
+
+def noisy(images: Tensor, sigma: float) -> Tensor:
+    noise = sigma * torch.randn(images.shape, generator=torch.Generator().manual_seed(1))
+    return (images.float() + noise).round().clamp(0, 255).to(torch.uint8)
+
+
+def of_each_class(count: int) -> Tensor:
+    """So many images of each class, repeated to N."""
+    assert LABELS is not None
+    second = len(TRAIN) // 2
+    few = torch.cat([TRAIN[second:][LABELS[second:] == label][:count] for label in range(10)])
+    return shuffled(few.repeat(-(-N // len(few)), 1, 1, 1)[:N])
+
+
+def findings(report: Report) -> str:
+    return "\n".join(report.findings)
+
+
+def test_honest_images_are_not_accused(judge: Evaluator) -> None:
+    report = judge.evaluate(unseen(), "standard")
+    assert report.findings == ("nothing stands out against real images.",)
+
+
+def test_one_image_of_each_class_repeated(judge: Evaluator) -> None:
+    report = judge.evaluate(of_each_class(1), "standard")
+    best = report.figure("is")
+    assert best.baseline is not None
+    assert best.value > 0.95 * best.baseline, "the inception score is taken in"
+    assert report.figure("intra_diversity").value == pytest.approx(1, abs=1e-6)
+    assert report.figure("duplicates").value == 1
+    assert report.figure("coverage").value < 0.2
+    for word in ("near-duplicates: 100.0%", "variety is missing", "resemble one another"):
+        assert word in findings(report)
+
+
+def test_a_few_of_each_class_repeated(judge: Evaluator) -> None:
+    report = judge.evaluate(of_each_class(10), "standard")
+    assert report.figure("duplicates").value == 1
+    assert "near-duplicates: 100.0%" in findings(report)
+
+
+@pytest.mark.parametrize(("share", "sigma"), [(1.0, 0.0), (0.5, 0.0), (1.0, 12.0)])
+def test_copies_of_the_training_images(judge: Evaluator, share: float, sigma: float) -> None:
+    copied = shuffled(TRAIN[: len(TRAIN) // 2], 2)[: int(share * N)]
+    fakes = torch.cat([noisy(copied, sigma), unseen()[: N - len(copied)]])
+    report = judge.evaluate(fakes, "standard")
+    assert report.figure("copies").value == pytest.approx(share, abs=0.05)
+    assert report.figure("c_t").value < -3
+    assert report.figure("authpct").value < 40
+    assert "copies: " in findings(report)
+    assert "memorised" in findings(report)
+
+
+def test_missing_classes_are_named(judge: Evaluator) -> None:
+    assert LABELS is not None
+    second = len(TRAIN) // 2
+    report = judge.evaluate(TRAIN[second:][LABELS[second:] != 7][:N], "standard")
+    assert "1 of 10 classes are missing or nearly so: 7." in findings(report)
+    assert report.shares["7"][0] < 0.01 < report.shares["7"][1]
+
+
+def test_noise_that_a_classifier_does_not_see_shows_in_the_pixels(judge: Evaluator) -> None:
+    clean, dirty = (judge.evaluate(images, "swd,coverage") for images in (unseen(), noisy(unseen(), 40)))
+    assert dirty.figure("swd").value > 1.3 * clean.figure("swd").value
