@@ -108,7 +108,7 @@ def measure(row: Row, data_root: str | None) -> dict[str, Any]:
             )
         except TrainingDiverged as error:
             return found | {"diverged": str(error), "seconds": round(time.perf_counter() - began)}
-        report = evaluate(run.generator, data_root=data_root, seed=row.seed)
+        report = evaluate(run.generator, data_root=data_root, metrics="fast", sets=1, seed=row.seed)
         lines = (run.run / "config.toml").read_text().splitlines()
         config = [
             line for line in lines if not line.startswith(("data =", "data_root", "out"))
