@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow check bench bench-quality torture fuzz clean
+.PHONY: install demo test test-slow check bench bench-quality bench-health torture fuzz clean
 
 install: $(STAMP)
 
@@ -37,6 +37,9 @@ bench: $(STAMP)
 
 bench-quality: $(STAMP)
 	$(BIN)/python benchmarks/quality.py
+
+bench-health: $(STAMP)
+	$(BIN)/python benchmarks/health.py
 
 torture: $(STAMP)
 	$(BIN)/python benchmarks/torture.py --kills $(or $(N),200) --write
