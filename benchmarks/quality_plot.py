@@ -43,8 +43,10 @@ def draw(axes: Axes, data: str, metric: str, label: str, limits: tuple[float, fl
     for place, name in enumerate(names):
         axes.plot(runs[name], [place] * len(runs[name]), "o", color="C3" if "default" in name else "C0")
     axes.axvline(real, color="grey", linestyle=":", label="real data")
-    axes.set(yticks=range(len(names)), yticklabels=names, xlabel=label, title=data, xlim=limits)
-    if metric == "fd":
+    axes.set(yticks=range(len(names)), yticklabels=names, xlabel=label, title=data)
+    if limits:
+        axes.set_xlim(limits)
+    else:
         axes.set_xscale("log")
     axes.grid(axis="x", alpha=0.3)
     axes.legend(loc="lower left", fontsize="small")
