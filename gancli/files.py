@@ -36,6 +36,12 @@ def write_text_atomically(path: Path, text: str) -> None:
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
+def sync_file(path: Path) -> None:
+    """Flush what was written to a file to disk, by whomever."""
+    with path.open("ab") as file:
+        os.fsync(file.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Flush a folder's entries to disk, where the operating system can."""
     if os.name == "nt":

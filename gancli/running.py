@@ -199,7 +199,7 @@ def _run(prepared: Prepared, folder: RunFolder | None, group: Group, view: View)
 def _callbacks(prepared: Prepared, folder: RunFolder, view: View) -> list[Callback]:
     metrics, board = MetricsFile(folder), TensorBoard(folder)
     samples = Samples(folder, prepared.config.seed, board, prepared.origin.spec.point_scale)
-    saver = Checkpoints(folder, prepared.origin, prepared.config.keep, metrics)
+    saver = Checkpoints(folder, prepared.origin, prepared.config.keep, (metrics, board))
     return [metrics, board, samples, saver, progress.choose(view)]
 
 

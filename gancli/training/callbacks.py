@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from gancli import drawing, network_file, pictures
 from gancli.errors import CannotSave
-from gancli.files import write_text_atomically
+from gancli.files import sync_file, write_text_atomically
 from gancli.network_file import Origin
 from gancli.run_folder import RunFolder
 from gancli.training import checkpoint
@@ -65,8 +65,7 @@ class MetricsFile(Callback):
     def sync(self) -> None:
         """Flush the lines to disk."""
         self._append()
-        with self.folder.metrics.open("ab") as file:
-            os.fsync(file.fileno())
+        sync_file(self.folder.metrics)
 
     def _append(self) -> None:
         """An attempt that fails half-way is taken back."""
@@ -94,8 +93,7 @@ class TensorBoard(Callback):
         from torch.utils.tensorboard import SummaryWriter
 
         self._hook, threading.excepthook = threading.excepthook, self._on_thread_error
-        purge = loop.state.step + 1 if loop.state.step else None
-        self.writer = SummaryWriter(str(self.folder.tensorboard), purge_step=purge)
+        self.writer = SummaryWriter(str(self.folder.tensorboard), purge_step=loop.state.step + 1)
 
     def on_record(self, loop: Loop, record: Record) -> None:
         """Add every value at its step."""
@@ -109,6 +107,14 @@ class TensorBoard(Callback):
         """Add a grid of samples, uint8 ``(C, H, W)``."""
         with self._given_up():
             self.writer and self.writer.add_image("samples", grid, step)
+
+    def sync(self) -> None:
+        """Flush the events to disk."""
+        with self._given_up():
+            if self.writer:
+                self.writer.flush()
+                for path in self.folder.tensorboard.iterdir():
+                    sync_file(path)
 
     def close(self) -> None:
         """Flush and close the event file."""
@@ -167,7 +173,8 @@ class Checkpoints(Callback):
     folder: RunFolder
     origin: Origin
     keep: int
-    metrics: MetricsFile
+    records: Sequence[MetricsFile | TensorBoard]
+    """What must be on disk before a checkpoint is, since a resume goes on after it."""
     saved_step: int = field(default=-1, init=False)
 
     def on_start(self, loop: Loop) -> None:
@@ -200,7 +207,8 @@ class Checkpoints(Callback):
             ) from error
 
     def _save_checkpoint(self, loop: Loop) -> None:
-        self.metrics.sync()
+        for each in self.records:
+            each.sync()
         checkpoint.save(self.folder.checkpoint(loop.state.step), loop.state, self.origin, loop.step.images_seen)
         checkpoint.remove_old(self.folder, self.keep, loop.state.best.get("step"))
 

@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gancli import files, run_lock, train
 from gancli.errors import CannotSave, TrainingDiverged, UsageError
 from gancli.run_folder import RunFolder
+from gancli.training import checkpoint
 from gancli.training import loop as training_loop
 from gancli.training.loop import Callback, Loop
 
@@ -172,3 +174,31 @@ def test_a_lock_that_a_dead_process_left_is_no_hindrance(tmp_path: Path) -> None
     (folder.path / ".lock.json").write_text('{"pid": 4194305, "host": "elsewhere", "started": "2020-01-01"}')
     assert train(resume=str(folder.path), steps=14, progress="none").steps == 14
     assert not (folder.path / ".lock.json").exists()
+
+
+def test_the_records_are_on_disk_before_a_checkpoint_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    save = checkpoint.save
+
+    def saved(path: Path, *rest: Any) -> None:
+        folder = RunFolder(path.parent.parent)
+        seen.append((steps(folder), [event.step for event in events(folder)]))
+        save(path, *rest)
+
+    monkeypatch.setattr(checkpoint, "save", saved)
+    tiny(tmp_path)
+    assert seen == [([2, 4], [2, 4]), ([2, 4, 6, 8], [2, 4, 6, 8]), ([2, 4, 6, 8, 10, 12], [2, 4, 6, 8, 10, 12])]
+
+
+def test_a_run_that_begins_anew_shows_each_step_once_in_tensorboard(tmp_path: Path) -> None:
+    folder = tiny(tmp_path)
+    before = events(folder)
+    shutil.rmtree(folder.path / "checkpoints")
+    train(resume=str(folder.path), progress="none")
+    assert [(event.step, event.value) for event in events(folder)] == [(event.step, event.value) for event in before]
+
+
+def events(folder: RunFolder) -> list[Any]:
+    board = EventAccumulator(str(folder.tensorboard))
+    board.Reload()
+    return board.Scalars("d/adv")
