@@ -7,6 +7,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from gancli import files, run_lock, train
 from gancli.errors import CannotSave, TrainingDiverged, UsageError
@@ -186,6 +188,8 @@ def test_the_records_are_on_disk_before_a_checkpoint_is(tmp_path: Path, monkeypa
         save(path, *rest)
 
     monkeypatch.setattr(checkpoint, "save", saved)
+    write = RecordWriter.write
+    monkeypatch.setattr(RecordWriter, "write", lambda self, data: (time.sleep(0.02), write(self, data)))  # a slow disk
     tiny(tmp_path)
     assert seen == [([2, 4], [2, 4]), ([2, 4, 6, 8], [2, 4, 6, 8]), ([2, 4, 6, 8, 10, 12], [2, 4, 6, 8, 10, 12])]
 
