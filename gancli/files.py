@@ -24,8 +24,10 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], durable: b
                 os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~_umask())
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)
         raise
     if durable:
         sync_folder(path.parent)

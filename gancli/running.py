@@ -175,11 +175,7 @@ def _run(prepared: Prepared, folder: RunFolder | None, group: Group, view: View)
         if prepared.config.watch_every:
             loop.vital_signs = _vital_signs(prepared)
             loop.fatal = prepared.config.on_failure != "warn"
-        write_text_atomically(folder.config, configuration.dump_toml(prepared.config))
-        if prepared.dataset.skipped:
-            lines = [json.dumps({"file": name, "reason": reason}) for name, reason in prepared.dataset.skipped]
-            write_text_atomically(folder.path / "skipped.jsonl", "\n".join(lines) + "\n")
-        run_folder.write_environment(folder, _environment(prepared))
+        _describe(prepared, folder)
     with signals.caught(loop.stop):
         loop.run()
     where = folder or RunFolder(Path(prepared.config.out))
@@ -196,10 +192,21 @@ def _run(prepared: Prepared, folder: RunFolder | None, group: Group, view: View)
     )
 
 
+def _describe(prepared: Prepared, folder: RunFolder) -> None:
+    """Write what repeats the run, and what it was made with."""
+    write_text_atomically(folder.config, configuration.dump_toml(prepared.config))
+    if prepared.dataset.skipped:
+        lines = [json.dumps({"file": name, "reason": reason}) for name, reason in prepared.dataset.skipped]
+        write_text_atomically(folder.path / "skipped.jsonl", "\n".join(lines) + "\n")
+    run_folder.write_environment(folder, _environment(prepared))
+
+
 def _callbacks(prepared: Prepared, folder: RunFolder, view: View) -> list[Callback]:
     metrics, board = MetricsFile(folder), TensorBoard(folder)
     samples = Samples(folder, prepared.config.seed, board, prepared.origin.spec.point_scale)
-    saver = Checkpoints(folder, prepared.origin, prepared.config.keep, (metrics, board))
+    saver = Checkpoints(
+        folder, prepared.origin, prepared.config.keep, (metrics, board), lambda: _describe(prepared, folder)
+    )
     return [metrics, board, samples, saver, progress.choose(view)]
 
 

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -175,6 +175,8 @@ class Checkpoints(Callback):
     keep: int
     records: Sequence[MetricsFile | TensorBoard]
     """What must be on disk before a checkpoint is, since a resume goes on after it."""
+    describe: Callable[[], None]
+    """Writes the configuration, without which nothing can be resumed."""
     saved_step: int = field(default=-1, init=False)
 
     def on_start(self, loop: Loop) -> None:
@@ -207,6 +209,9 @@ class Checkpoints(Callback):
             ) from error
 
     def _save_checkpoint(self, loop: Loop) -> None:
+        if not self.folder.config.exists():
+            log.warning("%s was moved or removed; it is written again, from here on.", self.folder.path)
+            self.describe()
         for each in self.records:
             each.sync()
         checkpoint.save(self.folder.checkpoint(loop.state.step), loop.state, self.origin, loop.step.images_seen)

@@ -143,6 +143,13 @@ def test_a_folder_that_vanishes_is_made_again(tmp_path: Path, during: Any) -> No
     folder = tiny(tmp_path)
     assert [path.name for path in folder.checkpoints()] == ["step-000008.pt", "step-000012.pt"]
     assert folder.generator.is_file() and steps(folder)[-1] == 12
+    assert train(resume=str(folder.path), steps=14, progress="none").steps == 14
+
+
+def test_an_error_of_the_disk_names_the_file(small_disk: Path) -> None:
+    with pytest.raises(OSError) as caught:
+        files.write_atomically(small_disk / "big", lambda file: file.write(bytes(10**6)))
+    assert caught.value.filename == str(small_disk / "big") and not list(small_disk.iterdir())
 
 
 @pytest.mark.parametrize("network", ["g", "d", "ema"])
