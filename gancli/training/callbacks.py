@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,6 +93,8 @@ class TensorBoard(Callback):
         """Open an event file; events after the present step, of a part that was lost, are purged."""
         from torch.utils.tensorboard import SummaryWriter
 
+        with self._given_up():
+            self._put_earlier_first()
         self._hook, threading.excepthook = threading.excepthook, self._on_thread_error
         self.writer = SummaryWriter(str(self.folder.tensorboard), purge_step=loop.state.step + 1)
 
@@ -121,6 +124,13 @@ class TensorBoard(Callback):
         with self._given_up():
             self.writer and self.writer.close()
         threading.excepthook = self._hook or threading.excepthook
+
+    def _put_earlier_first(self) -> None:
+        """Event files are read by name, which is the time: a clock that was set back must not change their order."""
+        earlier = sorted(self.folder.tensorboard.glob("events.out.tfevents.*"))
+        if earlier and earlier[-1].name >= f"events.out.tfevents.{int(time.time()):010}":
+            for number, path in enumerate(earlier):
+                path.rename(path.with_name(f"events.out.tfevents.{number:010}.{path.name.split('.', 4)[-1]}"))
 
     def _on_thread_error(self, error: threading.ExceptHookArgs) -> None:
         """The writer's thread ends with its error, which the next call raises; a traceback too would be noise."""

@@ -209,6 +209,17 @@ def test_a_run_that_begins_anew_shows_each_step_once_in_tensorboard(tmp_path: Pa
     assert [(event.step, event.value) for event in events(folder)] == [(event.step, event.value) for event in before]
 
 
+def test_a_clock_that_was_set_back_changes_nothing_in_tensorboard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    folder = tiny(tmp_path, steps=4)
+    for steps, jump in (8, -(10**6)), (12, -(10**8)):
+        monkeypatch.setattr(time, "time", lambda jump=jump: now + jump)
+        train(resume=str(folder.path), steps=steps, progress="none")
+    assert [event.step for event in events(folder)] == [2, 4, 6, 8, 10, 12]
+
+
 def events(folder: RunFolder) -> list[Any]:
     board = EventAccumulator(str(folder.tensorboard))
     board.Reload()
