@@ -63,7 +63,7 @@ class Autoencoder(nn.Module):
 
 @dataclass(frozen=True)
 class BEGAN(Recipe):
-    """Berthelot et al. 2017, eq. 5; its networks are half as wide by default (``width`` 128 in the paper)."""
+    """Berthelot et al. 2017, eq. 5; z is normal, not uniform, and a layer has a quarter of the paper's 128 channels."""
 
     title: ClassVar[str] = "Boundary equilibrium GAN"
     paper: ClassVar[str] = "Berthelot, Schumm and Metz 2017, BEGAN, arXiv:1703.10717"

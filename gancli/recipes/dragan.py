@@ -29,8 +29,8 @@ class DRAGAN(Recipe):
         return plain.networks(spec.shape, spec.is_points, self.latent_dim, self.width, d_norm="none")
 
     def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Binary cross-entropy."""
-        return losses.logistic_d(real, fake)
+        """Binary cross-entropy, not halved, since the penalty is weighed against it."""
+        return 2 * losses.logistic_d(real, fake)
 
     def g_adversarial(self, fake: Tensor) -> Tensor:
         """The non-saturating loss."""

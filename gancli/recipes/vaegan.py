@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from gancli import losses
 from gancli.models import convolutional
@@ -87,16 +88,16 @@ class VAEGAN(Recipe):
         return Generator(self.latent_dim, width, spec), convolutional.Discriminator(width, spec.shape)
 
     def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Binary cross-entropy, halved."""
-        return losses.logistic_d(real, fake)
+        """Binary cross-entropy."""
+        return 2 * losses.logistic_d(real, fake)
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """-L_GAN: real images against reconstructions and against images from the prior."""
+        """-L_GAN: log D(x) + log(1 - D(G(z ~ q))) + log(1 - D(G(z ~ p))), a term each."""
         assert isinstance(g, Generator)
         with torch.no_grad():
             rebuilt = g(sampled(*g.encode(real.images))).float()
         real_logits, rebuilt_logits, fake_logits = d(real.images), d(rebuilt), d(fake.images)
-        adversarial = self.d_adversarial(real_logits, torch.cat([rebuilt_logits, fake_logits]))
+        adversarial = self.d_adversarial(real_logits, fake_logits) + softplus(rebuilt_logits).mean()
         return Loss({"adv": adversarial}, {"real": real_logits, "fake": fake_logits, "rebuilt": rebuilt_logits})
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
@@ -108,9 +109,9 @@ class VAEGAN(Recipe):
             wanted = d.features(real.images).float()
         rebuilt = g(with_scaled_gradient(z, 1 / self.gamma))
         error = 0.5 * (d.features(rebuilt).float() - wanted).square().sum(1).mean()
-        fooled = torch.cat([d(g(z.detach())), d(fake.images)])
+        fooled = losses.non_saturating_g(d(g(z.detach()))) + losses.non_saturating_g(d(fake.images))
         return Loss({
-            "adv": losses.non_saturating_g(fooled),
+            "adv": fooled,
             "similarity": self.gamma * error,
             "prior": prior_divergence(mean, log_variance),
         })  # fmt: skip
