@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gancli import config as configuration
-from gancli import data, devices, drawing, evaluation_files, network_file, sampling
+from gancli import data, devices, drawing, evaluation_files, sampling
 from gancli.data import DataSet, PictureOptions, Progress
 from gancli.errors import UsageError, nearest
 from gancli.evaluation import (
@@ -109,8 +109,7 @@ def evaluate_run(folder: Path, request: Request) -> Iterator[tuple[int, Report]]
     where, judge, count = devices.select(request.device), None, 0
     for path in paths:
         found = checkpoint.load(path)
-        file = network_file.NetworkFile("generator", found.origin, found.step, found.images_seen, found.state["ema"])
-        generator = sampling.build_generator(file, where)
+        generator = sampling.build_generator(sampling.generator_of(found), where)
         if judge is None:
             judge, count = _judge_of(generator, request, where)
         log.info("evaluating %s", path)

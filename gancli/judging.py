@@ -8,7 +8,15 @@ import torch
 
 from gancli.data import DataSet
 from gancli.errors import UsageError, nearest
-from gancli.evaluation import Evaluator, Extractor, MixtureEvaluator, extractor_for, pretrained
+from gancli.evaluation import (
+    POINT_METRICS,
+    Evaluator,
+    Extractor,
+    MixtureEvaluator,
+    extractor_for,
+    metrics,
+    pretrained,
+)
 from gancli.evaluation.extractors import pixel_extractor, random_extractor
 
 POINTS = 2500
@@ -77,3 +85,16 @@ def choose_extractor(dataset: DataSet, device: torch.device, choice: ExtractorCh
         return pixel_extractor(train.images.shape, device)
     assert choice.weights is not None
     return pretrained.load(choice.name, choice.weights, device)
+
+
+def best_metric_of(asked: str, dataset: DataSet) -> str:
+    """The figure that chooses the best checkpoint of such data; UsageError if it is not measured during training."""
+    names: tuple[str, ...] = POINT_METRICS
+    if dataset.mixture is None:
+        judged = bool(dataset.classes)
+        names = tuple(metric.name for metric in metrics.choose("fast")[0] if judged or not metric.logits)
+    if asked == "auto":
+        return names[0]
+    if asked not in names:
+        raise UsageError(f"--best-metric {asked!r} is not measured during training; {nearest(asked, names)}")
+    return asked

@@ -72,11 +72,11 @@ def _difference(first: Figure, other: Figure, tests: int) -> Difference:
     probability = welch(first.values, other.values)
     if probability is None or probability >= LEVEL / tests:
         return Difference(None, probability)
-    return Difference(_merit(other) > _merit(first), probability)
+    return Difference(merit(other) > merit(first), probability)
 
 
-def _merit(figure: Figure) -> float:
-    """Larger is better."""
+def merit(figure: Figure) -> float:
+    """How good a figure is: larger is better, and 0 is as near to real images as can be for ``as real``."""
     if figure.better == "as real":
         return -abs(figure.value - (figure.baseline or 0.0))
     return figure.value if figure.better == "higher" else -figure.value
