@@ -17,7 +17,7 @@ from gancli.evaluation import (
     metrics,
     pretrained,
 )
-from gancli.evaluation.extractors import pixel_extractor, random_extractor
+from gancli.evaluation.extractors import per_channel, pixel_extractor, random_extractor
 
 POINTS = 2500
 """Drawn to count modes, as in the papers."""
@@ -74,6 +74,8 @@ def judge_for(
 
 def choose_extractor(dataset: DataSet, device: torch.device, choice: ExtractorChoice) -> Extractor:
     """The extractor that was chosen, for images like the data set's; UsageError if its weights cannot be used."""
+    if choice.name == "auto" and dataset.channels is not None:
+        return per_channel(choose_extractor(dataset.channels, device, choice))
     train, heldout = dataset.train, dataset.heldout
     if choice.name == "auto":
         return extractor_for(
@@ -91,7 +93,7 @@ def best_metric_of(asked: str, dataset: DataSet) -> str:
     """The figure that chooses the best checkpoint of such data; UsageError if it is not measured during training."""
     names: tuple[str, ...] = POINT_METRICS
     if dataset.mixture is None:
-        judged = bool(dataset.classes)
+        judged = bool(dataset.classes or dataset.channels)
         names = tuple(metric.name for metric in metrics.choose("fast")[0] if judged or not metric.logits)
     if asked == "auto":
         return names[0]

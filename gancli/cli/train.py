@@ -266,8 +266,8 @@ def train(
         str | None,
         Option(
             metavar="NAME",
-            help="Which of their figures chooses: fd, kid, precision, recall, density, coverage, modes, class_kl; of "
-            "points reverse_kl, modes, high_quality. [dim]\\[default: the first][/]",
+            help="Which of their figures chooses: fd, kid, precision, recall, density, coverage, modes, reverse_kl, "
+            "class_kl; of points reverse_kl, modes, high_quality. [dim]\\[default: the first][/]",
             rich_help_panel=FILES,
         ),
     ] = None,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 INCHES = 3.2
 SHOWN = 12
 CLUSTERS = 20
+MOST_BARS = 100
 ANGLES = 201
 
 
@@ -33,8 +34,8 @@ class Shown:
 
 
 def report_plots(folder: Path, report: Report, shown: Shown | None) -> None:
-    """``classes.png`` if there are classes; ``pr_curve.png`` and ``neighbours.png`` if there are images."""
-    if report.shares:
+    """``classes.png`` if there are classes (100 at most); with images ``pr_curve.png`` and ``neighbours.png``."""
+    if 0 < len(report.shares) <= MOST_BARS:
         classes(folder / "classes.png", report)
     if shown is not None:
         curve_of_precision(folder / "pr_curve.png", shown.generated.features.values, shown.real.features.values)
