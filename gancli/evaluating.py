@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -58,6 +59,8 @@ class Request:
     device: str = "auto"
     extractor: ExtractorChoice = AUTO
     cache: bool = True
+    labels: Literal["auto", "none", "folder"] = "auto"
+    """Where the classes of real pictures come from, in place of a named set; see `PictureOptions`."""
     save_features: Path | None = None
     """Folder for the features of all images."""
     plots: Path | None = None
@@ -190,7 +193,7 @@ def data_of(generator: sampling.LoadedGenerator, request: Request) -> DataSet:
 def _judge_of_pictures(request: Request, where: torch.device) -> Evaluator:
     """The judge of ``--real`` with its own training split, or with the pictures of ``--train``."""
     assert request.data is not None
-    options = None if request.data in data.SOURCES else PictureOptions(holdout=HALF)
+    options = None if request.data in data.SOURCES else PictureOptions(labels=request.labels, holdout=HALF)
     dataset = data.load(request.data, _root(request), None, options, request.on_progress, request.cache)
     if dataset.mixture:
         raise UsageError(f"--real {request.data} has points; --fake is for pictures.")

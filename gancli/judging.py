@@ -21,6 +21,8 @@ from gancli.evaluation.extractors import per_channel, pixel_extractor, random_ex
 
 POINTS = 2500
 """Drawn to count modes, as in the papers."""
+LEAST_HELDOUT = 6
+"""Images that the fast group needs on each side, for neighbourhoods of five."""
 OFFLINE = ("auto", "random", "pixels")
 Judge = Evaluator | MixtureEvaluator
 

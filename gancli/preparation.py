@@ -13,7 +13,7 @@ from gancli import data, devices, products, recipes, run_folder
 from gancli.config import TrainConfig, parse_image_size
 from gancli.data import DataSet, PictureOptions, Progress
 from gancli.errors import DataError, UsageError
-from gancli.judging import best_metric_of
+from gancli.judging import LEAST_HELDOUT, best_metric_of
 from gancli.network_file import Origin
 from gancli.randomness import key
 from gancli.recipes.base import Recipe, Spec
@@ -123,7 +123,7 @@ def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch
     if eval_every is None:
         shown = total * batch_size * recipe.d_steps
         worth = config.best_metric != "auto" or (total > usually and (spec.is_points or shown >= LEAST_EVALUATED))
-        eval_every = usually if worth else 0
+        eval_every = usually if worth and len(dataset.heldout) >= LEAST_HELDOUT else 0
     return replace(
         config,
         data_root=str(Path(config.data_root).absolute()) if config.data_root else None,
@@ -187,6 +187,11 @@ def _check(config: TrainConfig, recipe: Recipe, dataset: DataSet, group: Group) 
             f"--accumulate {config.accumulate} is more than the {config.batch_size // group.world} images of a batch."
         )
     best_metric_of(config.best_metric, dataset)
+    if config.eval_every and len(dataset.heldout) < LEAST_HELDOUT:
+        raise UsageError(
+            f"--eval-every {config.eval_every} needs {LEAST_HELDOUT} held-out images at least, and {dataset.name} has "
+            f"{len(dataset.heldout)}; give more pictures or a larger --holdout."
+        )
     spec = spec_of(dataset)
     if recipe.conditional and not dataset.classes:
         raise DataError(

@@ -19,7 +19,7 @@ def find(figures: Mapping[str, Figure], shares: Mapping[str, tuple[float, float]
     """
     found = [rule(figures[name]) for name, rule in RULES.items() if name in figures]
     sentences = [text for text in (*found, _classes(shares, images)) if text]
-    return tuple(sentences) or ("nothing stands out against real images.",)
+    return tuple(sentences) or ("nothing stands out against real images, by these figures.",)
 
 
 def _classes(shares: Mapping[str, tuple[float, float]], images: int) -> str | None:
@@ -29,6 +29,13 @@ def _classes(shares: Mapping[str, tuple[float, float]], images: int) -> str | No
         return None
     names = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
     return f"{len(missing)} of {len(shares)} classes are missing or nearly so: {names}."
+
+
+def _distance(figure: Figure) -> str | None:
+    if figure.baseline is None or not figure.value > 5 * figure.baseline:
+        return None
+    times = f"{figure.value / figure.baseline:.0f} times" if figure.baseline else "above"
+    return f"features differ from real ones: the distance is {times} that of real images ({figure.baseline:.3g})."
 
 
 def _duplicates(figure: Figure) -> str | None:
@@ -91,6 +98,7 @@ def _noise(figure: Figure) -> float:
 
 
 RULES: Mapping[str, Finding] = {
+    "fd": _distance,
     "duplicates": _duplicates,
     "copies": _copies,
     "c_t": _copying,

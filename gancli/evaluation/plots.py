@@ -21,6 +21,8 @@ INCHES = 3.2
 SHOWN = 12
 CLUSTERS = 20
 MOST_BARS = 100
+LETTERS = 40
+"""Of class names that fit side by side."""
 ANGLES = 201
 
 
@@ -66,7 +68,9 @@ def classes(path: Path, report: Report) -> None:
     ours, real = zip(*report.shares.values(), strict=True)
     panel.bar((places - 0.2).tolist(), ours, 0.4, label="generated")
     panel.bar((places + 0.2).tolist(), real, 0.4, label="real", color="grey")
-    panel.set_xticks(places.tolist(), list(report.shares), fontsize=7, rotation=90 if len(report.shares) > 12 else 0)
+    panel.set_xticks(
+        places.tolist(), list(report.shares), fontsize=7, rotation=90 if len("".join(report.shares)) > LETTERS else 0
+    )
     panel.set_ylabel("share of images", fontsize=8)
     panel.legend(fontsize=7)
     _save(plot, path)

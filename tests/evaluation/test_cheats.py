@@ -51,7 +51,7 @@ def findings(report: Report) -> str:
 
 def test_honest_images_are_not_accused(judge: Evaluator) -> None:
     report = judge.evaluate(unseen(), "standard")
-    assert report.findings == ("nothing stands out against real images.",)
+    assert report.findings == ("nothing stands out against real images, by these figures.",)
 
 
 def test_one_image_of_each_class_repeated(judge: Evaluator) -> None:

@@ -116,5 +116,5 @@ def test_images_of_stacked_digits_are_judged_by_the_classes_of_their_channels(da
 
 def test_a_class_that_chance_leaves_out_is_not_called_missing() -> None:
     shares = {"rare": (0.0, 0.004), "usual": (0.996, 0.996)}
-    assert findings.find({}, shares, 1000) == ("nothing stands out against real images.",)
+    assert findings.find({}, shares, 1000) == ("nothing stands out against real images, by these figures.",)
     assert "1 of 2 classes are missing or nearly so: rare." in findings.find({}, shares, 5000)
