@@ -128,6 +128,7 @@ def evaluate_images(fake: str, request: Request) -> Report:
         raise UsageError("--real has features, so --fake must have features of the same extractor (.npz) too.")
     where = devices.select(request.device)
     judge = _judge_of_features(request) if features[1] else _judge_of_pictures(request, where)
+    _note_n(request, len(judge.heldout))
     generated = _features_as_sets(fake) if features[0] else _pictures_like(fake, judge, request)
     sets = _disjoint(generated, min(request.n or len(judge.heldout), len(judge.heldout)), request)
     report = judge.evaluate(sets, request.metrics, source=fake, data=request.data)
@@ -164,7 +165,13 @@ def _path(generator: sampling.LoadedGenerator, judge: Evaluator, request: Reques
 def _judge_of(generator: sampling.LoadedGenerator, request: Request, where: torch.device) -> tuple[Judge, int]:
     dataset = data_of(generator, request)
     torch.set_num_threads(devices.default_threads(*dataset.heldout.images.shape[2:]))
+    _note_n(request, len(dataset.heldout))
     return judge_for(dataset, where, request.seed, request.n, request.extractor)
+
+
+def _note_n(request: Request, heldout: int) -> None:
+    if request.n is not None and request.n > heldout:
+        log.warning("--n %d is more than the %d real images to compare with; N is that.", request.n, heldout)
 
 
 def data_of(generator: sampling.LoadedGenerator, request: Request) -> DataSet:

@@ -1,6 +1,7 @@
 """Reports side by side, where they can be compared at all, with what the error bars say of each difference."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -90,4 +91,6 @@ def welch(a: Sequence[float], b: Sequence[float]) -> float | None:
         return None
     if len(set(a)) == len(set(b)) == 1:
         return 1.0 if a[0] == b[0] else 0.0
-    return float(ttest_ind(a, b, equal_var=False).pvalue)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # about values that are nearly all the same
+        return float(ttest_ind(a, b, equal_var=False).pvalue)

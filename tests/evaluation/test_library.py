@@ -153,7 +153,9 @@ def test_differences_are_significant_where_the_error_bars_say_so() -> None:
     assert compare([apart, same], ["b", "a"])[0].differences[0].better is True
 
 
+@pytest.mark.filterwarnings("error")
 def test_welch_needs_two_values_on_each_side() -> None:
+    assert welch([1.0, 1.0 + 2e-16], [2.0, 2.0]) == pytest.approx(0, abs=1e-9)
     assert welch([1.0], [2.0, 3.0]) is None
     assert welch([1.0, math.nan], [2.0, 3.0]) is None
     assert welch([1.0, 1.0], [1.0, 1.0]) == 1
