@@ -62,6 +62,9 @@ def print_report(report: "Report") -> None:
     if report.per_class:
         shares = ", ".join(f"{name} {100 * share:.0f}" for name, share in report.per_class.items())
         print(f"images taken for the class that was asked for, in %: {shares}")
+    if report.class_diversity:
+        kinds = ", ".join(f"{name} {ours:.1f} ({real:.1f})" for name, (ours, real) in report.class_diversity.items())
+        print(f"different images of a class, effectively (and of as many real ones): {kinds}")
     for warning in report.warnings:
         print(f"note: {warning}")
     if report.seconds:

@@ -15,6 +15,7 @@ from gancli.evaluation.extractors import Extractor
 from gancli.evaluation.features import Features
 from gancli.evaluation.image_set import ImageSet
 from gancli.evaluation.metrics.base import FeaturePath, Metric, Sides
+from gancli.evaluation.metrics.diversity import vendi_score
 from gancli.evaluation.report import Figure, Report, figure_of
 from gancli.randomness import generator
 
@@ -89,6 +90,7 @@ class Evaluator:
             seed=self.seed,
             warnings=(*notes, *self._warnings(n, chosen, len(sets))),
             per_class={} if asked is None else self._agreement(features, torch.tensor(asked[:n])),
+            class_diversity={} if asked is None else self._diversity(features, torch.tensor(asked[:n])),
             shares=shares,
             findings=findings.find({each.metric: each for each in figures}, shares, n * len(sets)),
             seconds={name: round(value, 3) for name, value in seconds.items()},
@@ -223,6 +225,22 @@ class Evaluator:
         right = torch.stack([each.logits.argmax(1) == asked for each in features if each.logits is not None])
         share = right.double().mean(0)
         return {self.classes[label]: share[asked == label].mean().item() for label in asked.unique().tolist()}
+
+    def _diversity(self, features: Sequence[Features], asked: Tensor) -> dict[str, tuple[float, float]]:
+        """For each class, the Vendi score of images that were to show it and of as many real ones that do."""
+        real = self.heldout.features
+        if features[0].logits is None or real.logits is None:
+            return {}
+        centre, seen, found = real.values.mean(0), real.logits.argmax(1)[self._order], {}
+        for label in asked.unique().tolist():
+            theirs = real.values[self._order][seen == label] - centre
+            count = min(int((asked == label).sum()), len(theirs))
+            ours = [
+                vendi_score((each.values[: len(asked)][asked == label] - centre)[:count]) for each in features if count
+            ]
+            if ours:
+                found[self.classes[label]] = sum(ours) / len(ours), vendi_score(theirs[:count])
+        return found
 
     def _shares(self, features: Sequence[Features]) -> dict[str, tuple[float, float]]:
         logits = [each.logits for each in features if each.logits is not None]

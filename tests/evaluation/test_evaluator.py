@@ -114,6 +114,22 @@ def test_images_of_stacked_digits_are_judged_by_the_classes_of_their_channels(da
     assert set(report.shares) == {f"{number:03}" for number in range(1000)}
 
 
+def test_a_conditional_generator_is_measured_in_each_class() -> None:
+    judge, count = judge_for(DIGITS, torch.device("cpu"), 0)
+    assert isinstance(judge, Evaluator)
+    assert LABELS is not None
+    asked = [number % 10 for number in range(count)]
+    one_of_each = torch.stack([DIGITS.train.images[label == LABELS][0] for label in asked])
+    report = judge.evaluate(
+        one_of_each.where(torch.tensor(asked)[:, None, None, None] != 3, one_of_each[0]), "fd", asked
+    )
+    assert [name for name, share in report.per_class.items() if share < 0.5] == ["3"]
+    for ours, real in report.class_diversity.values():
+        assert ours == pytest.approx(1, abs=1e-6)
+        assert real > 1.3
+    assert judge.evaluate(one_of_each, "fd").class_diversity == {}
+
+
 def test_a_class_that_chance_leaves_out_is_not_called_missing() -> None:
     shares = {"rare": (0.0, 0.004), "usual": (0.996, 0.996)}
     assert findings.find({}, shares, 1000) == ("nothing stands out against real images, by these figures.",)
