@@ -42,6 +42,8 @@ def with_error(value: float | None, error: float | None) -> str:
         return "-"
     if not error or not math.isfinite(value) or error < 1e-4 * abs(value):
         return f"{value:.4g}" if error is None else f"{value:.4g} ± {error:.1g}"
+    if error < 1e-4:
+        return f"{value:.3g} ± {error:.1g}"
     exponent = math.floor(math.log10(error))
     decimals = max(0, -exponent + (error < 2 * 10**exponent))
     return f"{value:.{decimals}f} ± {error:.{decimals}f}"

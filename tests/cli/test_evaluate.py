@@ -259,7 +259,7 @@ def test_tables_fit_eighty_columns(
     [
         (1.2345, None, "1.234"), (None, None, "-"), (1.2345, 0.0567, "1.23 ± 0.06"), (1.2345, 0.0123, "1.234 ± 0.012"),
         (123.4, 20.0, "123 ± 20"), (10.0, 0.0, "10 ± 0"), (math.nan, 0.1, "nan ± 0.1"),
-        (-0.0101, 0.0003, "-0.0101 ± 0.0003"),
+        (-0.0101, 0.0003, "-0.0101 ± 0.0003"), (-0.0004, 0.00006, "-0.0004 ± 6e-05"),
     ],
 )  # fmt: skip
 def test_digits_that_mean_nothing_are_not_shown(value: float | None, error: float | None, text: str) -> None:
