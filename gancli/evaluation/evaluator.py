@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from gancli.errors import UsageError
-from gancli.evaluation import findings, metrics
+from gancli.evaluation import findings, metrics, per_class
 from gancli.evaluation.extractors import Extractor
 from gancli.evaluation.features import Features
 from gancli.evaluation.image_set import ImageSet
 from gancli.evaluation.metrics.base import FeaturePath, Metric, Sides
-from gancli.evaluation.metrics.diversity import vendi_score
 from gancli.evaluation.report import Figure, Report, figure_of
 from gancli.randomness import generator
 
@@ -80,7 +79,7 @@ class Evaluator:
             for m in chosen
         ]
         features = [each.features for each in sets]
-        shares = self._shares(features)
+        shares = per_class.shares(features, self.heldout.features, self.classes)
         return Report(
             figures=tuple(figures),
             extractor=self.extractor.name,
@@ -89,8 +88,12 @@ class Evaluator:
             fingerprint=self.fingerprint,
             seed=self.seed,
             warnings=(*notes, *self._warnings(n, chosen, len(sets))),
-            per_class={} if asked is None else self._agreement(features, torch.tensor(asked[:n])),
-            class_diversity={} if asked is None else self._diversity(features, torch.tensor(asked[:n])),
+            per_class={} if asked is None else per_class.agreement(features, torch.tensor(asked[:n]), self.classes),
+            class_diversity={}
+            if asked is None
+            else per_class.diversity(
+                features, self.heldout.features.part(self._order), torch.tensor(asked[:n]), self.classes
+            ),
             shares=shares,
             findings=findings.find({each.metric: each for each in figures}, shares, n * len(sets)),
             seconds={name: round(value, 3) for name, value in seconds.items()},
@@ -218,42 +221,6 @@ class Evaluator:
         count = max(1, min(sets, len(self._sampled) // n))
         return [self._training_part(slice(number * n, (number + 1) * n)) for number in range(count)]
 
-    def _agreement(self, features: Sequence[Features], asked: Tensor) -> dict[str, float]:
-        """For each class, how many of the images that were to show it do so to the extractor."""
-        if features[0].logits is None:
-            return {}
-        right = torch.stack([each.logits.argmax(1) == asked for each in features if each.logits is not None])
-        share = right.double().mean(0)
-        return {self.classes[label]: share[asked == label].mean().item() for label in asked.unique().tolist()}
-
-    def _diversity(self, features: Sequence[Features], asked: Tensor) -> dict[str, tuple[float, float]]:
-        """For each class, the Vendi score of images that were to show it and of as many real ones that do."""
-        real = self.heldout.features
-        if features[0].logits is None or real.logits is None:
-            return {}
-        centre, seen, found = real.values.mean(0), real.logits.argmax(1)[self._order], {}
-        for label in asked.unique().tolist():
-            theirs = real.values[self._order][seen == label] - centre
-            count = min(int((asked == label).sum()), len(theirs))
-            ours = [
-                vendi_score((each.values[: len(asked)][asked == label] - centre)[:count]) for each in features if count
-            ]
-            if ours:
-                found[self.classes[label]] = sum(ours) / len(ours), vendi_score(theirs[:count])
-        return found
-
-    def _shares(self, features: Sequence[Features]) -> dict[str, tuple[float, float]]:
-        logits = [each.logits for each in features if each.logits is not None]
-        real = self.heldout.features.logits
-        if not logits or real is None:
-            return {}
-        ours, theirs = (
-            torch.bincount(each.argmax(1), minlength=each.shape[1]).double() / len(each)
-            for each in (torch.cat(logits), real)
-        )
-        names = self.classes if len(self.classes) == len(ours) else numbered(len(ours))
-        return dict(zip(names, zip(ours.tolist(), theirs.tolist(), strict=True), strict=True))
-
     def _warnings(self, n: int, chosen: Sequence[Metric], sets: int) -> list[str]:
         dimensions = self.heldout.features.values.shape[1]
         found = []
@@ -286,11 +253,6 @@ class _timed:
 
     def __exit__(self, *error: object) -> None:
         self.seconds[self.name] = self.seconds.get(self.name, 0.0) + time.perf_counter() - self.began
-
-
-def numbered(count: int) -> list[str]:
-    """Names of so many classes that have none: their numbers, all of one length."""
-    return [str(number).zfill(len(str(count - 1))) for number in range(count)]
 
 
 def _as_list(generated: Generated | Sequence[Generated]) -> list[Generated]:
