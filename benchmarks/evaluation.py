@@ -3,7 +3,7 @@
     python benchmarks/evaluation.py --n 1000 2000 4000 --dimensions 2048
 
 Each size runs in a process of its own, so that its peak memory is its own. Results go to benchmarks/evaluation.json,
-with what a fit over the sizes says of 50,000: quadratic in N for what compares all pairs, linear for the others.
+with what a line over the sizes says of 50,000: in N squared for what compares all pairs, in N for the others.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import platform
 import resource
+import statistics
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,16 +46,22 @@ def peak_gib() -> float:
 
 
 def extrapolate(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Seconds and memory at 50,000 from the largest size, and memory from the two largest by a line."""
-    last, before = rows[-1], rows[-2] if len(rows) > 1 else rows[-1]
-    ratio = GOAL / last["n"]
-    seconds = {
-        name: round(value * (ratio**2 if name in (*PAIRS, "baseline") else ratio), 1)
-        for name, value in last["seconds"].items()
-    }
-    slope = (last["peak_gib"] - before["peak_gib"]) / max(1, last["n"] - before["n"])
-    memory = last["peak_gib"] + slope * (GOAL - last["n"])
+    """Seconds and memory at 50,000, from lines through all sizes: in N squared for what compares pairs, else in N."""
+    sizes = [row["n"] for row in rows]
+    seconds = {}
+    for name in rows[-1]["seconds"]:
+        power = 2 if name in (*PAIRS, "baseline") else 1
+        seconds[name] = round(_at_goal(sizes, [row["seconds"][name] for row in rows], power), 1)
+    memory = _at_goal(sizes, [row["peak_gib"] for row in rows], 1)
     return {"n": GOAL, "seconds": seconds, "total_seconds": round(sum(seconds.values())), "peak_gib": round(memory, 1)}
+
+
+def _at_goal(sizes: list[int], values: list[float], power: int) -> float:
+    """What a line in N^power says of the goal, at least the largest size's value."""
+    if len(sizes) < 2:
+        return values[-1]
+    slope, start = statistics.linear_regression([float(n**power) for n in sizes], values)
+    return max(values[-1], start + slope * GOAL**power)
 
 
 def main() -> None:

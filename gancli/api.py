@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -98,18 +98,20 @@ def evaluate(
     on_batch: Callable[[int, int], None] = lambda done, total: None,
     on_progress: Progress = lambda done, total: None,
     cache: bool = True,
+    labels: Literal["auto", "none", "folder"] = "auto",
 ) -> Report:
     """Measure a generator file against the held-out split of its data, or any pictures, as ``gancli eval`` does.
 
     ``fake`` is a folder or zip file of pictures, or an ``.npz`` file of features, in place of ``ckpt``; it is compared
     with ``data``. ``sets`` of ``n`` images each are compared with as many held-out ones (None: all; 2,500 points).
     ``plots`` is a new folder for the report and plots, ``save_features`` one for features. ``on_batch`` hears how many
-    images are drawn, ``on_progress`` how many pictures are decoded; ``cache`` keeps those.
+    images are drawn, ``on_progress`` how many pictures are decoded; ``cache`` keeps those. ``labels="folder"`` takes
+    the folders of ``data`` for classes.
     """
     if (ckpt is None) == (fake is None):
         raise UsageError("give either a generator file (--ckpt) or generated images (--fake).")
     request = Request(
-        data, train, data_root, metrics, n, sets, seed, device, _chosen(extractor, weights), cache,
+        data, train, data_root, metrics, n, sets, seed, device, _chosen(extractor, weights), cache, labels,
         Path(save_features) if save_features else None, Path(plots) if plots else None, on_batch, on_progress,
     )  # fmt: skip
     if ckpt is None:

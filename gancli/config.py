@@ -76,8 +76,11 @@ class TrainConfig:
     """Steps between checkpoints; None: twenty over the run, at most one an epoch."""
     sample_every: int | None = None
     """Steps between sample grids; 0: only at the end; None: as `save_every`."""
-    eval_every: int = 0
-    """Steps between quick evaluations, which also choose the best checkpoint; 0: none."""
+    eval_every: int | None = None
+    """Steps between quick evaluations, which also choose the best checkpoint; 0: none; None: twenty over the run, at
+    most one an epoch, and none in a run that is too short to be worth it."""
+    best_metric: str = "auto"
+    """The figure that chooses the best checkpoint; ``auto``: ``fd``, or ``reverse_kl`` of points."""
     watch_every: int = 100
     """Steps between looks at the GAN's health; 0: none."""
     on_failure: Literal["warn", "stop", "rollback"] = "warn"

@@ -4,12 +4,13 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from gancli import config as configuration
-from gancli import data, devices, drawing, evaluation_files, network_file, sampling
+from gancli import data, devices, drawing, evaluation_files, sampling
 from gancli.data import DataSet, PictureOptions, Progress
 from gancli.errors import UsageError, nearest
 from gancli.evaluation import (
@@ -58,6 +59,8 @@ class Request:
     device: str = "auto"
     extractor: ExtractorChoice = AUTO
     cache: bool = True
+    labels: Literal["auto", "none", "folder"] = "auto"
+    """Where the classes of real pictures come from, in place of a named set; see `PictureOptions`."""
     save_features: Path | None = None
     """Folder for the features of all images."""
     plots: Path | None = None
@@ -109,8 +112,7 @@ def evaluate_run(folder: Path, request: Request) -> Iterator[tuple[int, Report]]
     where, judge, count = devices.select(request.device), None, 0
     for path in paths:
         found = checkpoint.load(path)
-        file = network_file.NetworkFile("generator", found.origin, found.step, found.images_seen, found.state["ema"])
-        generator = sampling.build_generator(file, where)
+        generator = sampling.build_generator(sampling.generator_of(found), where)
         if judge is None:
             judge, count = _judge_of(generator, request, where)
         log.info("evaluating %s", path)
@@ -126,6 +128,7 @@ def evaluate_images(fake: str, request: Request) -> Report:
         raise UsageError("--real has features, so --fake must have features of the same extractor (.npz) too.")
     where = devices.select(request.device)
     judge = _judge_of_features(request) if features[1] else _judge_of_pictures(request, where)
+    _note_n(request, len(judge.heldout))
     generated = _features_as_sets(fake) if features[0] else _pictures_like(fake, judge, request)
     sets = _disjoint(generated, min(request.n or len(judge.heldout), len(judge.heldout)), request)
     report = judge.evaluate(sets, request.metrics, source=fake, data=request.data)
@@ -162,7 +165,13 @@ def _path(generator: sampling.LoadedGenerator, judge: Evaluator, request: Reques
 def _judge_of(generator: sampling.LoadedGenerator, request: Request, where: torch.device) -> tuple[Judge, int]:
     dataset = data_of(generator, request)
     torch.set_num_threads(devices.default_threads(*dataset.heldout.images.shape[2:]))
+    _note_n(request, len(dataset.heldout))
     return judge_for(dataset, where, request.seed, request.n, request.extractor)
+
+
+def _note_n(request: Request, heldout: int) -> None:
+    if request.n is not None and request.n > heldout:
+        log.warning("--n %d is more than the %d real images to compare with; N is that.", request.n, heldout)
 
 
 def data_of(generator: sampling.LoadedGenerator, request: Request) -> DataSet:
@@ -191,7 +200,7 @@ def data_of(generator: sampling.LoadedGenerator, request: Request) -> DataSet:
 def _judge_of_pictures(request: Request, where: torch.device) -> Evaluator:
     """The judge of ``--real`` with its own training split, or with the pictures of ``--train``."""
     assert request.data is not None
-    options = None if request.data in data.SOURCES else PictureOptions(holdout=HALF)
+    options = None if request.data in data.SOURCES else PictureOptions(labels=request.labels, holdout=HALF)
     dataset = data.load(request.data, _root(request), None, options, request.on_progress, request.cache)
     if dataset.mixture:
         raise UsageError(f"--real {request.data} has points; --fake is for pictures.")

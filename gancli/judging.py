@@ -8,11 +8,21 @@ import torch
 
 from gancli.data import DataSet
 from gancli.errors import UsageError, nearest
-from gancli.evaluation import Evaluator, Extractor, MixtureEvaluator, extractor_for, pretrained
-from gancli.evaluation.extractors import pixel_extractor, random_extractor
+from gancli.evaluation import (
+    POINT_METRICS,
+    Evaluator,
+    Extractor,
+    MixtureEvaluator,
+    extractor_for,
+    metrics,
+    pretrained,
+)
+from gancli.evaluation.extractors import per_channel, pixel_extractor, random_extractor
 
 POINTS = 2500
 """Drawn to count modes, as in the papers."""
+LEAST_HELDOUT = 6
+"""Images that the fast group needs on each side, for neighbourhoods of five."""
 OFFLINE = ("auto", "random", "pixels")
 Judge = Evaluator | MixtureEvaluator
 
@@ -66,6 +76,8 @@ def judge_for(
 
 def choose_extractor(dataset: DataSet, device: torch.device, choice: ExtractorChoice) -> Extractor:
     """The extractor that was chosen, for images like the data set's; UsageError if its weights cannot be used."""
+    if choice.name == "auto" and dataset.channels is not None:
+        return per_channel(choose_extractor(dataset.channels, device, choice))
     train, heldout = dataset.train, dataset.heldout
     if choice.name == "auto":
         return extractor_for(
@@ -77,3 +89,16 @@ def choose_extractor(dataset: DataSet, device: torch.device, choice: ExtractorCh
         return pixel_extractor(train.images.shape, device)
     assert choice.weights is not None
     return pretrained.load(choice.name, choice.weights, device)
+
+
+def best_metric_of(asked: str, dataset: DataSet) -> str:
+    """The figure that chooses the best checkpoint of such data; UsageError if it is not measured during training."""
+    names: tuple[str, ...] = POINT_METRICS
+    if dataset.mixture is None:
+        judged = bool(dataset.classes or dataset.channels)
+        names = tuple(metric.name for metric in metrics.choose("fast")[0] if judged or not metric.logits)
+    if asked == "auto":
+        return names[0]
+    if asked not in names:
+        raise UsageError(f"--best-metric {asked!r} is not measured during training; {nearest(asked, names)}")
+    return asked

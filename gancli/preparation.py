@@ -13,6 +13,7 @@ from gancli import data, devices, products, recipes, run_folder
 from gancli.config import TrainConfig, parse_image_size
 from gancli.data import DataSet, PictureOptions, Progress
 from gancli.errors import DataError, UsageError
+from gancli.judging import LEAST_HELDOUT, best_metric_of
 from gancli.network_file import Origin
 from gancli.randomness import key
 from gancli.recipes.base import Recipe, Spec
@@ -25,6 +26,9 @@ from gancli.training.prefetching import PrefetchedImages
 from gancli.training.step import Step
 
 log = logging.getLogger(__name__)
+LEAST_EVALUATED = 200_000
+"""Images shown in all from which a run is evaluated unless it is told to: a shorter one is over before its evaluation
+has what it needs."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +117,13 @@ def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch
     usual = min(max(recipe.epochs * per_epoch, recipe.least_steps), recipe.most_steps)
     epochs = config.epochs or max(1, round((recipe.point_steps if spec.is_points else usual) / per_epoch))
     total = config.steps or math.ceil(epochs * per_epoch)
-    save_every = (
-        config.save_every if config.save_every is not None else max(math.ceil(per_epoch), math.ceil(total / 20))
-    )
+    usually = max(math.ceil(per_epoch), math.ceil(total / 20))
+    save_every = config.save_every if config.save_every is not None else usually
+    eval_every = config.eval_every
+    if eval_every is None:
+        shown = total * batch_size * recipe.d_steps
+        worth = config.best_metric != "auto" or (total > usually and (spec.is_points or shown >= LEAST_EVALUATED))
+        eval_every = usually if worth and len(dataset.heldout) >= LEAST_HELDOUT else 0
     return replace(
         config,
         data_root=str(Path(config.data_root).absolute()) if config.data_root else None,
@@ -128,6 +136,7 @@ def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch
         image_size=f"{spec.height}x{spec.width}" if dataset.options else config.image_size,
         name=config.name or f"{Path(dataset.name).name.removesuffix('.zip')}-{config.recipe}",
         save_every=save_every,
+        eval_every=eval_every,
         sample_every=config.sample_every if config.sample_every is not None else save_every,
     )
 
@@ -135,7 +144,7 @@ def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch
 def plan_of(config: TrainConfig, recipe: Recipe, dataset: DataSet) -> Plan:
     """The plan of a resolved configuration."""
     assert isinstance(config.batch_size, int)
-    assert config.save_every is not None and config.sample_every is not None
+    assert config.save_every is not None and config.sample_every is not None and config.eval_every is not None
     images_per_step = config.batch_size * recipe.d_steps
     total = config.steps or math.ceil((config.epochs or 0) * len(dataset.train) / images_per_step)
     return Plan(
@@ -176,6 +185,12 @@ def _check(config: TrainConfig, recipe: Recipe, dataset: DataSet, group: Group) 
     if config.accumulate > config.batch_size // group.world:
         raise UsageError(
             f"--accumulate {config.accumulate} is more than the {config.batch_size // group.world} images of a batch."
+        )
+    best_metric_of(config.best_metric, dataset)
+    if config.eval_every and len(dataset.heldout) < LEAST_HELDOUT:
+        raise UsageError(
+            f"--eval-every {config.eval_every} needs {LEAST_HELDOUT} held-out images at least, and {dataset.name} has "
+            f"{len(dataset.heldout)}; give more pictures or a larger --holdout."
         )
     spec = spec_of(dataset)
     if recipe.conditional and not dataset.classes:

@@ -1,36 +1,49 @@
 """The evaluation during training, which decides on the best checkpoint."""
 
-from dataclasses import dataclass
+import math
+import time
+from dataclasses import dataclass, replace
 
 from gancli import drawing
-from gancli.evaluation import POINT_METRICS
-from gancli.judging import judge_for
+from gancli.evaluation import Figure, merit
+from gancli.judging import best_metric_of, judge_for
 from gancli.preparation import Prepared
 from gancli.training.state import TrainState
 
-MOST_IMAGES = 2000
-QUICK_METRICS = ("fd", "coverage")
-"""Of images; the first one chooses the best checkpoint, and is better the lower."""
+MOST_IMAGES = 1000
+"""Drawn each time: enough to tell a good checkpoint from a bad one, and KID is a single subset."""
 
 
 @dataclass
 class QuickEvaluation:
-    """A few figures of the averaged generator; the lowest value of the first makes the best checkpoint."""
+    """The fast group's figures of the averaged generator; one of them makes the best checkpoint."""
 
     prepared: Prepared
 
     def __post_init__(self) -> None:
-        dataset = self.prepared.dataset
-        self.metrics = POINT_METRICS if dataset.mixture else QUICK_METRICS
+        dataset, config = self.prepared.dataset, self.prepared.config
+        self.best_metric = best_metric_of(config.best_metric, dataset)
         most = None if dataset.mixture else MOST_IMAGES
-        self.judge, self.count = judge_for(dataset, self.prepared.device, self.prepared.config.seed, most)
+        self.judge, self.count = judge_for(dataset, self.prepared.device, config.seed, most)
 
     def __call__(self, state: TrainState) -> dict[str, float]:
-        """Figures under ``eval/<name>``; updates ``state.best``."""
+        """Figures under ``eval/<name>``, and what they took, ``eval/seconds``; updates ``state.best``."""
+        began = time.perf_counter()
         noise, scale = self.prepared.step.noise, self.prepared.origin.spec.point_scale
         drawn = drawing.draw_first(state.ema, noise.latent_dim, noise.classes, noise.seed, self.count, scale)
-        report = self.judge.evaluate(drawn, self.metrics)
-        first = report.figure(self.metrics[0])
-        if not state.best or first.value < state.best["value"]:
+        report = self.judge.evaluate(drawn, "fast")
+        first = report.figure(self.best_metric)
+        if _is_better(first, state.best):
             state.best = {"metric": first.name, "value": first.value, "step": state.step}
-        return {f"eval/{figure.name}": figure.value for figure in report.figures}
+        values = {f"eval/{figure.name}": figure.value for figure in report.figures}
+        return values | {"eval/seconds": round(time.perf_counter() - began, 3)}
+
+
+def _is_better(figure: Figure, best: dict[str, object]) -> bool:
+    """Than the best so far, if that is of the same metric; a figure that is no number is not."""
+    if math.isnan(figure.value):
+        return False
+    value = best.get("value")
+    if best.get("metric") != figure.name or not isinstance(value, float):
+        return True
+    return merit(figure) > merit(replace(figure, value=value))

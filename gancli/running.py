@@ -26,6 +26,7 @@ from gancli.training.callbacks import Checkpoints, MetricsFile, Samples, TensorB
 from gancli.training.checkpoint import Checkpoint
 from gancli.training.distributed import Group, joined
 from gancli.training.loop import Callback, Loop
+from gancli.training.state import TrainState
 from gancli.training.vital_signs import SAMPLES, VitalSigns
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ class TrainResult:
     seconds: float
     metrics: dict[str, float]
     """The last line of ``metrics.jsonl`` but its counters."""
+    best: dict[str, Any]
+    """Metric, value, step and checkpoint of the best evaluation; empty if there was none."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,7 @@ def _run(prepared: Prepared, folder: RunFolder | None, group: Group, view: View)
         images_seen=loop.step.images_seen,
         seconds=loop.state.seconds,
         metrics=loop.last_record.values if loop.last_record else {},
+        best=_best(loop.state, where),
     )
 
 
@@ -199,6 +203,10 @@ def _describe(prepared: Prepared, folder: RunFolder) -> None:
         lines = [json.dumps({"file": name, "reason": reason}) for name, reason in prepared.dataset.skipped]
         write_text_atomically(folder.path / "skipped.jsonl", "\n".join(lines) + "\n")
     run_folder.write_environment(folder, _environment(prepared))
+
+
+def _best(state: TrainState, folder: RunFolder) -> dict[str, Any]:
+    return state.best | {"checkpoint": folder.checkpoint(state.best["step"])} if state.best else {}
 
 
 def _callbacks(prepared: Prepared, folder: RunFolder, view: View) -> list[Callback]:

@@ -1,6 +1,6 @@
 """From a generator file to images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from gancli.drawing import ROWS, batch_size_for, default_labels, draw_batch
 from gancli.errors import FileFormatError, UsageError, nearest
 from gancli.network_file import NetworkFile
 from gancli.recipes.base import Recipe
+from gancli.training import checkpoint
 
 MOST_IMAGES = 10_000_000
 
@@ -28,8 +29,21 @@ class LoadedGenerator:
 
 
 def load_generator(path: Path, device: torch.device) -> LoadedGenerator:
-    """Read a generator file and build its network; FileFormatError if it cannot be used."""
-    return build_generator(network_file.load(path, "generator"), device)
+    """Read a generator file, or the averaged generator of a checkpoint (``.pt``), and build its network.
+
+    FileFormatError if it cannot be used.
+    """
+    of_checkpoint = path.suffix == ".pt"
+    file = generator_of(checkpoint.load(path)) if of_checkpoint else network_file.load(path, "generator")
+    return build_generator(file, device)
+
+
+def generator_of(found: checkpoint.Checkpoint) -> NetworkFile:
+    """The averaged generator of a checkpoint; FileFormatError if it has none."""
+    weights = found.state.get("ema")
+    if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise FileFormatError(f"{found.path} has no averaged generator.")
+    return NetworkFile("generator", found.origin, found.step, found.images_seen, weights)
 
 
 def build_generator(file: NetworkFile, device: torch.device) -> LoadedGenerator:

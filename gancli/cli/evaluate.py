@@ -65,6 +65,13 @@ def evaluate(
     weights: Annotated[Path | None, Option(metavar="FILE", help="Weights of that extractor: a state dict.")] = None,
     device: Annotated[str, Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     cache: Annotated[bool, Option("--cache/--no-cache", help="Keep decoded pictures, as for gancli train.")] = True,
+    labels: Annotated[
+        str,
+        Option(
+            metavar="auto|none|folder",
+            help="With --fake: the classes of --real's pictures; folder: those of the folders they are in.",
+        ),
+    ] = "auto",
     fail_if: Annotated[
         list[str] | None,
         Option(metavar="'coverage<0.5'", help="Leave with exit code 4 if this holds; repeatable."),
@@ -101,6 +108,7 @@ def evaluate(
     options: dict[str, Any] = {
         "data": data, "train": train, "data_root": data_root, "metrics": metrics, "n": n, "sets": sets, "seed": seed,
         "device": device, "extractor": extractor, "weights": weights, "save_features": save_features, "cache": cache,
+        "labels": output.check_choice("--labels", labels, ("auto", "none", "folder")),
     }  # fmt: skip
     reports = _measure(ckpt, fake, run, folder, quiet, options)
     _print(reports, as_json, as_csv)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from gancli.evaluation import Report
+    from gancli.evaluation import Figure, Report
     from gancli.evaluation.comparing import Row
 
 COLUMNS = ("metric", "name", "value", "error", "baseline", "baseline_error", "n", "better")
+COLUMNS_OF_A_CURVE = 4
 
 
 def new_table(columns: Sequence[str], left: Sequence[str]) -> "Table":
@@ -20,28 +22,40 @@ def new_table(columns: Sequence[str], left: Sequence[str]) -> "Table":
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE)
+    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     for column in columns:
         table.add_column(column, justify="left" if column in left else "right")
     return table
 
 
+def print_table(table: "Table") -> None:
+    """As wide as it is, since numbers that are cut short are worse than lines that wrap."""
+    from rich.console import Console
+
+    natural = Console(width=10_000).measure(table).maximum
+    Console(width=max(Console().width, natural)).print(table)
+
+
 def with_error(value: float | None, error: float | None) -> str:
-    """``0.123 ± 0.004``, or what there is of it."""
+    """``0.123 ± 0.004``, or what there is of it; digits that the error makes meaningless are left out."""
     if value is None:
         return "-"
-    return f"{value:.4g}" if error is None else f"{value:.4g} ± {error:.1g}"
+    if not error or not math.isfinite(value) or error < 1e-4 * abs(value):
+        return f"{value:.4g}" if error is None else f"{value:.4g} ± {error:.1g}"
+    if error < 1e-4:
+        return f"{value:.3g} ± {error:.1g}"
+    exponent = math.floor(math.log10(error))
+    decimals = max(0, -exponent + (error < 2 * 10**exponent))
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
 
 
 def print_report(report: "Report") -> None:
     """The figures as a table, then what they say, then what a reader should beware of."""
-    from rich.console import Console
-
     table = new_table(("metric", "generated", "real", "N", "better"), ("metric", "better"))
     for figure in report.figures:
         ours, real = with_error(figure.value, figure.error), with_error(figure.baseline, figure.baseline_error)
         table.add_row(figure.name, ours, real, f"{figure.n:,}", figure.better)
-    Console(width=max(80, 58 + max(len(figure.name) for figure in report.figures))).print(table)
+    print_table(table)
     for finding in report.findings:
         print(f"finding: {finding}")
     if report.accuracy is not None:
@@ -50,6 +64,9 @@ def print_report(report: "Report") -> None:
     if report.per_class:
         shares = ", ".join(f"{name} {100 * share:.0f}" for name, share in report.per_class.items())
         print(f"images taken for the class that was asked for, in %: {shares}")
+    if report.class_diversity:
+        kinds = ", ".join(f"{name} {ours:.1f} ({real:.1f})" for name, (ours, real) in report.class_diversity.items())
+        print(f"different images of a class, effectively (and of as many real ones): {kinds}")
     for warning in report.warnings:
         print(f"note: {warning}")
     if report.seconds:
@@ -75,31 +92,37 @@ def print_csv(reports: "Sequence[tuple[int | None, Report]]") -> None:
 
 
 def print_curve(reports: "Sequence[tuple[int, Report]]") -> None:
-    """A row for each checkpoint, a column for each metric."""
-    from rich.console import Console
-
+    """Tables of a row for each checkpoint and a column for each metric, a few metrics at a time."""
     figures = reports[-1][1].figures
-    table = new_table(("step", *(figure.metric for figure in figures)), ())
-    for step, report in reports:
-        table.add_row(str(step), *(with_error(each.value, each.error) for each in report.figures))
-    table.add_row("real", *(with_error(each.baseline, each.baseline_error) for each in figures))
-    Console(width=max(80, 16 * (len(figures) + 1))).print(table)
-    print(f"features: {figures[0].name.removeprefix(figures[0].metric + '_')}; N = {figures[0].n:,}.")
+    for start in range(0, len(figures), COLUMNS_OF_A_CURVE):
+        shown = slice(start, start + COLUMNS_OF_A_CURVE)
+        table = new_table(("step", *(figure.metric for figure in figures[shown])), ())
+        for step, report in reports:
+            table.add_row(str(step), *(with_error(each.value, each.error) for each in report.figures[shown]))
+        table.add_row("real", *(with_error(each.baseline, each.baseline_error) for each in figures[shown]))
+        print_table(table)
+    print_of(figures)
     for finding in reports[-1][1].findings:
         print(f"finding (last checkpoint): {finding}")
 
 
+def print_of(figures: "Sequence[Figure]") -> None:
+    """What figures that are shown by their short names were computed on."""
+    features = dict.fromkeys(figure.name.removeprefix(f"{figure.metric}_") for figure in figures)
+    sizes = sorted({figure.n for figure in figures})
+    print(f"features: {', '.join(features)}; N = {', '.join(f'{n:,}' for n in sizes)}.")
+
+
 def print_comparison(rows: "Sequence[Row]", names: Sequence[str]) -> None:
     """A row for each metric; marks say which differ from the first."""
-    from rich.console import Console
-
     table = new_table(("metric", *names, "real", "better"), ("metric", "better"))
     for row in rows:
         marks = ["", *(" *" if each.better else " x" if each.better is False else "" for each in row.differences)]
         values = [with_error(f.value, f.error) + mark for f, mark in zip(row.figures, marks, strict=True)]
         first = row.figures[0]
-        table.add_row(first.name, *values, with_error(first.baseline, first.baseline_error), first.better)
-    Console(width=max(80, 44 + 24 * (len(names) + 1))).print(table)
+        table.add_row(first.metric, *values, with_error(first.baseline, first.baseline_error), first.better)
+    print_table(table)
+    print_of([row.figures[0] for row in rows])
     print(f"*: better than {names[0]}, x: worse (Welch's test over the sets, p < .05 corrected for all comparisons).")
     print("It knows the error of sampling alone: other training seeds may differ by more.")
     if any(each.probability is None for row in rows for each in row.differences):

@@ -257,7 +257,17 @@ def train(
         int | None,
         Option(
             metavar="STEPS",
-            help="Steps between quick evaluations, which choose the best checkpoint; 0: none. [dim]\\[default: 0][/]",
+            help="Steps between quick evaluations, which choose the best checkpoint; 0: none. "
+            "[dim]\\[default: 20 over the run, none in a short one][/]",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    best_metric: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            help="Which of their figures chooses: fd, kid, precision, recall, density, coverage, modes, reverse_kl, "
+            "class_kl; of points reverse_kl, modes, high_quality. [dim]\\[default: the first][/]",
             rich_help_panel=FILES,
         ),
     ] = None,
@@ -335,12 +345,14 @@ def train(
     result = asdict(
         api.train(config, resume=resume, progress="none" if quiet else view, settings=settings or [], **flags)
     )
-    metrics = result.pop("metrics")
+    metrics, best = result.pop("metrics"), result.pop("best")
+    if best and not as_json:
+        best = f"{best['metric']} {best['value']:.4g} at step {best['step']}: {best['checkpoint']}"
     result["seconds"] = round(result["seconds"], 1)
     from gancli.progress import shown_values
 
     shown = {"metrics": metrics} if as_json else {k: f"{v:.4g}" for k, v in shown_values(metrics).items()}
-    output.print_result(result | shown, as_json)
+    output.print_result(result | {"best": best or None} | shown, as_json)
 
 
 def _plan(config: str | None, resume: str | None, settings: list[str], flags: dict[str, Any]) -> dict[str, Any]:

@@ -51,6 +51,8 @@ class DataSet:
     """Files that were left out, and why."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """How a folder or archive was read; see `PictureOptions`."""
+    channels: "DataSet | None" = None
+    """Labelled grey images, of which the channels of each image are drawn one by one; their classes make its mode."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -71,7 +73,10 @@ class DataSet:
             return self
         if self.mixture:
             raise UsageError(f"--image-size: {self.name} has points, not images; leave it away.")
-        return replace(self, train=_resize(self.train, height, width), heldout=_resize(self.heldout, height, width))
+        train, heldout = (_resize(split, height, width) for split in (self.train, self.heldout))
+        return replace(
+            self, train=train, heldout=heldout, channels=self.channels and self.channels.resized(height, width)
+        )
 
 
 def split_by_content(images: Tensor, share: float) -> Tensor:

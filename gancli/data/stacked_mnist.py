@@ -22,9 +22,8 @@ def load(root: Path) -> DataSet:
     """
     mnist = torchvision_sets.load("MNIST", "mnist", root)
     train = _stacked(mnist.train.images, TRAIN, "stacked-mnist-train")
-    return DataSet(
-        "stacked-mnist", Split(train), Split(_stacked(mnist.heldout.images, HELDOUT, "stacked-mnist-heldout"))
-    )
+    heldout = _stacked(mnist.heldout.images, HELDOUT, "stacked-mnist-heldout")
+    return DataSet("stacked-mnist", Split(train), Split(heldout), channels=mnist)
 
 
 def _stacked(digits: Tensor, count: int, purpose: str) -> Tensor:

@@ -1,5 +1,6 @@
 """How good generated images are, measured on tensors: no run folder, no network, nothing downloaded."""
 
+from gancli.evaluation.comparing import merit
 from gancli.evaluation.evaluator import Evaluator
 from gancli.evaluation.extractors import Extractor, extractor_for, random_extractor
 from gancli.evaluation.features import Features, extract, load_features, save_features
@@ -23,6 +24,7 @@ __all__ = [
     "extractor_for",
     "load_features",
     "load_report",
+    "merit",
     "parse_limit",
     "random_extractor",
     "save_features",

@@ -1,6 +1,7 @@
 """Reports side by side, where they can be compared at all, with what the error bars say of each difference."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,11 +73,11 @@ def _difference(first: Figure, other: Figure, tests: int) -> Difference:
     probability = welch(first.values, other.values)
     if probability is None or probability >= LEVEL / tests:
         return Difference(None, probability)
-    return Difference(_merit(other) > _merit(first), probability)
+    return Difference(merit(other) > merit(first), probability)
 
 
-def _merit(figure: Figure) -> float:
-    """Larger is better."""
+def merit(figure: Figure) -> float:
+    """How good a figure is: larger is better, and 0 is as near to real images as can be for ``as real``."""
     if figure.better == "as real":
         return -abs(figure.value - (figure.baseline or 0.0))
     return figure.value if figure.better == "higher" else -figure.value
@@ -90,4 +91,6 @@ def welch(a: Sequence[float], b: Sequence[float]) -> float | None:
         return None
     if len(set(a)) == len(set(b)) == 1:
         return 1.0 if a[0] == b[0] else 0.0
-    return float(ttest_ind(a, b, equal_var=False).pvalue)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # about values that are nearly all the same
+        return float(ttest_ind(a, b, equal_var=False).pvalue)

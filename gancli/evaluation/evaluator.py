@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gancli.errors import UsageError
-from gancli.evaluation import findings, metrics
+from gancli.evaluation import findings, metrics, per_class
 from gancli.evaluation.extractors import Extractor
 from gancli.evaluation.features import Features
 from gancli.evaluation.image_set import ImageSet
@@ -79,7 +79,7 @@ class Evaluator:
             for m in chosen
         ]
         features = [each.features for each in sets]
-        shares = self._shares(features)
+        shares = per_class.shares(features, self.heldout.features, self.classes)
         return Report(
             figures=tuple(figures),
             extractor=self.extractor.name,
@@ -88,9 +88,14 @@ class Evaluator:
             fingerprint=self.fingerprint,
             seed=self.seed,
             warnings=(*notes, *self._warnings(n, chosen, len(sets))),
-            per_class={} if asked is None else self._agreement(features, torch.tensor(asked[:n])),
+            per_class={} if asked is None else per_class.agreement(features, torch.tensor(asked[:n]), self.classes),
+            class_diversity={}
+            if asked is None
+            else per_class.diversity(
+                features, self.heldout.features.part(self._order), torch.tensor(asked[:n]), self.classes
+            ),
             shares=shares,
-            findings=findings.find({each.metric: each for each in figures}, shares),
+            findings=findings.find({each.metric: each for each in figures}, shares, n * len(sets)),
             seconds={name: round(value, 3) for name, value in seconds.items()},
             generated=source,
             data=data,
@@ -151,19 +156,21 @@ class Evaluator:
         return torch.randperm(len(self.heldout), generator=generator(0, "heldout"))
 
     @cached_property
-    def _sample(self) -> ImageSet | None:
-        """Training images in a random order."""
+    def _sampled(self) -> Tensor:
+        """Places of training images in a random order, as many as baselines need."""
         if self.train is None:
-            return None
+            return torch.empty(0, dtype=torch.int64)
         count = min(len(self.train), max(3 * len(self.heldout), LEAST_BASELINE))
-        order = torch.randperm(len(self.train), generator=generator(self.seed, "baseline"))[:count]
-        if self.train.pixels is not None and "features" not in self.train.__dict__:
-            return ImageSet("train", self.train.pixels[order], self.extractor)
-        return self.train.part(order)
+        return torch.randperm(len(self.train), generator=generator(self.seed, "baseline"))[:count]
+
+    def _training_part(self, rows: slice) -> ImageSet:
+        """Of those; features are computed of these alone, unless all are known."""
+        assert self.train is not None
+        return self.train.part(self._sampled[rows])
 
     @cached_property
     def _scale(self) -> float:
-        first = self.heldout if self._sample is None else self._sample
+        first = self._training_part(slice(LEAST_BASELINE)) if len(self._sampled) else self.heldout
         values = first.features.values[:LEAST_BASELINE]
         return values.square().mean().sqrt().item() or 1.0
 
@@ -209,30 +216,10 @@ class Evaluator:
         return Sides(real.part(slice(None, None, 2)), real.part(slice(1, None, 2)), self.train, self._scale, self.seed)
 
     def _real_sets(self, n: int, sets: int) -> list[ImageSet]:
-        if self._sample is None:
+        if not len(self._sampled):
             return []
-        count = max(1, min(sets, len(self._sample) // n))
-        return [self._sample.part(slice(number * n, (number + 1) * n)) for number in range(count)]
-
-    def _agreement(self, features: Sequence[Features], asked: Tensor) -> dict[str, float]:
-        """For each class, how many of the images that were to show it do so to the extractor."""
-        if features[0].logits is None:
-            return {}
-        right = torch.stack([each.logits.argmax(1) == asked for each in features if each.logits is not None])
-        share = right.double().mean(0)
-        return {self.classes[label]: share[asked == label].mean().item() for label in asked.unique().tolist()}
-
-    def _shares(self, features: Sequence[Features]) -> dict[str, tuple[float, float]]:
-        logits = [each.logits for each in features if each.logits is not None]
-        real = self.heldout.features.logits
-        if not logits or real is None:
-            return {}
-        ours, theirs = (
-            torch.bincount(each.argmax(1), minlength=each.shape[1]).double() / len(each)
-            for each in (torch.cat(logits), real)
-        )
-        names = self.classes if len(self.classes) == len(ours) else [str(number) for number in range(len(ours))]
-        return dict(zip(names, zip(ours.tolist(), theirs.tolist(), strict=True), strict=True))
+        count = max(1, min(sets, len(self._sampled) // n))
+        return [self._training_part(slice(number * n, (number + 1) * n)) for number in range(count)]
 
     def _warnings(self, n: int, chosen: Sequence[Metric], sets: int) -> list[str]:
         dimensions = self.heldout.features.values.shape[1]
@@ -248,10 +235,10 @@ class Evaluator:
             found.append(f"N = {n} is small for {', '.join(few)}; read the error bars.")
         if sets == 1:
             found.append("one generated set has no error bars.")
-        if self._sample is None:
+        if not len(self._sampled):
             found.append("without training images there is no baseline.")
-        elif n > len(self._sample):
-            found.append(f"the baseline has only {len(self._sample)} training images.")
+        elif n > len(self._sampled):
+            found.append(f"the baseline has only {len(self._sampled)} training images.")
         return found
 
 

@@ -65,6 +65,32 @@ class ConvNet(nn.Module):
         return features, None if self.logits is None else self.logits(features)
 
 
+class PerChannel(nn.Module):
+    """Applies a classifier of grey images to each channel: their features side by side, and logits of all tuples.
+
+    Those are sums of the channels' log-probabilities, so that the largest belongs to the tuple of the likeliest classes
+    and ``softmax`` is the product. With three channels of K classes there are K^3, the first channel's varying slowest.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See `Extractor.network`."""
+        features, logits = self.network(images.flatten(0, 1).unsqueeze(1))
+        each = logits.log_softmax(1).unflatten(0, images.shape[:2])
+        joint = each[:, 0]
+        for channel in each.unbind(1)[1:]:
+            joint = (joint[:, :, None] + channel[:, None]).flatten(1)
+        return features.reshape(len(images), -1), joint
+
+
+def per_channel(grey: Extractor) -> Extractor:
+    """The extractor of images whose channels are such grey images; its accuracy is theirs."""
+    return Extractor(f"channels_{grey.name}", PerChannel(grey.network), grey.accuracy)
+
+
 class Shrinking(nn.Module):
     """Brings images of more than 64 pixels down to that, antialiased, before the network sees them."""
 

@@ -7,22 +7,35 @@ from gancli.evaluation.report import Figure
 
 FEW = 0.02
 """Share of images beyond the real ones' that is called many, of near-duplicates and copies."""
+LEAST_EXPECTED = 10
+"""Images of a class that should be there, from which less than a tenth of them is no chance (1 in 2,000)."""
 Finding = Callable[[Figure], str | None]
 
 
-def find(figures: Mapping[str, Figure], shares: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
-    """Sentences on the figures, by short name, and on the classes' shares, generated and real; one if all is well."""
+def find(figures: Mapping[str, Figure], shares: Mapping[str, tuple[float, float]], images: int) -> tuple[str, ...]:
+    """Sentences on the figures, by short name, and on the classes' shares, generated and real; one if all is well.
+
+    ``images`` is how many were generated, in all sets together.
+    """
     found = [rule(figures[name]) for name, rule in RULES.items() if name in figures]
-    sentences = [text for text in (*found, _classes(shares)) if text]
-    return tuple(sentences) or ("nothing stands out against real images.",)
+    sentences = [text for text in (*found, _classes(shares, images)) if text]
+    return tuple(sentences) or ("nothing stands out against real images, by these figures.",)
 
 
-def _classes(shares: Mapping[str, tuple[float, float]]) -> str | None:
-    missing = [name for name, (ours, real) in shares.items() if ours < 0.1 * real]
+def _classes(shares: Mapping[str, tuple[float, float]], images: int) -> str | None:
+    """A class of which few images are expected may be missing by chance."""
+    missing = [name for name, (ours, real) in shares.items() if ours < 0.1 * real and real * images >= LEAST_EXPECTED]
     if not missing:
         return None
     names = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
     return f"{len(missing)} of {len(shares)} classes are missing or nearly so: {names}."
+
+
+def _distance(figure: Figure) -> str | None:
+    if figure.baseline is None or not figure.value > 5 * figure.baseline:
+        return None
+    times = f"{figure.value / figure.baseline:.0f} times" if figure.baseline else "above"
+    return f"features differ from real ones: the distance is {times} that of real images ({figure.baseline:.3g})."
 
 
 def _duplicates(figure: Figure) -> str | None:
@@ -85,6 +98,7 @@ def _noise(figure: Figure) -> float:
 
 
 RULES: Mapping[str, Finding] = {
+    "fd": _distance,
     "duplicates": _duplicates,
     "copies": _copies,
     "c_t": _copying,

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 INCHES = 3.2
 SHOWN = 12
 CLUSTERS = 20
+MOST_BARS = 100
+LETTERS = 40
+"""Of class names that fit side by side."""
 ANGLES = 201
 
 
@@ -33,8 +36,8 @@ class Shown:
 
 
 def report_plots(folder: Path, report: Report, shown: Shown | None) -> None:
-    """``classes.png`` if there are classes; ``pr_curve.png`` and ``neighbours.png`` if there are images."""
-    if report.shares:
+    """``classes.png`` if there are classes (100 at most); with images ``pr_curve.png`` and ``neighbours.png``."""
+    if 0 < len(report.shares) <= MOST_BARS:
         classes(folder / "classes.png", report)
     if shown is not None:
         curve_of_precision(folder / "pr_curve.png", shown.generated.features.values, shown.real.features.values)
@@ -65,7 +68,9 @@ def classes(path: Path, report: Report) -> None:
     ours, real = zip(*report.shares.values(), strict=True)
     panel.bar((places - 0.2).tolist(), ours, 0.4, label="generated")
     panel.bar((places + 0.2).tolist(), real, 0.4, label="real", color="grey")
-    panel.set_xticks(places.tolist(), list(report.shares), fontsize=7, rotation=90 if len(report.shares) > 12 else 0)
+    panel.set_xticks(
+        places.tolist(), list(report.shares), fontsize=7, rotation=90 if len("".join(report.shares)) > LETTERS else 0
+    )
     panel.set_ylabel("share of images", fontsize=8)
     panel.legend(fontsize=7)
     _save(plot, path)

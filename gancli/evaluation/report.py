@@ -61,6 +61,8 @@ class Report:
     warnings: tuple[str, ...]
     per_class: Mapping[str, float] = field(default_factory=dict)
     """Of a conditional generator: for each class, the share of its images that the extractor takes for that class."""
+    class_diversity: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Likewise: the effective number of different images (Vendi score) among those, and among as many real ones."""
     shares: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Of each class: its share among generated images and among held-out ones, as the extractor sees them."""
     findings: tuple[str, ...] = ()
@@ -98,7 +100,7 @@ def load_report(path: Path) -> Report:
         content = json.loads(path.read_text())
         if content["format"] != KIND or content["version"] != VERSION:
             raise ValueError(f"it has format {content['format']} {content['version']}")
-        known = {each.name: content[each.name] for each in fields(Report)}
+        known = {each.name: content[each.name] for each in fields(Report) if each.name in content}
         figures = tuple(_figure(each) for each in known["figures"])
         return replace(Report(**known), figures=figures, warnings=tuple(known["warnings"]))
     except OSError as error:

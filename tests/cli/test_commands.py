@@ -87,7 +87,7 @@ def test_train_sample_eval_with_json(capsys: Capture, tmp_path: Path) -> None:
     assert run(["eval", "--ckpt", result["generator"], "--json", "-q"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert [figure["metric"] for figure in report["figures"]] == [
-        "fd", "kid", "precision", "recall", "density", "coverage", "modes", "class_kl",
+        "fd", "kid", "precision", "recall", "density", "coverage", "modes", "reverse_kl", "class_kl",
         "diversity", "intra_diversity", "is", "authpct", "c_t", "copies", "duplicates", "swd",
     ]  # fmt: skip
     assert all(figure["n"] == report["figures"][0]["n"] for figure in report["figures"])

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 from gancli import data
 from gancli.api import TrainResult
 from gancli.cli import run
+from gancli.cli.report_output import with_error
 from gancli.evaluation import load_features
 from gancli.pictures import save_png
 
@@ -212,3 +214,53 @@ def test_conditions_in_a_shell_script(tiny_run: TrainResult) -> None:
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["passed", "4"]
     assert done.stderr == "gancli: error: coverage<=1, fd>=0 holds.\n"
+
+
+def test_more_images_than_are_held_out_are_told(capsys: Capture, tiny_run: TrainResult) -> None:
+    assert run(["eval", "--ckpt", str(tiny_run.generator), "--metrics", "fd", "--n", "999", "--sets", "1", "-q"]) == 0
+    out, errors = capsys.readouterr()
+    assert errors == "gancli: warning: --n 999 is more than the 330 real images to compare with; N is that.\n"
+    assert " 330 " in out
+
+
+def test_classes_of_real_pictures_come_from_their_folders(capsys: Capture, tmp_path: Path) -> None:
+    labels = DIGITS.train.labels
+    assert labels is not None
+    for number, image in enumerate(DIGITS.train.images[:600]):
+        save_png(image, tmp_path / "real" / DIGITS.classes[labels[number]] / f"{number}.png")
+    for number, image in enumerate(DIGITS.heldout.images[:100]):
+        save_png(image, tmp_path / "fake" / f"{number}.png")
+    arguments = ["eval", "--fake", str(tmp_path / "fake"), "--real", str(tmp_path / "real"), "--metrics", "modes"]
+    report = answer(capsys, *arguments, "--labels", "folder")
+    assert report["extractor"].startswith("lenet_")
+    assert report["figures"][0]["value"] == 10
+    assert "labelled data" in fails(capsys, *arguments[1:], "-q")
+    assert "--labels 'folders'" in fails(capsys, *arguments[1:], "--labels", "folders")
+
+
+@pytest.mark.parametrize("wanted", ["standard", "fd,ppl"])
+def test_tables_fit_eighty_columns(
+    capsys: Capture, tiny_run: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    common = ["--metrics", wanted, "--sets", "2", "--n", "100", "-q"]
+    out = tmp_path / "curve"
+    assert run(["eval", "--run", str(tiny_run.run), "--out", str(out), *common]) == 0
+    assert run(["eval", "--ckpt", str(tiny_run.generator), *common]) == 0
+    assert run(["compare", *(str(out / f"step-00000{step}.json") for step in (4, 8))]) == 0
+    tables = [line for line in capsys.readouterr().out.splitlines() if line.startswith(" ")]
+    assert len(tables) >= 20
+    assert max(map(len, tables)) <= 80
+    assert not any("…" in line for line in tables)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (1.2345, None, "1.234"), (None, None, "-"), (1.2345, 0.0567, "1.23 ± 0.06"), (1.2345, 0.0123, "1.234 ± 0.012"),
+        (123.4, 20.0, "123 ± 20"), (10.0, 0.0, "10 ± 0"), (math.nan, 0.1, "nan ± 0.1"),
+        (-0.0101, 0.0003, "-0.0101 ± 0.0003"), (-0.0004, 0.00006, "-0.0004 ± 6e-05"),
+    ],
+)  # fmt: skip
+def test_digits_that_mean_nothing_are_not_shown(value: float | None, error: float | None, text: str) -> None:
+    assert with_error(value, error) == text

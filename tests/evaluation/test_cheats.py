@@ -51,7 +51,7 @@ def findings(report: Report) -> str:
 
 def test_honest_images_are_not_accused(judge: Evaluator) -> None:
     report = judge.evaluate(unseen(), "standard")
-    assert report.findings == ("nothing stands out against real images.",)
+    assert report.findings == ("nothing stands out against real images, by these figures.",)
 
 
 def test_one_image_of_each_class_repeated(judge: Evaluator) -> None:
@@ -62,7 +62,7 @@ def test_one_image_of_each_class_repeated(judge: Evaluator) -> None:
     assert report.figure("intra_diversity").value == pytest.approx(1, abs=1e-6)
     assert report.figure("duplicates").value == 1
     assert report.figure("coverage").value < 0.2
-    for word in ("near-duplicates: 100.0%", "variety is missing", "resemble one another"):
+    for word in ("the distance is ", "near-duplicates: 100.0%", "variety is missing", "resemble one another"):
         assert word in findings(report)
 
 

@@ -1,14 +1,17 @@
 """Reports: honest figures, each beside its baseline, and limits on them."""
 
 import json
+import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from gancli import data
 from gancli.errors import UsageError
-from gancli.evaluation import Evaluator, Report, extractor_for, parse_limit
-from gancli.judging import feature_cache
+from gancli.evaluation import Evaluator, Report, extractor_for, findings, parse_limit
+from gancli.judging import feature_cache, judge_for
 
 DIGITS = data.load("digits")
 LABELS = DIGITS.train.labels
@@ -84,3 +87,50 @@ def test_limits_compare_with_the_value(evaluator: Evaluator, text: str, holds: b
 def test_what_is_no_limit_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not a condition"):
         parse_limit(text)
+
+
+def test_images_of_stacked_digits_are_judged_by_the_classes_of_their_channels(data_root: Path) -> None:
+    stacked = data.load("stacked-mnist", data_root)
+    assert stacked.channels is not None
+    small = replace(
+        stacked,
+        train=data.Split(stacked.train.images[:3000]),
+        heldout=data.Split(stacked.heldout.images[:2000]),
+        channels=replace(
+            stacked.channels,
+            train=data.Split(stacked.channels.train.images[:400], stacked.channels.train.labels[:400]),
+            heldout=data.Split(stacked.channels.heldout.images[:500], stacked.channels.heldout.labels[:500]),
+        ),
+    )
+    judge, count = judge_for(small, torch.device("cpu"), 0, 1000)
+    assert isinstance(judge, Evaluator)
+    one_channel = stacked.train.images[:count].clone()
+    one_channel[:, 1:] = one_channel[0, 1:]
+    report = judge.evaluate(one_channel, "modes,reverse_kl")
+    assert report.extractor.startswith("channels_lenet_")
+    assert report.figure("modes").value == pytest.approx(9, abs=1), "only the first channel varies"
+    assert report.figure("modes").baseline > 500
+    assert report.figure("reverse_kl").value == pytest.approx(math.log(100), abs=0.3)
+    assert set(report.shares) == {f"{number:03}" for number in range(1000)}
+
+
+def test_a_conditional_generator_is_measured_in_each_class() -> None:
+    judge, count = judge_for(DIGITS, torch.device("cpu"), 0)
+    assert isinstance(judge, Evaluator)
+    assert LABELS is not None
+    asked = [number % 10 for number in range(count)]
+    one_of_each = torch.stack([DIGITS.train.images[label == LABELS][0] for label in asked])
+    report = judge.evaluate(
+        one_of_each.where(torch.tensor(asked)[:, None, None, None] != 3, one_of_each[0]), "fd", asked
+    )
+    assert [name for name, share in report.per_class.items() if share < 0.5] == ["3"]
+    for ours, real in report.class_diversity.values():
+        assert ours == pytest.approx(1, abs=1e-6)
+        assert real > 1.3
+    assert judge.evaluate(one_of_each, "fd").class_diversity == {}
+
+
+def test_a_class_that_chance_leaves_out_is_not_called_missing() -> None:
+    shares = {"rare": (0.0, 0.004), "usual": (0.996, 0.996)}
+    assert findings.find({}, shares, 1000) == ("nothing stands out against real images, by these figures.",)
+    assert "1 of 2 classes are missing or nearly so: rare." in findings.find({}, shares, 5000)

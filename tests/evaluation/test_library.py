@@ -128,6 +128,9 @@ def test_reports_come_back_from_json(tmp_path: Path) -> None:
     found = load_report(tmp_path / "r.json")
     assert found.figures == tuple(replace(f, values=tuple(f.values)) for f in report.figures)
     assert (found.extractor, found.fingerprint) == (report.extractor, report.fingerprint)
+    older = {name: value for name, value in report.as_dict().items() if name != "class_diversity"}
+    (tmp_path / "older.json").write_text(json.dumps(older))
+    assert load_report(tmp_path / "older.json").figures == found.figures
     for text in ("", "[]", "{}", '{"format": "gancli-report", "version": 99}'):
         (tmp_path / "bad.json").write_text(text)
         with pytest.raises(FileFormatError, match="is not a report"):
@@ -153,7 +156,9 @@ def test_differences_are_significant_where_the_error_bars_say_so() -> None:
     assert compare([apart, same], ["b", "a"])[0].differences[0].better is True
 
 
+@pytest.mark.filterwarnings("error")
 def test_welch_needs_two_values_on_each_side() -> None:
+    assert welch([1.0, 1.0 + 2e-16], [2.0, 2.0]) == pytest.approx(0, abs=1e-9)
     assert welch([1.0], [2.0, 3.0]) is None
     assert welch([1.0, math.nan], [2.0, 3.0]) is None
     assert welch([1.0, 1.0], [1.0, 1.0]) == 1

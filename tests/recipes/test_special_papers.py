@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch.func import functional_call
+from torch.nn.functional import softplus
 from training_steps import make_step
 
 from gancli import losses
@@ -262,11 +263,19 @@ class TestVAEGAN:
         mean, log_variance = g.encode(real.images)  # type: ignore[operator]
         z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
         likeness = 0.5 * (d.features(g(z)) - d.features(real.images)).square().sum(1).mean()  # type: ignore[operator]
-        fooled = losses.non_saturating_g(torch.cat([d(g(z.detach())), d(fake.images)]))
+        fooled = losses.non_saturating_g(d(g(z.detach()))) + losses.non_saturating_g(d(fake.images))
         for_encoder = torch.autograd.grad(likeness + prior_divergence(mean, log_variance), encoder, retain_graph=True)
         for_decoder = torch.autograd.grad(0.01 * likeness + fooled, decoder)
         for ours, theirs in zip(found, [*for_encoder, *for_decoder], strict=True):
             torch.testing.assert_close(ours, theirs, rtol=2e-3, atol=1e-6)
+
+    def test_the_discriminator_weighs_three_terms_alike(self) -> None:
+        recipe = VAEGAN(width=4)
+        g, d, real, fake = parts(recipe)
+        loss = recipe.d_loss(g, d, real, fake, recipe.schedule(0))
+        signs = {"real": -1, "fake": 1, "rebuilt": 1}
+        expected = sum(softplus(sign * loss.logits[name]).mean() for name, sign in signs.items())
+        torch.testing.assert_close(loss.terms["adv"], expected)
 
     def test_scaling_a_gradient_leaves_the_values(self) -> None:
         values = torch.randn(3, requires_grad=True)

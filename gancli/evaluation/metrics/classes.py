@@ -1,5 +1,7 @@
 """Which classes of labelled images are drawn, and how often."""
 
+from dataclasses import asdict
+
 from torch import Tensor
 
 from gancli.evaluation.metrics.base import Metric, Sides
@@ -7,8 +9,7 @@ from gancli.evaluation.modes import count_classes
 
 
 def _count(sides: Sides) -> dict[str, float]:
-    modes, balance = count_classes(_logits(sides.generated.features.logits), _logits(sides.real.features.logits))
-    return {"modes": modes, "class_kl": balance}
+    return asdict(count_classes(*(_logits(side.features.logits) for side in (sides.generated, sides.real))))
 
 
 def _logits(found: Tensor | None) -> Tensor:
@@ -18,5 +19,6 @@ def _logits(found: Tensor | None) -> Tensor:
 
 METRICS = (
     Metric("modes", _count, "higher", "fast", logits=True),
+    Metric("reverse_kl", _count, "lower", "fast", enough=1000, logits=True),
     Metric("class_kl", _count, "lower", "fast", enough=1000, logits=True),
 )
