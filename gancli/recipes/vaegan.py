@@ -27,7 +27,7 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images ``(N, C, H, W)`` -> mean and log-variance, ``(N, latent_dim)`` each."""
-        mean, log_variance = self.layers(images).float().chunk(2, 1)
+        mean, log_variance = losses.at_least_fp32(self.layers(images)).chunk(2, 1)
         return mean, log_variance
 
 
@@ -94,7 +94,7 @@ class VAEGAN(Recipe):
         """-L_GAN: real images against reconstructions and against images from the prior."""
         assert isinstance(g, Generator)
         with torch.no_grad():
-            rebuilt = g(sampled(*g.encode(real.images))).float()
+            rebuilt = losses.at_least_fp32(g(sampled(*g.encode(real.images))))
         real_logits, rebuilt_logits, fake_logits = d(real.images), d(rebuilt), d(fake.images)
         adversarial = self.d_adversarial(real_logits, torch.cat([rebuilt_logits, fake_logits]))
         return Loss({"adv": adversarial}, {"real": real_logits, "fake": fake_logits, "rebuilt": rebuilt_logits})
@@ -105,9 +105,9 @@ class VAEGAN(Recipe):
         mean, log_variance = g.encode(real.images)
         z = sampled(mean, log_variance)
         with torch.no_grad():
-            wanted = d.features(real.images).float()
+            wanted = losses.at_least_fp32(d.features(real.images))
         rebuilt = g(with_scaled_gradient(z, 1 / self.gamma))
-        error = 0.5 * (d.features(rebuilt).float() - wanted).square().sum(1).mean()
+        error = 0.5 * (losses.at_least_fp32(d.features(rebuilt)) - wanted).square().sum(1).mean()
         fooled = torch.cat([d(g(z.detach())), d(fake.images)])
         return Loss({
             "adv": losses.non_saturating_g(fooled),
