@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from gancli import cores
 from gancli.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -46,13 +47,8 @@ def place(network: Network, device: torch.device) -> Network:
     return network.to(device).to(memory_format=torch.channels_last)
 
 
-def available_cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def default_threads(height: int, width: int) -> int:
-    """CPU threads for images of this size: ``OMP_NUM_THREADS`` if set, else all cores, but one for small images.
+    """CPU threads for images of this size: ``OMP_NUM_THREADS`` if set, else all `cores.available`; one for small ones.
 
     Under 400 pixels a second thread gains nothing, and costs several-fold where another process uses the core.
     It is a function of the size, not of a measurement, since results depend on the number of threads.
@@ -60,7 +56,7 @@ def default_threads(height: int, width: int) -> int:
     told = os.environ.get("OMP_NUM_THREADS", "")
     if told.isdecimal() and int(told) > 0:
         return int(told)
-    return 1 if height * width < SMALL_PIXELS else available_cores()
+    return 1 if height * width < SMALL_PIXELS else cores.available()
 
 
 def make_deterministic(enabled: bool) -> None:
