@@ -73,9 +73,9 @@ class TrainConfig:
     name: str | None = None
     """Name of the run; None: data and recipe."""
     save_every: int | None = None
-    """Steps between checkpoints; None: twenty over the run, at most one an epoch."""
+    """Steps between checkpoints; None: twenty over the run, at most one an epoch or 500 steps."""
     sample_every: int | None = None
-    """Steps between sample grids; 0: only at the end; None: as `save_every`."""
+    """Steps between sample grids; 0: only at the end; None: twenty over the run, at most one an epoch."""
     eval_every: int = 0
     """Steps between quick evaluations, which also choose the best checkpoint; 0: none."""
     watch_every: int = 100

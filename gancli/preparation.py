@@ -25,6 +25,8 @@ from gancli.training.prefetching import PrefetchedImages
 from gancli.training.step import Step
 
 log = logging.getLogger(__name__)
+LEAST_BETWEEN_SAVES = 500
+"""Steps, unless the user wants it otherwise: the steps of a small GAN take no longer than waiting for the disk."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,8 @@ def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch
     usual = min(max(recipe.epochs * per_epoch, recipe.least_steps), recipe.most_steps)
     epochs = config.epochs or max(1, round((recipe.point_steps if spec.is_points else usual) / per_epoch))
     total = config.steps or math.ceil(epochs * per_epoch)
-    save_every = (
-        config.save_every if config.save_every is not None else max(math.ceil(per_epoch), math.ceil(total / 20))
-    )
+    sample_every = max(math.ceil(per_epoch), math.ceil(total / 20))
+    save_every = max(sample_every, LEAST_BETWEEN_SAVES)
     return replace(
         config,
         data_root=str(Path(config.data_root).absolute()) if config.data_root else None,
@@ -127,8 +128,8 @@ def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch
         data=dataset.name,
         image_size=f"{spec.height}x{spec.width}" if dataset.options else config.image_size,
         name=config.name or f"{Path(dataset.name).name.removesuffix('.zip')}-{config.recipe}",
-        save_every=save_every,
-        sample_every=config.sample_every if config.sample_every is not None else save_every,
+        save_every=save_every if config.save_every is None else config.save_every,
+        sample_every=sample_every if config.sample_every is None else config.sample_every,
     )
 
 

@@ -241,7 +241,7 @@ def train(
         int | None,
         Option(
             metavar="STEPS",
-            help="Steps between checkpoints. [dim]\\[default: 20 over the run][/]",
+            help="Steps between checkpoints. [dim]\\[default: 20 over the run, 500 apart at least][/]",
             rich_help_panel=FILES,
         ),
     ] = None,
@@ -249,7 +249,7 @@ def train(
         int | None,
         Option(
             metavar="STEPS",
-            help="Steps between sample grids; 0: at the end. [dim]\\[default: as --save-every][/]",
+            help="Steps between sample grids; 0: at the end. [dim]\\[default: 20 over the run][/]",
             rich_help_panel=FILES,
         ),
     ] = None,
