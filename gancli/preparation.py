@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
+from gancli import compiling, data, devices, products, recipes, run_folder
 from gancli import config as configuration
-from gancli import data, devices, products, recipes, run_folder
 from gancli.config import TrainConfig, parse_image_size
 from gancli.data import DataSet, PictureOptions, Progress
 from gancli.errors import DataError, UsageError
@@ -67,6 +67,7 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
     plan = plan_of(config, asked, dataset)
     recipe = asked.fitted(spec, plan.images, plan.total_steps * plan.images_per_step)
     config = replace(config, hyperparameters=asdict(recipe))
+    config = replace(config, compile=_compile(config, recipe, dataset, device, group, plan.total_steps))
     step = _build(config, recipe, dataset, device, group)
     if config.accumulate > 1 and (reason := obstacle(config, step)):
         raise UsageError(
@@ -88,6 +89,20 @@ def _multiply_with(asked: str, device: torch.device, group: Group) -> products.L
         log.warning("matmul onednn would round to bfloat16 on this machine: torch's default is used instead.")
         return "default"
     return library
+
+
+def _compile(
+    config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch.device, group: Group, steps: int
+) -> compiling.Way:
+    """Choose whether to compile the networks; only for one process and networks of one shape without being told."""
+    grows = type(recipe).advance is not Recipe.advance
+    if config.compile == "auto" and (group.world > 1 or grows or config.top_k < 1):
+        return "off"
+
+    def build(way: compiling.Way) -> Step:
+        return replace(_build(replace(config, compile=way), recipe, dataset, device, group), group=Group())
+
+    return compiling.choose(config.compile, steps, build)
 
 
 def load_data(config: TrainConfig, on_progress: Progress) -> DataSet:
@@ -233,7 +248,7 @@ def _build(
     source = real if resident else PrefetchedImages(real, device)
     return Step(
         recipe, state, source, noise, config.precision, group, config.augment, share,
-        rate_scale=0.5**rollbacks, accumulate=config.accumulate,
+        rate_scale=0.5**rollbacks, accumulate=config.accumulate, compiled=config.compile == "on",
     )  # fmt: skip
 
 

@@ -221,6 +221,7 @@ def _environment(prepared: Prepared) -> dict[str, Any]:
         "device": devices.describe(prepared.device),
         "threads": torch.get_num_threads(),
         "matmul": prepared.config.matmul,
+        "compile": prepared.config.compile,
         "way": "one pass of D for both networks" if prepared.step.one_stage else "plain",
         "data": prepared.dataset.name,
         "fingerprint": prepared.dataset.fingerprint,

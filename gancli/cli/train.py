@@ -209,6 +209,13 @@ def train(
         int | None,
         Option(help="CPU threads. [dim]\\[default: all cores, one for small images][/]", rich_help_panel=MACHINE),
     ] = None,
+    compile: Annotated[
+        str | None,
+        Option(
+            help="Compile the networks: auto (tried in long runs), on or off. [dim]\\[default: auto][/]",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
     deterministic: Annotated[
         bool | None,
         Option(
