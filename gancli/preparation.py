@@ -55,6 +55,7 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
     device = devices.select(_device_of(config.device, group))
     if config.deterministic:
         devices.make_deterministic(True)
+    devices.prefer_speed(device, config.deterministic)
     dataset = load_data(config, on_progress)
     spec = spec_of(dataset)
     torch.set_num_threads(config.threads or devices.default_threads(spec.height, spec.width))

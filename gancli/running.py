@@ -242,5 +242,5 @@ def _time_a_step(prepared: Prepared) -> float:
 @contextlib.contextmanager
 def _own_random_numbers() -> Iterator[None]:
     """Leave torch's global generators, and what multiplies its matrices, as they were for whoever called."""
-    with torch.random.fork_rng(), products.restored():
+    with torch.random.fork_rng(), products.restored(), devices.restored():
         yield

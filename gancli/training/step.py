@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +52,8 @@ class Step:
     plain: bool = False
     """Take the plain way even where a faster one does the same."""
     compiled: bool = False
-    """Compile the networks; see `gancli.compiling`, which says whether that works and pays."""
+    """Compile the networks; see `gancli.compiling`, which says whether that works and pays. On CUDA their passes
+    forward and back become graphs, since what small networks wait for there is the launching of their kernels."""
 
     def __post_init__(self) -> None:
         whole = not self.plain and self.accumulate == 1
@@ -68,6 +69,8 @@ class Step:
     def __call__(self) -> dict[str, Tensor]:
         """Do one step; returns every loss term and D's mean logits, as scalars on the device."""
         step, seen = self.state.step, self.images_seen
+        if self.compiled and self.noise.device.type == "cuda":
+            torch.compiler.cudagraph_mark_step_begin()  # what graphs wrote in the step before may be overwritten
         seed_layers(key(self.noise.seed, "layers", step, self.group.rank), self.noise.device)
         rates = self.recipe.schedule(seen)
         if self.rate_scale != 1:
@@ -200,7 +203,8 @@ class Step:
 
 def _compiled(network: nn.Module) -> nn.Module:
     """The same network, whose steps draw what the plain ones draw."""
-    return torch.compile(network, dynamic=False, options={"fallback_random": True})  # type: ignore[return-value]
+    options: Any = {"fallback_random": True, "triton.cudagraphs": True}
+    return torch.compile(network, dynamic=False, options=options)  # type: ignore[return-value]
 
 
 def seed_layers(seed: int, device: torch.device) -> None:
