@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from gancli import compiling, data, devices, products, recipes, run_folder
+from gancli import arithmetic, compiling, data, devices, recipes
 from gancli import config as configuration
 from gancli.config import TrainConfig, parse_image_size
 from gancli.data import DataSet, PictureOptions, Progress
@@ -55,13 +55,12 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
     device = devices.select(_device_of(config.device, group))
     if config.deterministic:
         devices.make_deterministic(True)
-    devices.prefer_speed(device, config.deterministic)
     dataset = load_data(config, on_progress)
     spec = spec_of(dataset)
     torch.set_num_threads(config.threads or devices.default_threads(spec.height, spec.width))
     if config.recipe == recipes.AUTO:
         config = replace(config, recipe=recipes.default_for(spec))
-    config = replace(config, matmul=_multiply_with(config.matmul, device, group))
+    config = arithmetic.chosen(config, device, group)
     asked = recipe_of(config)
     config = resolve(config, asked, dataset, device)
     _check(config, asked, dataset, group)
@@ -79,17 +78,6 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
         config.recipe, asdict(recipe), spec, dataset.classes, dataset.name, dataset.fingerprint, dataset.options
     )
     return Prepared(config, device, dataset, recipe, origin, plan, step, _chosen(config, asked, recipe))
-
-
-def _multiply_with(asked: str, device: torch.device, group: Group) -> products.Library:
-    """Choose what multiplies matrices on the CPU, the same in all processes, and use it."""
-    library: products.Library = "onednn" if asked == "onednn" else "default"
-    if asked == "auto" and device.type == "cpu" and group.agree(int(products.best(run_folder.processor()) == "onednn")):
-        library = "onednn"
-    if not products.use(library):
-        log.warning("matmul onednn would round to bfloat16 on this machine: torch's default is used instead.")
-        return "default"
-    return library
 
 
 def _compile(
