@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow check bench bench-quality bench-health torture fuzz clean
+.PHONY: install demo test test-slow check bench bench-gpu bench-quality bench-health torture fuzz clean
 
 install: $(STAMP)
 
@@ -32,10 +32,14 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/training_step_plot.py
 	$(BIN)/python benchmarks/costs.py
-	$(BIN)/python benchmarks/vanilla_mnist.py --threads 2
+
+bench-gpu: $(STAMP)
+	$(BIN)/python benchmarks/training_step.py --device cuda --compiled
 
 bench-quality: $(STAMP)
+	$(BIN)/python benchmarks/vanilla_mnist.py --threads 2
 	$(BIN)/python benchmarks/quality.py
 
 bench-health: $(STAMP)

@@ -18,13 +18,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy
 import torch
+from PIL import Image
 
 from gancli import run_folder, running, sampling
 from gancli.config import TrainConfig
 from gancli.preparation import Prepared, prepare
+from gancli.recipes.base import Batch
 from gancli.run_folder import RunFolder
 from gancli.training import checkpoint
+from gancli.training.callbacks import Checkpoints
 from gancli.training.distributed import Group
 from gancli.training.loop import Loop
 
@@ -75,9 +79,9 @@ def loop_overhead(prepared: Prepared, folder: RunFolder, rounds: int, steps: int
 def checkpoint_cost(prepared: Prepared, folder: RunFolder, step_ms: float, rounds: int) -> dict[str, float]:
     """Milliseconds of a checkpoint with its network files, and its share of training at the default interval."""
     state, origin = prepared.step.state, prepared.origin
-    saver = next(c for c in running._callbacks(prepared, folder, "none") if hasattr(c, "_save"))
-    loop = Loop(prepared.step, prepared.plan)
-    found = in_turns({"all": lambda: saver._save(loop)}, rounds)
+    saver = next(c for c in running._callbacks(prepared, folder, "none") if isinstance(c, Checkpoints))
+    loop = Loop(prepared.step, replace(prepared.plan, save_every=1))
+    found = in_turns({"all": lambda: saver.on_step(loop)}, rounds)
     path = folder.checkpoint(state.step)
     checkpoint.save(path, state, origin, prepared.step.images_seen)
     interval = step_ms * prepared.plan.save_every
@@ -116,6 +120,38 @@ def sampling_cost(generator: Path, rounds: int) -> dict[str, float]:
     return {f"{name}_per_s": round(len(NUMBERS) / value) for name, value in found.items()}
 
 
+def write_pictures(folder: Path, count: int) -> None:
+    """So many smooth pictures of 128 x 128, JPEG as cameras write them."""
+    drawn = numpy.random.default_rng(0)
+    for number in range(count):
+        coarse = Image.fromarray(drawn.integers(0, 256, (16, 16, 3), dtype=numpy.uint8))
+        coarse.resize((128, 128), Image.Resampling.BICUBIC).save(folder / f"{number:04}.jpg", quality=90)
+
+
+def idle_share(pictures: Path, cache: bool, steps: int = 20) -> dict[str, float]:
+    """Milliseconds of a DCGAN's step on 32 x 32, and the share of it in which the networks wait for pictures.
+
+    Without the cache every picture is decoded, from 128 x 128, each time it is used.
+    """
+    options: dict[str, Any] = {"image_size": "32", "recipe": "dcgan", "threads": 1, "compile": "off"}
+    step = prepare(TrainConfig(data=str(pictures), cache=cache, **options), Group()).step
+    gather, waited = step.real.batch, 0.0
+
+    def timed(number: int) -> Batch:
+        nonlocal waited
+        began = time.perf_counter()
+        batch = gather(number)
+        waited += time.perf_counter() - began
+        return batch
+
+    step.real.batch = timed  # type: ignore[method-assign]
+    for _ in range(3):
+        step()
+    waited = 0.0
+    whole = seconds_of(lambda: [step() for _ in range(steps)])
+    return {"step_ms": round(1e3 * whole / steps, 1), "idle_share": round(waited / whole, 4)}
+
+
 def main() -> None:
     """Measure the default run."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -133,6 +169,12 @@ def main() -> None:
         )
         found["checkpoint"] = checkpoint_cost(prepared, folder, found["loop"]["looped_ms"], options.rounds)
         found["start_up"] = start_up(options.rounds)
+        pictures = Path(scratch) / "pictures"
+        pictures.mkdir()
+        write_pictures(pictures, 512)
+        found["streaming"] = {
+            "decoded once": idle_share(pictures, True), "decoded each time": idle_share(pictures, False)
+        }  # fmt: skip
         found["sampling"] = sampling_cost(folder.generator, options.rounds)
     print(json.dumps(found, indent=1))
     options.out.write_text(json.dumps(found, indent=1) + "\n")

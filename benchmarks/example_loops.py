@@ -25,20 +25,21 @@ def batches(images: Tensor) -> Iterator[Tensor]:
         yield from loader
 
 
-def perceptrons(images: Tensor) -> Step:
+def perceptrons(images: Tensor, device: torch.device) -> Step:
     """100-256-512-784 against 784-512-256-1, G's step first, D's on the same fakes, Adam as it comes."""
     g = nn.Sequential(
         nn.Linear(100, 256), nn.ReLU(), nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 784), nn.Sigmoid()
     )  # fmt: skip
     d = nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 1))
+    g, d = g.to(device), d.to(device)
     adam_g, adam_d = (torch.optim.Adam(network.parameters(), lr=2e-4) for network in (g, d))
     bce, source = nn.BCEWithLogitsLoss(), batches(images)
 
     def step() -> None:
-        real = 0.5 * next(source).flatten(1) + 0.5
-        ones, zeros = torch.ones(len(real), 1), torch.zeros(len(real), 1)
+        real = 0.5 * next(source).flatten(1).to(device) + 0.5
+        ones, zeros = torch.ones(len(real), 1, device=device), torch.zeros(len(real), 1, device=device)
         adam_g.zero_grad()
-        fake = g(torch.randn(len(real), 100))
+        fake = g(torch.randn(len(real), 100, device=device))
         g_loss = bce(d(fake), ones)
         g_loss.backward()
         adam_g.step()
@@ -70,20 +71,20 @@ def dcgan_networks(size: int, width: int = 64) -> tuple[nn.Module, nn.Module]:
     return nn.Sequential(*g), nn.Sequential(*d)
 
 
-def dcgan(images: Tensor) -> Step:
+def dcgan(images: Tensor, device: torch.device) -> Step:
     """D on real, D on fake, then G through D once more; cross-entropy of sigmoids, a number read off each loss."""
-    g, d = dcgan_networks(images.shape[2])
+    g, d = (network.to(device) for network in dcgan_networks(images.shape[2]))
     adam_g, adam_d = (torch.optim.Adam(n.parameters(), lr=2e-4, betas=(0.5, 0.999)) for n in (g, d))
     bce, source = nn.BCELoss(), batches(images)
 
     def step() -> None:
-        real = next(source)
-        ones, zeros = torch.ones(len(real)), torch.zeros(len(real))
+        real = next(source).to(device)
+        ones, zeros = torch.ones(len(real), device=device), torch.zeros(len(real), device=device)
         d.zero_grad()
         on_real = d(real)
         real_loss = bce(on_real, ones)
         real_loss.backward()
-        fake = g(torch.randn(len(real), 100, 1, 1))
+        fake = g(torch.randn(len(real), 100, 1, 1, device=device))
         fake_loss = bce(d(fake.detach()), zeros)
         fake_loss.backward()
         adam_d.step()

@@ -1,13 +1,15 @@
 """gancli's training step against the loops that people copy, in turns, with the arithmetic and its limits counted.
 
     python benchmarks/training_step.py --threads 1 2
+    python benchmarks/training_step.py --device cuda
 
-Ratios of medians. Prints a table and writes benchmarks/training_step.json.
+Ratios of medians. Prints a table and writes benchmarks/training_step.json, or training_step_cuda.json, row by row:
+what was measured on this processor with this torch is not measured again, unless --fresh.
 """
 
 import argparse
 import json
-import platform
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -22,13 +24,13 @@ from torch.nn.functional import conv2d, linear
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from gancli import products, recipes, run_folder
+from gancli import devices, products, recipes, run_folder
 from gancli.recipes.base import Spec
 from gancli.training import state as training_state
 from gancli.training.batches import Noise, ResidentImages
 from gancli.training.step import Step
 
-CPU = torch.device("cpu")
+WAYS = ("plain", "fp32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Case:
 
     recipe: str
     spec: Spec
-    example: Callable[[torch.Tensor], Callable[[], object]] | None
+    example: Callable[[torch.Tensor, torch.device], Callable[[], object]] | None
     steps: int
     """Of each kind in a round."""
 
@@ -55,15 +57,19 @@ def pictures(spec: Spec) -> torch.Tensor:
     return torch.randint(0, 256, (1280, *spec.shape), dtype=torch.uint8)
 
 
-def gancli_step(case: Case, images: torch.Tensor, precision: str, plain: bool = False) -> Step:
-    """The step as ``gancli train`` builds it, which also keeps the average of G."""
+def gancli_step(case: Case, images: torch.Tensor, device: torch.device, way: str) -> Step:
+    """The step as ``gancli train`` builds it, which also keeps the average of G; ``way``: a precision, or plain."""
     recipe = recipes.find(case.recipe)().fitted(case.spec, 60_000, 1_000_000)
-    state = training_state.create(recipe, case.spec, 0, CPU, precision)
-    noise = Noise(recipe.latent_dim, 0, BATCH_SIZE, 0, CPU)
-    return Step(recipe, state, ResidentImages(images, None, BATCH_SIZE, 0), noise, precision, plain=plain)
+    precision = "bf16" if way.startswith("bf16") else "fp32"
+    state = training_state.create(recipe, case.spec, 0, device, precision)
+    real, noise = (
+        ResidentImages(images.to(device), None, BATCH_SIZE, 0),
+        Noise(recipe.latent_dim, 0, BATCH_SIZE, 0, device),
+    )
+    return Step(recipe, state, real, noise, precision, plain=way == "plain", compiled=way.endswith("compiled"))
 
 
-def in_turns(steps: dict[str, Callable[[], object]], rounds: int, count: int) -> dict[str, float]:
+def in_turns(steps: dict[str, Callable[[], object]], rounds: int, count: int, device: torch.device) -> dict[str, float]:
     """Median seconds of a step of each, all of them measured in every round; the first round does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds + 1):
@@ -71,15 +77,16 @@ def in_turns(steps: dict[str, Callable[[], object]], rounds: int, count: int) ->
             began = time.perf_counter()
             for _ in range(count):
                 step()
+            devices.synchronise(device)
             seconds[name].append((time.perf_counter() - began) / count)
     return {name: statistics.median(values[1:]) for name, values in seconds.items()}
 
 
-def peaks() -> dict[str, Callable[[], object]]:
+def peaks(device: torch.device) -> dict[str, Callable[[], object]]:
     """A matrix product of the size in perceptrons and a convolution of that in DCGAN's middle."""
-    left, right = torch.randn(128, 784), torch.randn(512, 784)
-    maps = torch.randn(64, 64, 16, 16).contiguous(memory_format=torch.channels_last)
-    filters = torch.randn(128, 64, 4, 4).contiguous(memory_format=torch.channels_last)
+    left, right = torch.randn(128, 784, device=device), torch.randn(512, 784, device=device)
+    maps = torch.randn(64, 64, 16, 16, device=device).contiguous(memory_format=torch.channels_last)
+    filters = torch.randn(128, 64, 4, 4, device=device).contiguous(memory_format=torch.channels_last)
     return {"peak product": lambda: linear(left, right), "peak convolution": lambda: conv2d(maps, filters, None, 2, 1)}
 
 
@@ -103,55 +110,73 @@ def flops(step: Callable[[], object]) -> int:
     return counter.total
 
 
-def measure(name: str, threads: int, rounds: int) -> dict[str, Any]:
+def measure(name: str, threads: int, options: argparse.Namespace) -> dict[str, Any]:
     """One row: milliseconds, ratios, and the share of the peak that was measured in the same rounds."""
-    case, images = CASES[name], pictures(CASES[name].spec)
-    steps: dict[str, Callable[[], object]] = {
-        "plain": gancli_step(case, images, "fp32", plain=True),
-        "fp32": gancli_step(case, images, "fp32"),
-        "bf16": gancli_step(case, images, "bf16"),
-        **peaks(),
-    }
+    case, images, device = CASES[name], pictures(CASES[name].spec), options.device
+    ways = [*WAYS, "fp32 compiled", "bf16 compiled"] if options.compiled else WAYS
+    steps: dict[str, Callable[[], object]] = {way: gancli_step(case, images, device, way) for way in ways}
+    steps |= peaks(device)
     if case.example:
-        steps["example"] = case.example(images)
+        steps["example"] = case.example(images, device)
     counted = {each: flops(steps[each]) for each in ("plain", "fp32", "peak product", "peak convolution")}
-    seconds = in_turns(steps, rounds, case.steps)
+    seconds = in_turns(steps, options.rounds, case.steps, device)
     reference = seconds.get("example", seconds["plain"])
     peak = "peak convolution" if case.recipe == "dcgan" else "peak product"
     rate = {each: counted[each] / seconds[each] for each in counted}
     return {
         "case": name,
         "threads": threads,
+        "load": round(os.getloadavg()[0], 1),
         "against": "example" if case.example else "plain",
         "milliseconds": {each: round(1e3 * seconds[each], 3) for each in seconds},
-        "times_faster": {each: round(reference / seconds[each], 2) for each in ("plain", "fp32", "bf16")},
+        "times_faster": {each: round(reference / seconds[each], 2) for each in ways},
         "gflop": {each: round(counted[each] / 1e9, 3) for each in ("plain", "fp32")},
         "gflop_per_s": {each: round(value / 1e9, 1) for each, value in rate.items()},
         "share_of_peak": round(rate["fp32"] / rate[peak], 2),
     }
 
 
+def known(path: Path, facts: dict[str, Any], fresh: bool) -> list[dict[str, Any]]:
+    """The rows of a file that were measured under the same circumstances."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return []
+    same = not fresh and isinstance(found, dict) and all(found.get(name) == value for name, value in facts.items())
+    return found["rows"] if same else []
+
+
 def main() -> None:
-    """Measure every case with each number of threads."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure every case that is missing, with each number of threads."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--compiled", action="store_true", help="compiled networks too, which takes a minute a case")
+    parser.add_argument("--fresh", action="store_true", help="measure everything anew")
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    found: dict[str, Any] = {"torch": torch.__version__, "processor": run_folder.processor()}
-    found |= {"machine": platform.machine(), "date": datetime.now(UTC).date().isoformat(), "rows": []}
-    print("| case | threads | against | plain | fp32 | bf16 | share of peak |\n|---|---|---|---|---|---|---|")
-    for threads in options.threads:
+    on_cpu = options.device.type == "cpu"
+    out = options.out or Path(__file__).with_suffix(".json" if on_cpu else "_cuda.json")
+    devices.prefer_speed(options.device, False)
+    facts = {
+        "torch": torch.__version__,
+        "processor": run_folder.processor(),
+        "device": devices.describe(options.device),
+    }
+    rows = known(out, facts, options.fresh)
+    for threads in options.threads if on_cpu else [1]:
         torch.set_num_threads(threads)
-        found[f"onednn_gain_{threads}"] = round(products.gain(), 2)
         products.use(products.best(run_folder.processor()))
         for name in options.cases:
-            row = measure(name, threads, options.rounds)
-            found["rows"].append(row)
-            ratios = " | ".join(f"{value:.2f}" for value in row["times_faster"].values())
-            print(f"| {name} | {threads} | {row['against']} | {ratios} | {row['share_of_peak']:.2f} |", flush=True)
-    options.out.write_text(json.dumps(found, indent=1) + "\n")
+            if not any((row["case"], row["threads"]) == (name, threads) for row in rows):
+                rows.append(measure(name, threads, options) | {"date": datetime.now(UTC).date().isoformat()})
+                out.write_text(json.dumps(facts | {"rows": rows}, indent=1) + "\n")
+    print("| case | threads | against | " + " | ".join(WAYS) + " | share of peak |\n|---|---|---|---|---|---|---|")
+    for row in rows:
+        ratios = " | ".join(f"{row['times_faster'][way]:.2f}" for way in WAYS)
+        print(f"| {row['case']} | {row['threads']} | {row['against']} | {ratios} | {row['share_of_peak']:.2f} |")
 
 
 if __name__ == "__main__":

@@ -64,6 +64,8 @@ class TrainConfig:
     """CPU threads; None takes the cores that this process may use, or one for small images."""
     matmul: Literal["auto", "default", "onednn"] = "auto"
     """What multiplies float32 matrices on the CPU; ``auto``: oneDNN where it is clearly faster and as exact."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Compile the networks; ``auto``: tried in long runs, and taken where a step is clearly faster."""
     seed: int = 0
     """Every random draw is a function of it."""
     deterministic: bool = False
@@ -73,12 +75,12 @@ class TrainConfig:
     name: str | None = None
     """Name of the run; None: data and recipe."""
     save_every: int | None = None
-    """Steps between checkpoints; None: twenty over the run, at most one an epoch."""
+    """Steps between checkpoints; None: twenty over the run, an epoch and 500 steps apart at least."""
     sample_every: int | None = None
-    """Steps between sample grids; 0: only at the end; None: as `save_every`."""
+    """Steps between sample grids; 0: only at the end; None: twenty over the run, at most one an epoch."""
     eval_every: int | None = None
-    """Steps between quick evaluations, which also choose the best checkpoint; 0: none; None: twenty over the run, at
-    most one an epoch, and none in a run that is too short to be worth it."""
+    """Steps between quick evaluations, which also choose the best checkpoint; 0: none; None: as `save_every`,
+    and none in a run that is too short to be worth it."""
     best_metric: str = "auto"
     """The figure that chooses the best checkpoint; ``auto``: ``fd``, or ``reverse_kl`` of points."""
     watch_every: int = 100

@@ -1,14 +1,17 @@
 """Where the arithmetic happens: the device, its threads and whether its results repeat exactly."""
 
+import contextlib
 import logging
 import os
 import re
 import sys
+from collections.abc import Iterator
 from typing import TypeVar
 
 import torch
 from torch import nn
 
+from gancli import cores
 from gancli.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -46,13 +49,8 @@ def place(network: Network, device: torch.device) -> Network:
     return network.to(device).to(memory_format=torch.channels_last)
 
 
-def available_cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def default_threads(height: int, width: int) -> int:
-    """CPU threads for images of this size: ``OMP_NUM_THREADS`` if set, else all cores, but one for small images.
+    """CPU threads for images of this size: ``OMP_NUM_THREADS`` if set, else all `cores.available`; one for small ones.
 
     Under 400 pixels a second thread gains nothing, and costs several-fold where another process uses the core.
     It is a function of the size, not of a measurement, since results depend on the number of threads.
@@ -60,7 +58,7 @@ def default_threads(height: int, width: int) -> int:
     told = os.environ.get("OMP_NUM_THREADS", "")
     if told.isdecimal() and int(told) > 0:
         return int(told)
-    return 1 if height * width < SMALL_PIXELS else available_cores()
+    return 1 if height * width < SMALL_PIXELS else cores.available()
 
 
 def make_deterministic(enabled: bool) -> None:
@@ -68,7 +66,26 @@ def make_deterministic(enabled: bool) -> None:
     if enabled:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(enabled)
-    torch.backends.cudnn.benchmark = False
+
+
+def prefer_speed(device: torch.device, deterministic: bool) -> None:
+    """What makes fp32 fast on CUDA: TF32 in products, as convolutions have it already, and the fastest convolutions.
+
+    Those are tried, which may end otherwise the next time, so not where results must repeat.
+    """
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.fp32_precision = "tf32"
+        torch.backends.cudnn.benchmark = not deterministic
+
+
+@contextlib.contextmanager
+def restored() -> Iterator[None]:
+    """Leave as it was what `prefer_speed` sets."""
+    before = torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.benchmark
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.benchmark = before
 
 
 def _best() -> str:

@@ -34,7 +34,7 @@ def prepare_measured(config: TrainConfig, group: Group, on_progress: Progress = 
 
 
 def _measured(config: TrainConfig, group: Group, on_progress: Progress) -> TrainConfig:
-    prepared = prepare(replace(config, batch_size=None), group, on_progress)
+    prepared = prepare(replace(config, batch_size=None, compile="off"), group, on_progress)
     batch, reason = prepared.step.noise.batch_size, obstacle(prepared.config, prepared.step)
     fits = largest(prepared, batch)
     if not fits:

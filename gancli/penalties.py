@@ -35,6 +35,7 @@ def zero_centred_with_logits(d: Judge, images: Tensor, labels: Tensor | None) ->
 
     The mean of the second over real images is R1, over generated ones R2; see `zero_centred`.
     """
+    d = getattr(d, "_orig_mod", d)  # compiled code can be differentiated once only, and hides its layers
     with torch.autocast(images.device.type, enabled=False):
         points = at_least_fp32(images.detach()).requires_grad_()
         if isinstance(d, nn.Module) and layerwise.may_be_piecewise_linear(d):

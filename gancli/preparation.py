@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
+from gancli import arithmetic, compiling, data, devices, recipes
 from gancli import config as configuration
-from gancli import data, devices, products, recipes, run_folder
 from gancli.config import TrainConfig, parse_image_size
 from gancli.data import DataSet, PictureOptions, Progress
 from gancli.errors import DataError, UsageError
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 LEAST_EVALUATED = 200_000
 """Images shown in all from which a run is evaluated unless it is told to: a shorter one is over before its evaluation
 has what it needs."""
+LEAST_BETWEEN_SAVES = 500
+"""Steps, unless the user wants it otherwise: the steps of a small GAN take no longer than waiting for the disk."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,14 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
     torch.set_num_threads(config.threads or devices.default_threads(spec.height, spec.width))
     if config.recipe == recipes.AUTO:
         config = replace(config, recipe=recipes.default_for(spec))
-    config = replace(config, matmul=_multiply_with(config.matmul, device, group))
+    config = arithmetic.chosen(config, device, group)
     asked = recipe_of(config)
     config = resolve(config, asked, dataset, device)
     _check(config, asked, dataset, group)
     plan = plan_of(config, asked, dataset)
     recipe = asked.fitted(spec, plan.images, plan.total_steps * plan.images_per_step)
     config = replace(config, hyperparameters=asdict(recipe))
+    config = replace(config, compile=_compile(config, recipe, dataset, device, group, plan.total_steps))
     step = _build(config, recipe, dataset, device, group)
     if config.accumulate > 1 and (reason := obstacle(config, step)):
         raise UsageError(
@@ -81,15 +84,18 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
     return Prepared(config, device, dataset, recipe, origin, plan, step, _chosen(config, asked, recipe))
 
 
-def _multiply_with(asked: str, device: torch.device, group: Group) -> products.Library:
-    """Choose what multiplies matrices on the CPU, the same in all processes, and use it."""
-    library: products.Library = "onednn" if asked == "onednn" else "default"
-    if asked == "auto" and device.type == "cpu" and group.agree(int(products.best(run_folder.processor()) == "onednn")):
-        library = "onednn"
-    if not products.use(library):
-        log.warning("matmul onednn would round to bfloat16 on this machine: torch's default is used instead.")
-        return "default"
-    return library
+def _compile(
+    config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch.device, group: Group, steps: int
+) -> compiling.Way:
+    """Choose whether to compile the networks; only for one process and networks of one shape without being told."""
+    grows = type(recipe).advance is not Recipe.advance
+    if config.compile == "auto" and (group.world > 1 or grows or config.top_k < 1):
+        return "off"
+
+    def build(way: compiling.Way) -> Step:
+        return replace(_build(replace(config, compile=way), recipe, dataset, device, group), group=Group())
+
+    return compiling.choose(config.compile, steps, build)
 
 
 def load_data(config: TrainConfig, on_progress: Progress) -> DataSet:
@@ -118,12 +124,13 @@ def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch
     epochs = config.epochs or max(1, round((recipe.point_steps if spec.is_points else usual) / per_epoch))
     total = config.steps or math.ceil(epochs * per_epoch)
     usually = max(math.ceil(per_epoch), math.ceil(total / 20))
-    save_every = config.save_every if config.save_every is not None else usually
+    save_every = max(usually, LEAST_BETWEEN_SAVES) if config.save_every is None else config.save_every
     eval_every = config.eval_every
     if eval_every is None:
         shown = total * batch_size * recipe.d_steps
-        worth = config.best_metric != "auto" or (total > usually and (spec.is_points or shown >= LEAST_EVALUATED))
-        eval_every = usually if worth and len(dataset.heldout) >= LEAST_HELDOUT else 0
+        worth = config.best_metric != "auto" or (total > save_every and (spec.is_points or shown >= LEAST_EVALUATED))
+        often = save_every if save_every < total else usually
+        eval_every = often if worth and len(dataset.heldout) >= LEAST_HELDOUT else 0
     return replace(
         config,
         data_root=str(Path(config.data_root).absolute()) if config.data_root else None,
@@ -137,7 +144,7 @@ def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch
         name=config.name or f"{Path(dataset.name).name.removesuffix('.zip')}-{config.recipe}",
         save_every=save_every,
         eval_every=eval_every,
-        sample_every=config.sample_every if config.sample_every is not None else save_every,
+        sample_every=usually if config.sample_every is None else config.sample_every,
     )
 
 
@@ -247,7 +254,7 @@ def _build(
     source = real if resident else PrefetchedImages(real, device)
     return Step(
         recipe, state, source, noise, config.precision, group, config.augment, share,
-        rate_scale=0.5**rollbacks, accumulate=config.accumulate,
+        rate_scale=0.5**rollbacks, accumulate=config.accumulate, compiled=config.compile == "on",
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ must not change its arithmetic because the machine was busy when it was resumed.
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +83,18 @@ def gain() -> float:
     return seconds["default"] / seconds["onednn"]
 
 
+def bf16_gain() -> float:
+    """How many times faster bfloat16 matrices are multiplied than float32 ones, as that is done now.
+
+    Where a processor emulates them, or has few units for them, it is less than 1.
+    """
+    fastest = {torch.float32: math.inf, torch.bfloat16: math.inf}
+    for _ in range(ROUNDS // 3):
+        for dtype in fastest:
+            fastest[dtype] = min(fastest[dtype], sum(_seconds(*shape, dtype=dtype) for shape in SHAPES))
+    return fastest[torch.float32] / fastest[torch.bfloat16]
+
+
 def error(rows: int, inputs: int, outputs: int) -> float:
     """Largest error of a product as it is computed now, relative to the largest entry."""
     left, right = _factors(rows, inputs, outputs)
@@ -94,8 +107,8 @@ def _set(library: Library) -> None:
     torch.backends.mkldnn.matmul.fp32_precision = "bf16" if library == "onednn" else "none"  # type: ignore[attr-defined]
 
 
-def _seconds(rows: int, inputs: int, outputs: int) -> float:
-    left, right = _factors(rows, inputs, outputs)
+def _seconds(rows: int, inputs: int, outputs: int, dtype: torch.dtype = torch.float32) -> float:
+    left, right = (factor.to(dtype) for factor in _factors(rows, inputs, outputs))
     linear(left, right)
     began = time.perf_counter()
     for _ in range(4):

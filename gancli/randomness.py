@@ -27,5 +27,7 @@ def numbered_latents(seed: int, numbers: Sequence[int], latent_dim: int) -> Tens
 
     Each is drawn from N(0, I) by itself, so image k of a seed is the same in every batch, in any order.
     """
-    rows = [torch.randn(latent_dim, generator=generator(seed, "image", number)) for number in numbers]
-    return torch.stack(rows) if rows else torch.empty(0, latent_dim)
+    latents, drawn = torch.empty(len(numbers), latent_dim), torch.Generator()
+    for number, row in zip(numbers, latents, strict=True):
+        row.normal_(generator=drawn.manual_seed(key(seed, "image", number)))
+    return latents

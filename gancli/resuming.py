@@ -59,7 +59,7 @@ def merged_config(folder: RunFolder, settings: Sequence[str], flags: Mapping[str
             raise UsageError(
                 f"--resume: {name} of {folder.path} is {before}, not {after}; resume without it, or start a new run."
             )
-    for name in ("device", "precision", "threads", "matmul", "accumulate"):
+    for name in ("device", "precision", "threads", "matmul", "compile", "accumulate"):
         if getattr(own, name) != getattr(merged, name):
             log.warning(
                 "%s was %s and is now %s: the run goes on, but not bit for bit.",

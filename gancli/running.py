@@ -236,6 +236,7 @@ def _environment(prepared: Prepared) -> dict[str, Any]:
         "device": devices.describe(prepared.device),
         "threads": torch.get_num_threads(),
         "matmul": prepared.config.matmul,
+        "compile": prepared.config.compile,
         "way": "one pass of D for both networks" if prepared.step.one_stage else "plain",
         "data": prepared.dataset.name,
         "fingerprint": prepared.dataset.fingerprint,
@@ -256,5 +257,5 @@ def _time_a_step(prepared: Prepared) -> float:
 @contextlib.contextmanager
 def _own_random_numbers() -> Iterator[None]:
     """Leave torch's global generators, and what multiplies its matrices, as they were for whoever called."""
-    with torch.random.fork_rng(), products.restored():
+    with torch.random.fork_rng(), products.restored(), devices.restored():
         yield

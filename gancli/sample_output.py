@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gancli import pictures
-from gancli.devices import available_cores
+from gancli import cores, pictures
 from gancli.errors import UsageError
 from gancli.files import write_atomically
 
@@ -74,7 +73,7 @@ def _is_pictures(drawn: Tensor) -> bool:
 def _write_folder(folder: Path, batches: Iterable[Tensor], numbers: Sequence[int]) -> None:
     """One batch is encoded, by as many threads as there are cores, while the next one is generated."""
     left = iter(numbers)
-    with ThreadPoolExecutor(available_cores()) as encoders:
+    with ThreadPoolExecutor(cores.available()) as encoders:
         encoding: Iterable[bytes] = ()
         for batch in batches:
             if not _is_pictures(batch):

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "gancli"
-LEAVES = {"errors", "files", "randomness"}
+LEAVES = {"cores", "errors", "files", "randomness"}
 ALLOWED: dict[str, set[str]] = {
+    "cores": set(),
     "errors": set(),
     "files": set(),
     "randomness": set(),

@@ -80,3 +80,19 @@ def test_a_run_records_its_choice_and_resumes_with_it(
     train(resume=str(run.path), steps=4, progress="none", settings=["matmul=default"])
     assert "matmul was onednn and is now default: the run goes on, but not bit for bit" in caplog.text
     assert resuming.merged_config(run, [], {}).matmul == "default"
+
+
+@pytest.mark.parametrize(("gain", "warned"), [(0.5, True), (1.8, False)])
+def test_bf16_is_warned_of_where_it_is_slower(
+    gain: float, warned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(products, "bf16_gain", lambda: gain)
+    common: dict[str, Any] = {"recipe": "vanilla", "steps": 1, "batch_size": 16, "threads": 1, "progress": "none"}
+    train(out=str(tmp_path), precision="bf16", **common)
+    assert ("bfloat16 at 0.5 times the speed of float32" in caplog.text) == warned
+    monkeypatch.setattr(products, "bf16_gain", None)
+    train(out=str(tmp_path), precision="fp32", **common)
+
+
+def test_bf16_against_fp32_is_a_ratio() -> None:
+    assert 0.01 < products.bf16_gain() < 100

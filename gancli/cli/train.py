@@ -209,6 +209,13 @@ def train(
         int | None,
         Option(help="CPU threads. [dim]\\[default: all cores, one for small images][/]", rich_help_panel=MACHINE),
     ] = None,
+    compile: Annotated[
+        str | None,
+        Option(
+            help="Compile the networks: auto (tried in long runs), on or off. [dim]\\[default: auto][/]",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
     deterministic: Annotated[
         bool | None,
         Option(
@@ -241,7 +248,7 @@ def train(
         int | None,
         Option(
             metavar="STEPS",
-            help="Steps between checkpoints. [dim]\\[default: 20 over the run][/]",
+            help="Steps between checkpoints. [dim]\\[default: 20 over the run, 500 apart at least][/]",
             rich_help_panel=FILES,
         ),
     ] = None,
@@ -249,7 +256,7 @@ def train(
         int | None,
         Option(
             metavar="STEPS",
-            help="Steps between sample grids; 0: at the end. [dim]\\[default: as --save-every][/]",
+            help="Steps between sample grids; 0: at the end. [dim]\\[default: 20 over the run][/]",
             rich_help_panel=FILES,
         ),
     ] = None,

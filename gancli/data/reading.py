@@ -1,12 +1,12 @@
 """Many picture files decoded side by side, in order, with few of them in memory at a time."""
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from gancli import cores
 from gancli.data.decoding import BadPicture, Picture, TooSmall, decode
 from gancli.data.listing import Entry, Listing
 from gancli.data.options import PictureOptions
@@ -50,7 +50,7 @@ def read_pictures(
 
     Pillow lets go of Python's lock while it decodes and resizes, so threads are enough.
     """
-    pool = ThreadPoolExecutor(os.cpu_count() or 1, "decoder")
+    pool = ThreadPoolExecutor(cores.available(), "decoder")
     waiting: deque[Future[list[Reading]]] = deque()
 
     def read(some: Sequence[Entry]) -> list[Reading]:

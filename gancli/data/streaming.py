@@ -1,6 +1,5 @@
 """Pictures that are decoded each time they are asked for, so that neither memory nor disk holds them."""
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -9,6 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from gancli import cores
 from gancli.data.decoded_cache import Progress, Shape
 from gancli.data.facts import PARTS, Facts, read_blocks
 from gancli.data.listing import Entry, Listing
@@ -26,7 +26,7 @@ class StreamedImages:
         self.shape = torch.Size((len(rows), *shape))
         self._listing, self._rows = listing, torch.tensor(rows, dtype=torch.int64)
         self._options = replace(options, color="grey") if shape[0] == 1 else options
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "decoder")
+        self._pool = ThreadPoolExecutor(cores.available(), "decoder")
 
     def __len__(self) -> int:
         return len(self._rows)

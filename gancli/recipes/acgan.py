@@ -54,7 +54,9 @@ class ACGAN(Recipe):
         """-L_S, halved, and -L_C on real and generated images alike."""
         assert real.labels is not None and fake.labels is not None
         (real_logits, real_classes), (fake_logits, fake_classes) = d.judge(real.images), d.judge(fake.images)  # type: ignore[operator]
-        told = cross_entropy(real_classes.float(), real.labels) + cross_entropy(fake_classes.float(), fake.labels)
+        told = cross_entropy(losses.at_least_fp32(real_classes), real.labels) + cross_entropy(
+            losses.at_least_fp32(fake_classes), fake.labels
+        )
         terms = {"adv": self.d_adversarial(real_logits, fake_logits), "class": 0.5 * self.class_weight * told}
         return Loss(terms, {"real": real_logits, "fake": fake_logits})
 
@@ -62,7 +64,7 @@ class ACGAN(Recipe):
         """L_S in its non-saturating form, and -L_C."""
         assert fake.labels is not None
         logits, classes = d.judge(fake.images)  # type: ignore[operator]
-        told = cross_entropy(classes.float(), fake.labels)
+        told = cross_entropy(losses.at_least_fp32(classes), fake.labels)
         return Loss({"adv": losses.non_saturating_g(logits), "class": self.class_weight * told})
 
 

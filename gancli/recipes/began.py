@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from gancli import losses
 from gancli.models.convolutional import Shape, cropped, doublings
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 
@@ -58,7 +59,7 @@ class Autoencoder(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images ``(N, C, H, W)`` -> minus the mean absolute error of each, ``(N,)``: eq. 1 with eta = 1."""
-        return -(self.decoder(self.encoder(images)) - images).abs().float().flatten(1).mean(1)
+        return -losses.at_least_fp32(self.decoder(self.encoder(images)) - images).abs().flatten(1).mean(1)
 
 
 @dataclass(frozen=True)

@@ -163,8 +163,8 @@ class Discriminator(nn.Module):
         part = self.part(_quarter(before, height, width, at_bottom, at_right))
         h, w = images.shape[2] // 2, images.shape[3] // 2
         wanted = _quarter(images, h, w, at_bottom, at_right)
-        error = (whole - interpolate(images, whole.shape[2:], mode="area")).abs().float().mean()
-        return error + (part - interpolate(wanted, part.shape[2:], mode="area")).abs().float().mean()
+        error = losses.at_least_fp32(whole - interpolate(images, whole.shape[2:], mode="area")).abs().mean()
+        return error + losses.at_least_fp32(part - interpolate(wanted, part.shape[2:], mode="area")).abs().mean()
 
 
 def _quarter(maps: Tensor, height: int, width: int, at_bottom: Tensor, at_right: Tensor) -> Tensor:
@@ -210,7 +210,7 @@ class FastGAN(Recipe):
         """The hinge loss of every place, with margins a little below 1, and the reconstruction of real images."""
         assert isinstance(d, Discriminator)
         last, before = d.maps(real.images)
-        real_places, fake_places = d.patches(last).float(), d.patches(d.maps(fake.images)[0]).float()
+        real_places, fake_places = (losses.at_least_fp32(d.patches(maps)) for maps in (last, d.maps(fake.images)[0]))
         terms = {
             "adv": self.d_adversarial(real_places, fake_places),
             "reconstruction": d.reconstruction_error(real.images, last, before),

@@ -156,8 +156,8 @@ class Improved(Recipe):
         if not self.feature_matching:
             return Loss({"adv": losses.non_saturating_g(d(fake.images))} | self._history(d, 1, g))
         with torch.no_grad():
-            wanted = d.features(real.images).float().mean(0)
-        distance = (d.features(fake.images).float().mean(0) - wanted).square().sum()
+            wanted = losses.at_least_fp32(d.features(real.images)).mean(0)
+        distance = (losses.at_least_fp32(d.features(fake.images)).mean(0) - wanted).square().sum()
         return Loss({"features": distance} | self._history(d, 1, g))
 
     def _history(self, d: nn.Module, place: int, network: nn.Module) -> dict[str, Tensor]:

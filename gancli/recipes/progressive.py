@@ -229,7 +229,7 @@ class Progressive(Recipe):
         terms = {
             "adv": losses.wasserstein_d(real_logits, fake_logits),
             "gp": self.penalty * penalties.one_centred(d.judge, penalties.between(seen, drawn), None),
-            "drift": self.drift * real_logits.float().square().mean(),
+            "drift": self.drift * losses.at_least_fp32(real_logits).square().mean(),
         }
         return Loss(terms, {"real": real_logits, "fake": fake_logits})
 

@@ -61,7 +61,9 @@ class Unrolled(Recipe):
         In fp32, since it goes through gradients of gradients.
         """
         with torch.autocast(fake.images.device.type, enabled=False):
-            weights = unrolled(d, real.images.float(), fake.images, self.unroll, rates.d_lr, self.beta1, self.beta2)
+            weights = unrolled(
+                d, losses.at_least_fp32(real.images), fake.images, self.unroll, rates.d_lr, self.beta1, self.beta2
+            )
             return Loss({"adv": losses.non_saturating_g(functional_call(d, weights, (fake.images,)))})
 
 

@@ -28,7 +28,7 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images ``(N, C, H, W)`` -> mean and log-variance, ``(N, latent_dim)`` each."""
-        mean, log_variance = self.layers(images).float().chunk(2, 1)
+        mean, log_variance = losses.at_least_fp32(self.layers(images)).chunk(2, 1)
         return mean, log_variance
 
 
@@ -95,9 +95,10 @@ class VAEGAN(Recipe):
         """-L_GAN: log D(x) + log(1 - D(G(z ~ q))) + log(1 - D(G(z ~ p))), a term each."""
         assert isinstance(g, Generator)
         with torch.no_grad():
-            rebuilt = g(sampled(*g.encode(real.images))).float()
+            rebuilt = losses.at_least_fp32(g(sampled(*g.encode(real.images))))
         real_logits, rebuilt_logits, fake_logits = d(real.images), d(rebuilt), d(fake.images)
-        adversarial = self.d_adversarial(real_logits, fake_logits) + softplus(rebuilt_logits).mean()
+        rebuilt_term = softplus(losses.at_least_fp32(rebuilt_logits)).mean()
+        adversarial = self.d_adversarial(real_logits, fake_logits) + rebuilt_term
         return Loss({"adv": adversarial}, {"real": real_logits, "fake": fake_logits, "rebuilt": rebuilt_logits})
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
@@ -106,9 +107,9 @@ class VAEGAN(Recipe):
         mean, log_variance = g.encode(real.images)
         z = sampled(mean, log_variance)
         with torch.no_grad():
-            wanted = d.features(real.images).float()
+            wanted = losses.at_least_fp32(d.features(real.images))
         rebuilt = g(with_scaled_gradient(z, 1 / self.gamma))
-        error = 0.5 * (d.features(rebuilt).float() - wanted).square().sum(1).mean()
+        error = 0.5 * (losses.at_least_fp32(d.features(rebuilt)) - wanted).square().sum(1).mean()
         fooled = losses.non_saturating_g(d(g(z.detach()))) + losses.non_saturating_g(d(fake.images))
         return Loss({
             "adv": fooled,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -51,11 +51,15 @@ class Step:
     """Parts that a batch is worked through in, one after the other; see `accumulation.obstacle`."""
     plain: bool = False
     """Take the plain way even where a faster one does the same."""
+    compiled: bool = False
+    """Compile the networks; see `gancli.compiling`, which says whether that works and pays. On CUDA their passes
+    forward and back become graphs, since what small networks wait for there is the launching of their kernels."""
 
     def __post_init__(self) -> None:
         whole = not self.plain and self.accumulate == 1
         self.one_stage = whole and one_stage.suits(self.recipe, self.state.d, self.precision)
         self.parts = accumulation.parts_of(self.noise.batch_size // self.noise.world, self.accumulate)
+        self.g, self.d = (_compiled(n) if self.compiled else n for n in (self.state.g, self.state.d))
         self.augment = Augmentation(
             self.augmentation, self.noise.seed, self.noise.batch_size, self.group, self.state.feedback
         )
@@ -65,6 +69,8 @@ class Step:
     def __call__(self) -> dict[str, Tensor]:
         """Do one step; returns every loss term and D's mean logits, as scalars on the device."""
         step, seen = self.state.step, self.images_seen
+        if self.compiled and self.noise.device.type == "cuda":
+            torch.compiler.cudagraph_mark_step_begin()  # what graphs wrote in the step before may be overwritten
         seed_layers(key(self.noise.seed, "layers", step, self.group.rank), self.noise.device)
         rates = self.recipe.schedule(seen)
         if self.rate_scale != 1:
@@ -130,13 +136,13 @@ class Step:
         latents, labels = self.noise.draw(purpose, number)
         latents, labels = latents[rows], None if labels is None else labels[rows]
         with self._autocast():
-            images = self.state.g(latents, labels)
+            images = self.g(latents, labels)
         return self.augment(Batch(at_least_fp32(images), labels, latents), purpose, number, rows.start)
 
     def _update_d(self, number: int, real: Batch, fake: Batch, rates: Rates) -> dict[str, Tensor]:
         def loss_of(rows: slice) -> Loss:
             with self._autocast():
-                return self.recipe.d_loss(self.state.g, self.state.d, real.rows(rows), fake.rows(rows), rates)
+                return self.recipe.d_loss(self.g, self.d, real.rows(rows), fake.rows(rows), rates)
 
         loss = self._minimise(loss_of, self.state.d, self.state.d_optimizer)
         self.recipe.constrain(self.state.d)
@@ -148,7 +154,7 @@ class Step:
             fake = fakes(rows)
             with self._autocast():
                 chosen, best = self._most_real(real.rows(rows), fake)
-                return self.recipe.g_loss(self.state.g, self.state.d, chosen, best, rates)
+                return self.recipe.g_loss(self.g, self.d, chosen, best, rates)
 
         for parameter in self.trained:
             parameter.requires_grad_(False)
@@ -165,7 +171,7 @@ class Step:
         if share >= 1:
             return real, fake
         with torch.no_grad():
-            logits = self.state.d(fake.images, fake.labels)
+            logits = self.d(fake.images, fake.labels)
         judged = len(fake.images) // len(logits)  # images behind one logit
         best = logits.topk(max(1, round(share * len(logits)))).indices
         rows = (best[:, None] * judged + torch.arange(judged, device=best.device)).flatten()
@@ -193,6 +199,12 @@ class Step:
     def _autocast(self) -> AbstractContextManager[None]:
         dtype = AUTOCAST.get(self.precision)
         return nullcontext() if dtype is None else torch.autocast(self.noise.device.type, dtype)
+
+
+def _compiled(network: nn.Module) -> nn.Module:
+    """The same network, whose steps draw what the plain ones draw."""
+    options: Any = {"fallback_random": True, "triton.cudagraphs": True}
+    return torch.compile(network, dynamic=False, options=options)  # type: ignore[return-value]
 
 
 def seed_layers(seed: int, device: torch.device) -> None:

@@ -158,7 +158,7 @@ def test_help_names_every_flag_of_the_design(capsys: Capture) -> None:
     text = capsys.readouterr().out
     for flag in ("data", "image-size", "batch-size", "epochs", "steps", "device", "precision", "seed", "deterministic",
                  "out", "resume", "init-from", "save-every", "sample-every", "eval-every", "keep", "config", "set",
-                 "dry-run", "progress", "json", "quiet", "threads"):  # fmt: skip
+                 "dry-run", "progress", "json", "quiet", "threads", "compile"):  # fmt: skip
         assert f"--{flag}" in text
 
 

@@ -15,7 +15,9 @@ import torch
 from gancli import train
 from gancli.config import TrainConfig
 from gancli.errors import UsageError
+from gancli.preparation import prepare
 from gancli.run_folder import RunFolder
+from gancli.training.distributed import Group
 
 OPTIONS = ["--steps", "60", "--batch-size", "16", "--log-every", "7", "--save-every", "10", "--sample-every", "20"]
 QUIET = ["--threads", "1", "--progress", "none", "--quiet"]
@@ -215,3 +217,18 @@ def test_two_processes_take_one_global_batch(tmp_path: Path) -> None:
     a, b = (torch.load(run.checkpoint(8), weights_only=True)["state"]["g"] for run in (alone, together))
     for name, value in a.items():
         torch.testing.assert_close(value, b[name], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "saves", "samples"),
+    [
+        ({"steps": 3600}, 500, 180),
+        ({"steps": 40_000}, 2000, 2000),
+        ({"steps": 3600, "batch_size": 2}, 734, 734),
+        ({"steps": 3600, "save_every": 7, "sample_every": 0}, 7, 0),
+    ],
+    ids=["short", "long", "at most one an epoch", "told"],
+)
+def test_files_are_written_often_enough_and_cost_little(asked: dict[str, Any], saves: int, samples: int) -> None:
+    config = prepare(TrainConfig(recipe="vanilla", threads=1, **asked), Group()).config
+    assert (config.save_every, config.sample_every) == (saves, samples)

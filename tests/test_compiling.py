@@ -1,0 +1,123 @@
+"""The choice of compiling: only where it works, agrees and pays; the compiler is replaced unless marked slow."""
+
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from training_steps import make_step
+
+from gancli import compiling, train
+from gancli.recipes.dcgan import DCGAN
+from gancli.recipes.dragan import DRAGAN
+from gancli.run_folder import RunFolder
+from gancli.training import step as training_step
+from gancli.training.step import Step
+
+RECIPE = DCGAN(width=4)
+
+
+def build(way: compiling.Way) -> Step:
+    return make_step(RECIPE, compiled=way == "on")
+
+
+class Calling(nn.Module):
+    """Stands for a compiled network: does something, then what the network does, times a factor."""
+
+    def __init__(self, network: nn.Module, before: Any, factor: float = 1.0) -> None:
+        super().__init__()
+        self._orig_mod, self.before, self.factor = network, before, factor
+
+    def forward(self, *inputs: Any) -> Any:
+        self.before()
+        return self.factor * self._orig_mod(*inputs)
+
+
+@pytest.fixture
+def long_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every run is long enough to try."""
+    monkeypatch.setattr(compiling, "LEAST_STEPS", 1)
+    monkeypatch.setattr(compiling, "LEAST_SECONDS", {"cpu": 0.0})
+
+
+def compiled_as(monkeypatch: pytest.MonkeyPatch, before: Any, factor: float = 1.0) -> None:
+    monkeypatch.setattr(training_step, "_compiled", lambda network: Calling(network, before, factor))
+
+
+def no_compiler() -> None:
+    raise RuntimeError("\nNo working C++ compiler found\nand a long explanation")
+
+
+def test_short_runs_and_those_told_not_to_try_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled_as(monkeypatch, no_compiler)
+    assert compiling.choose("auto", compiling.LEAST_STEPS - 1, build) == "off"
+    assert compiling.choose("off", 10**9, build) == "off"
+
+
+@pytest.mark.parametrize(("asked", "level"), [("auto", logging.INFO), ("on", logging.WARNING)])
+def test_without_a_compiler_a_run_goes_on_with_one_line(
+    asked: Any, level: int, long_runs: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    compiled_as(monkeypatch, no_compiler)
+    assert compiling.choose(asked, 10**6, build) == "off"
+    (record,) = caplog.records
+    assert record.levelno == level
+    assert record.getMessage() == (
+        "compile: off, since the networks cannot be compiled here (RuntimeError: No working C++ compiler found)."
+    )
+
+
+def test_what_compiles_to_something_else_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    compiled_as(monkeypatch, lambda: None, 10.0)
+    assert compiling.choose("on", 10, build) == "off"
+    assert "compiled networks give another d/" in caplog.text
+
+
+def test_only_what_is_faster_is_taken_without_being_told(long_runs: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled_as(monkeypatch, lambda: time.sleep(0.002))
+    assert compiling.choose("on", 10, build) == "on"
+    assert compiling.choose("auto", 10**6, build) == "off"
+    slow = training_step.Step.__call__
+
+    def slower_if_plain(step: Step) -> Any:
+        time.sleep(0 if step.compiled else 0.05)
+        return slow(step)
+
+    monkeypatch.setattr(training_step.Step, "__call__", slower_if_plain)
+    assert compiling.choose("auto", 10**6, build) == "on"
+
+
+def test_penalties_are_of_the_network_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled code can be differentiated only once."""
+    plain = make_step(DRAGAN(width=4), plain=True)
+    compiled_as(monkeypatch, lambda: None)
+    compiled = make_step(DRAGAN(width=4), compiled=True)
+    calls: list[str] = []
+    compiled.d.before = lambda: calls.append("compiled")  # type: ignore[assignment]
+    assert torch.equal(plain()["d/gp"], compiled()["d/gp"])
+    assert len(calls) == 2  # D's loss and G's, not the penalty
+
+
+@pytest.mark.slow
+def test_a_compiled_run_agrees_with_a_plain_one_and_resumes_bit_for_bit(tmp_path: Path) -> None:
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+    options: dict[str, Any] = {
+        "recipe": "dcgan", "settings": ["width=8"], "steps": 8, "batch_size": 16, "save_every": 4, "log_every": 4,
+        "threads": 1, "progress": "none",
+    }  # fmt: skip
+    first = train(out=str(tmp_path / "whole"), compile="on", **options)
+    whole = RunFolder(first.run)
+    assert 'compile = "on"' in whole.config.read_text()
+    half = train(out=str(tmp_path / "half"), compile="on", **(options | {"steps": 4}))
+    resumed = RunFolder(train(resume=str(half.run), steps=8, progress="none").run)
+    assert resumed.generator.read_bytes() == whole.generator.read_bytes()
+    assert resumed.discriminator.read_bytes() == whole.discriminator.read_bytes()
+    plain = train(out=str(tmp_path / "plain"), compile="off", **options)
+    assert all(abs(value - plain.metrics[name]) < 0.05 for name, value in first.metrics.items() if name[:2] == "d/")
