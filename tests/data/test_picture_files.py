@@ -169,9 +169,34 @@ def test_what_is_done_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixt
         assert part in line
 
 
-def test_too_few_pictures_to_split(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="--holdout"):
-        load(folder(tmp_path / "x", 1))
+def test_the_share_that_is_named_splits_few_pictures(tmp_path: Path) -> None:
+    root = folder(tmp_path / "x", 3)
+    for holdout in (1e-6, 1 - 1e-6):
+        with pytest.raises(
+            DataError, match=r"would hold out (none|all) of 3 pictures.*use --holdout ([\d.]+)"
+        ) as error:
+            load(root, holdout=holdout)
+        share = float(str(error.value).split("use --holdout ")[1].split(",")[0])
+        found = load(root, holdout=share)
+        assert len(found.train) and len(found.heldout)
+
+
+def test_pictures_that_cannot_be_split(tmp_path: Path) -> None:
+    root = folder(tmp_path / "x", 1)
+    with pytest.raises(DataError, match="1 pictures of one content"):
+        load(root)
+    with pytest.raises(DataError, match="all 1 pictures are smaller than --image-size"):
+        load(root, (64, 64), small_images="skip")
+
+
+def test_pictures_that_are_too_small_are_no_bad_ones_in_the_share(tmp_path: Path) -> None:
+    root = folder(tmp_path / "x", 30)
+    for number in range(30, 40):
+        (root / f"{number}.png").write_bytes(encoded(picture(number, 64, 64)))
+    (root / "empty.png").write_bytes(b"")
+    (root / "empty too.png").write_bytes(b"")
+    found = load(root, (64, 64), small_images="skip", bad_images="skip", holdout=0.5)
+    assert len(found.skipped) == 32
 
 
 def test_streamed_pictures_are_the_cached_ones(tmp_path: Path) -> None:
@@ -195,8 +220,21 @@ def test_a_picture_that_is_gone_while_streaming_is_named(tmp_path: Path) -> None
         found.train.images[:3]
 
 
+def test_a_picture_that_is_another_while_streaming_is_named(tmp_path: Path) -> None:
+    """It may be one that is held out."""
+    root = folder(tmp_path / "x")
+    found = load(root, cache=False)
+    for path in root.iterdir():
+        path.write_bytes(encoded(picture(99)))
+    with pytest.raises(DataError, match=r"'\d+\.png' of .* has changed"):
+        found.train.images[:3]
+
+
 def test_names_and_options_that_make_no_sense(tmp_path: Path) -> None:
     for name, message in (
+        ("", "no data set ''"),
+        ("a" * 5000, "no such folder"),
+        ("~nobody-of-that-name/x", "no such folder"),
         ("mnits", "did you mean 'mnist'"),
         (str(tmp_path / "gone"), "where it is now with --data"),
         ("bell\a", "plain name"),
@@ -209,6 +247,11 @@ def test_names_and_options_that_make_no_sense(tmp_path: Path) -> None:
     (tmp_path / "file.txt").write_text("x")
     with pytest.raises(UsageError, match="neither a folder nor a zip"):
         load(tmp_path / "file.txt")
+
+
+@pytest.mark.parametrize("name", ["full\u3000width", "می\u200cبیند", "👨\u200d👩\u200d👧", "[bold]%s"])
+def test_a_folder_is_named_in_any_script(tmp_path: Path, name: str) -> None:
+    assert len(load(folder(tmp_path / name)).train)
 
 
 def test_cifar10_as_an_archive(data_root: Path) -> None:
