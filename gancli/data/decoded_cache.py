@@ -151,7 +151,7 @@ def _is_at(file: TextIO, path: Path) -> bool:
 def _require_space(folder: Path, wanted: int) -> None:
     free = shutil.disk_usage(folder.parent).free
     if free < wanted:
-        raise _cannot(folder, f"the disk has {free / 2**20:,.0f} MiB left, and {wanted / 2**20:,.0f} are needed")
+        raise _cannot(folder, f"the disk has {free / 2**20:,.1f} MiB left, and {wanted / 2**20:,.1f} are needed")
 
 
 def _facts_in(folder: Path, shape: Shape) -> Facts:

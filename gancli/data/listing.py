@@ -5,7 +5,7 @@ import stat
 import threading
 import unicodedata
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -41,7 +41,7 @@ class Listing:
     root: Path
     entries: list[Entry]
     others: int
-    """Files that do not look like pictures by their name."""
+    """Files that do not look like pictures by their name, the labels apart."""
     archive: zipfile.ZipFile | None = None
     labels: Entry | None = None
     """The file of labels that the StyleGAN tools write, ``dataset.json``, if there is one."""
@@ -107,8 +107,8 @@ def _list_folder(root: Path) -> Listing:
     for error in refused:
         name = Path(error.filename).relative_to(root).as_posix()
         entries.append(Entry(name, 0, 0, f"the folder cannot be opened: {error.strerror}"))
-    labels = _folder_entry(root, LABELS) if (root / LABELS).exists() else None
-    return Listing(root, entries, len(names) - len(entries) + len(refused), labels=labels)
+    labels = _folder_entry(root, LABELS) if LABELS in names else None
+    return Listing(root, entries, _others(names), labels=labels)
 
 
 def _walk(root: str, refused: list[OSError]) -> Iterator[str]:
@@ -159,7 +159,11 @@ def _list_archive(path: Path) -> Listing:
     names = sorted(name for name in infos if not any(_is_litter(part) for part in name.split("/") if part != ".."))
     entries = [_archive_entry(infos[name]) for name in names if _is_picture(name)]
     labels = _archive_entry(infos[LABELS]) if LABELS in infos else None
-    return Listing(path, entries, len(names) - len(entries), archive, labels)
+    return Listing(path, entries, _others(names), archive, labels)
+
+
+def _others(names: Sequence[str]) -> int:
+    return sum(not _is_picture(name) and name != LABELS for name in names)
 
 
 def _archive_entry(info: zipfile.ZipInfo) -> Entry:

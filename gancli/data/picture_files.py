@@ -153,11 +153,11 @@ def _say_what_is_done(
         f"{len(facts.train):,} pictures to train on, {len(facts.heldout):,} held out by content",
         f"{height}x{width} {COLOURS[channels]}{hint}, fit {options.fit}",
     ]
-    notes += [f"{len(classes):,} classes"] if classes else []
+    notes += [f"classes: {len(classes):,}"] if classes else []
     if facts.transparent:
         ground = "kept" if channels == 4 else f"on {options.alpha}"
         notes.append(f"{facts.transparent:,} with transparent pixels, {ground}")
-    notes += [f"{listing.others:,} other files"] if listing.others else []
+    notes += [f"other files: {listing.others:,}"] if listing.others else []
     log.info("%s: %s", listing.root, "; ".join(notes))
     if facts.enlarged:
         log.warning("%d pictures are smaller and are enlarged; --small-images skip leaves them out.", facts.enlarged)

@@ -191,7 +191,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
                 raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr(decoded_cache, "_flush", full)
-    with pytest.raises(DataError, match=r"the disk (is full|has 0 MiB).*--no-cache"):
+    with pytest.raises(DataError, match=r"the disk (is full|has 0.0 MiB).*--no-cache"):
         load(root)
     assert not [path for path in cache.iterdir() if path.is_dir()]
 
