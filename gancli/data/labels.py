@@ -1,6 +1,7 @@
 """The class of each picture: the folder it lies in, or what a ``dataset.json`` of the StyleGAN tools says."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -11,9 +12,13 @@ from gancli.data.options import PictureOptions
 from gancli.errors import DataError, UsageError
 
 
+log = logging.getLogger(__name__)
+SHOWN_CLASSES = 3
+
+
 @dataclass(frozen=True)
 class Labels:
-    """The class of each entry of a listing, and the names of the classes; both empty without labels."""
+    """The class of each entry of a listing, and the names of the classes; both empty without labels. -1: none."""
 
     numbers: tuple[int, ...] = ()
     classes: tuple[str, ...] = ()
@@ -34,6 +39,18 @@ def labels_of(listing: Listing, options: PictureOptions) -> Labels:
         raise DataError(f"the dataset.json of {listing.root} has no label for {missing[0]!r}; use --labels none.")
     numbers = [found[entry.name] for entry in listing.entries]
     return _numbered([str(number) for number in numbers], [str(number) for number in sorted(set(numbers))])
+
+
+def used(labels: Labels, train: Sequence[int], heldout: Sequence[int]) -> Labels:
+    """Only the classes that have pictures in these places of the listing, with a warning of those that have none to
+    train on, or none at all because each was left out."""
+    learnt, shown = ({labels.numbers[row] for row in rows} if labels.numbers else set() for rows in (train, heldout))
+    missing = [name for number, name in enumerate(labels.classes) if number not in learnt]
+    if missing:
+        names = ", ".join(map(repr, missing[:SHOWN_CLASSES])) + ", ..." * (len(missing) > SHOWN_CLASSES)
+        log.warning("%d of %d classes have no picture to train on: %s", len(missing), len(labels.classes), names)
+    kept = {number: place for place, number in enumerate(sorted(learnt | shown))}
+    return Labels(tuple(kept.get(n, -1) for n in labels.numbers), tuple(labels.classes[number] for number in kept))
 
 
 def json_labels(listing: Listing) -> dict[str, int] | None:

@@ -13,7 +13,7 @@ from gancli.data.dataset import DataSet, Split
 from gancli.data.decoded_cache import Progress, Shape, decoded
 from gancli.data.decoding import header_size
 from gancli.data.facts import PARTS, Facts, share_that_splits
-from gancli.data.labels import Labels, labels_of
+from gancli.data.labels import Labels, labels_of, used
 from gancli.data.listing import Listing, list_pictures
 from gancli.data.options import Colour, PictureOptions
 from gancli.data.streaming import streamed
@@ -48,6 +48,7 @@ def load(
     images, facts = (decoded if cache else streamed)(listing, shape, options, on_progress)
     if refused := refusal(listing, facts, options):
         raise DataError(f"{path}: {refused}.")
+    labels = used(labels, facts.train, facts.heldout)
     shape = (images["train"].shape[1], *shape[1:])
     _say_what_is_done(listing, facts, shape, options, labels.classes, size is None)
     train, heldout = (Split(images[part], _chosen(labels, facts.rows(part))) for part in PARTS)

@@ -48,10 +48,12 @@ class StreamedImages:
     def _decoded(self, place: int) -> Tensor:
         entry = self._listing.entries[self._rows[place]]
         reading = read_picture(self._listing, entry, self.shape[2], self.shape[3], self._options)
-        if reading.picture is None:
-            raise DataError(f"{entry.name!r} of {self._listing.root} could be read before: {reading.reason}.")
-        if reading.digest.hex() != self._digests[place]:
-            raise DataError(f"{entry.name!r} of {self._listing.root} has changed; restore it, or start a new run.")
+        changed = reading.picture is not None and reading.digest.hex() != self._digests[place]
+        if reading.picture is None or changed:
+            raise DataError(
+                f"{entry.name!r} of {self._listing.root} is not what it was when training began "
+                f"({'it has changed' if changed else reading.reason}); bring it back, and --resume goes on."
+            )
         return torch.from_numpy(reading.picture.pixels)
 
 

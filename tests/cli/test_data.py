@@ -69,6 +69,11 @@ def test_cached_and_streamed_runs_end_alike(tmp_path: Path) -> None:
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
+def test_a_folder_of_a_very_long_name_has_a_run(tmp_path: Path) -> None:
+    root = folder(tmp_path / ("y" * 245), 30)
+    assert run(["train", "--data", str(root), "--out", str(tmp_path / "runs"), *TINY]) == 0
+
+
 def test_pictures_that_moved_are_named_again(tmp_path: Path, capsys: Capture) -> None:
     root = folder(tmp_path / "x", 60, channels=1)
     assert run(["train", "--data", str(root), "--out", str(tmp_path), "--holdout", "0.3", *TINY]) == 0

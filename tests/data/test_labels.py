@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sample_pictures import encoded, picture, zipped
 
+from gancli import data
 from gancli.data import PictureOptions
 from gancli.data import listing as listings
 from gancli.data.labels import json_labels, labels_of
@@ -74,3 +75,14 @@ def test_names_of_classes_can_be_shown(tmp_path: Path) -> None:
     found = labels_of(list_pictures(tmp_path), BY_FOLDER)
     assert found.classes == ("cat\\udcff", "two\\nlines", "猫")
     assert found.numbers == (0, 1, 2)
+
+
+def test_classes_without_a_sound_picture_are_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A generator would be asked to draw what it has never seen."""
+    files = {f"{name}/{number}.png": encoded(picture(number)) for name in "ac" for number in range(20)}
+    path = zipped(tmp_path / "x.zip", files | {"b/0.png": b"", "d/0.png": b""})
+    found = data.load(str(path), options=PictureOptions(labels="folder", bad_images="skip", holdout=0.3))
+    assert found.classes == ("a", "c")
+    for split in (found.train, found.heldout):
+        assert split.labels is not None and set(split.labels.tolist()) == {0, 1}
+    assert "2 of 4 classes have no picture to train on: 'b', 'd'" in caplog.text
