@@ -11,7 +11,6 @@ from gancli.data.listing import Listing, is_plain
 from gancli.data.options import PictureOptions
 from gancli.errors import DataError, UsageError
 
-
 log = logging.getLogger(__name__)
 SHOWN_CLASSES = 3
 
