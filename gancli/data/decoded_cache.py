@@ -19,14 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gancli.data.decoding import VERSION
 from gancli.data.facts import PARTS, Block, Facts, read_blocks
 from gancli.data.listing import Listing
 from gancli.data.options import PictureOptions
 from gancli.errors import DataError
 
 log = logging.getLogger(__name__)
-VERSION = 2
-"""Changes when the same file would give other pixels."""
 FACTS = "facts.jsonl"
 """A line for each block whose pixels are on the disk."""
 Progress = Callable[[int, int], None]

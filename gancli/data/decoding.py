@@ -13,6 +13,8 @@ from gancli.data import libtiff
 from gancli.data.options import PictureOptions
 from gancli.data.shaping import BACKGROUNDS, shaped
 
+VERSION = 2
+"""Changes when the same file gives other pixels."""
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF")
 """Pillow reads more, some of them with the help of other programs, which a stranger's file shall not start."""
 MOST_PIXELS = 89_000_000

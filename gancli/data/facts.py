@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from gancli.data.decoding import VERSION
 from gancli.data.listing import Listing
 from gancli.data.options import PictureOptions
 from gancli.data.reading import Reading, read_pictures
@@ -67,10 +68,11 @@ class Facts:
         """Whether one channel holds all there is, and that is wanted."""
         return options.color == "auto" and not self.colourful
 
-    def fingerprint(self, shape: tuple[int, int, int], labels: Sequence[int]) -> str:
-        """16 hexadecimal digits of contents, shape ``(C, H, W)``, order, split and labels (none, or one for each entry
-        of the listing), for which no pixel has to be read."""
-        digest = hashlib.blake2b(str(shape).encode(), digest_size=8)
+    def fingerprint(self, shape: tuple[int, int, int], options: PictureOptions, labels: Sequence[int]) -> str:
+        """16 hexadecimal digits of all that the pixels come from, order, split and labels (none, or one for each entry
+        of the listing), for which no pixel has to be read. ``shape`` is ``(C, H, W)``."""
+        made = (VERSION, shape, options.fit, options.alpha)
+        digest = hashlib.blake2b(str(made).encode(), digest_size=8)
         for part in PARTS:
             digest.update(part.encode())
             for row, content in zip(self.rows(part), self.digests(part), strict=True):

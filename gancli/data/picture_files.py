@@ -52,7 +52,7 @@ def load(
     shape = (images["train"].shape[1], *shape[1:])
     _say_what_is_done(listing, facts, shape, options, labels.classes, size is None)
     train, heldout = (Split(images[part], _chosen(labels, facts.rows(part))) for part in PARTS)
-    fingerprint = facts.fingerprint(shape, labels.numbers)
+    fingerprint = facts.fingerprint(shape, options, labels.numbers)
     skipped = named(listing, facts.bad) + named(listing, facts.too_small)
     name = str(path.absolute())
     return DataSet(name, train, heldout, labels.classes, None, fingerprint, skipped, options.as_dict())

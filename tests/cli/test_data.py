@@ -149,6 +149,14 @@ def test_a_hostile_folder_leaves_stderr_readable(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_names_that_the_terminal_has_no_letters_for_are_printed(tmp_path: Path) -> None:
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "猫"), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "gancli", "data", "cache"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
+    assert done.returncode == 0
+    assert "\\u732b" in done.stdout
+
+
 def test_what_check_is_not_for(tmp_path: Path, capsys: Capture) -> None:
     for path, message in (
         ("digits", "write ./digits for a folder"),

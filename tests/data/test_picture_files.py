@@ -56,14 +56,16 @@ def test_neither_names_nor_other_files_move_a_picture_to_the_other_split(tmp_pat
     assert 5 < len(before.heldout) < 31
 
 
-@pytest.mark.parametrize("change", ["picture", "label", "holdout", "size", "added"])
+@pytest.mark.parametrize("change", ["picture", "label", "holdout", "size", "added", "fit", "alpha"])
 def test_the_fingerprint_notices(tmp_path: Path, change: str) -> None:
     for name in ("a", "b"):
         folder(tmp_path / "x" / name, 20)
     before = load(tmp_path / "x", labels="folder").fingerprint
     assert load(tmp_path / "x", labels="folder", cache=False).fingerprint == before
-    size, holdout = None, 0.1
-    if change == "picture":
+    size, options = None, {}
+    if change in ("fit", "alpha"):  # real statistics are kept by the fingerprint, and these change them
+        options = {change: {"fit": "pad", "alpha": "black"}[change]}
+    elif change == "picture":
         (tmp_path / "x/a/003.png").write_bytes(encoded(picture(99)))
     elif change == "label":
         (tmp_path / "x/a/003.png").rename(tmp_path / "x/a/003x.png")
@@ -71,12 +73,12 @@ def test_the_fingerprint_notices(tmp_path: Path, change: str) -> None:
         (tmp_path / "x/a/003x.png").rename(tmp_path / "x/b/003.png")
         shutil.move(tmp_path / "x/a/004.png", tmp_path / "x/b/004x.png")
     elif change == "holdout":
-        holdout = 0.5
+        options = {"holdout": 0.5}
     elif change == "size":
         size = (16, 16)
     else:
         (tmp_path / "x/a/new.png").write_bytes(encoded(picture(99)))
-    assert load(tmp_path / "x", size, labels="folder", holdout=holdout).fingerprint != before
+    assert load(tmp_path / "x", size, labels="folder", **options).fingerprint != before
 
 
 def test_classes_are_folders_or_what_the_stylegan_tools_wrote(tmp_path: Path) -> None:
