@@ -16,6 +16,8 @@ from gancli.files import write_text_atomically
 
 NUMBERED = re.compile(r"(\d{4,})-")
 CHECKPOINT = re.compile(r"step-(\d+)\.pt")
+LONGEST = 150
+"""Bytes of a run's name, of which file systems allow 255 with its number."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ def step_of(checkpoint: Path) -> int:
 def create(out: Path, name: str) -> RunFolder:
     """A new folder with the next number; UsageError if ``out`` cannot be written to."""
     safe = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
+    safe = safe.encode()[:LONGEST].decode(errors="ignore")
     try:
         out.mkdir(parents=True, exist_ok=True)
         while True:

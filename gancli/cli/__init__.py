@@ -1,5 +1,6 @@
 """The command ``gancli``: parse, call one function, print. Heavy imports happen inside the commands."""
 
+import io
 import logging
 import sys
 
@@ -49,6 +50,8 @@ app.command("recipes", rich_help_panel="Commands")(recipes.recipes)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code; an error is one line on stderr."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name in any script is a result, wherever it is piped to
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(arguments))
 
 

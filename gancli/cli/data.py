@@ -14,12 +14,11 @@ if TYPE_CHECKING:
     from gancli.data.inspection import Inspection
 
 app = typer.Typer(help="Look at pictures before training, and at what is kept of them.", no_args_is_help=True)
-SHOWN_BAD = 20
 
 
 @app.command("check")
 def check(
-    path: Annotated[Path, Argument(help="A folder or zip file of pictures.")],
+    path: Annotated[str, Argument(help="A folder or zip file of pictures.")],
     image_size: Annotated[str | None, Option(metavar="N|HxW", help="As for gancli train.")] = None,
     labels: Annotated[str, Option(metavar="auto|none|folder", help="As for gancli train.")] = "auto",
     color: Annotated[str, Option(metavar="auto|rgb|grey|rgba", help="As for gancli train.")] = "auto",
@@ -43,7 +42,7 @@ def check(
         raise UsageError(f"--sheet {sheet} exists already or is no .png; name a new one.")
     from gancli import pictures
     from gancli.config import build, parse_image_size
-    from gancli.data import PictureOptions
+    from gancli.data import SOURCES, PictureOptions, pictures_at
     from gancli.data.inspection import inspect
     from gancli.progress import decoding_progress
 
@@ -52,8 +51,10 @@ def check(
         "bad_images": bad_images, "holdout": holdout,
     }  # fmt: skip
     options = build(PictureOptions, chosen, "the command line")
-    size = parse_image_size(image_size) if image_size else None
-    found = inspect(path, size, options, decoding_progress("none" if quiet else "auto"))
+    size = None if image_size is None else parse_image_size(image_size)
+    if path in SOURCES:
+        raise UsageError(f"{path} is a data set of its own, which needs no check; write ./{path} for a folder.")
+    found = inspect(pictures_at(path), size, options, decoding_progress("none" if quiet else "auto"))
     if sheet is not None and found.sheet is not None:
         pictures.save_png(pictures.grid(found.sheet), sheet)
     if as_json:
@@ -88,10 +89,8 @@ def _print(found: "Inspection") -> None:
         "memory": f"{found.memory_bytes / 2**20:,.1f} MiB decoded, on disk and device",
         "time": f"{found.seconds:,.1f} s to decode, once",
     }, as_json=False)  # fmt: skip
-    for name, reason in found.bad[:SHOWN_BAD]:
+    for name, reason in (*found.bad, *found.too_small):
         print(f"  {name!r}: {reason}")
-    if len(found.bad) > SHOWN_BAD:
-        print(f"  and {len(found.bad) - SHOWN_BAD:,} more; --json lists all")
 
 
 @app.command("cache")

@@ -8,11 +8,14 @@ from pathlib import Path
 from gancli.data import digits, mixtures, picture_files, stacked_mnist, torchvision_sets
 from gancli.data.dataset import DataSet, Split
 from gancli.data.decoded_cache import Progress
+from gancli.data.listing import is_plain
 from gancli.data.options import PictureOptions
 from gancli.data.picture_files import load_all as load_pictures
 from gancli.errors import UsageError, nearest
 
-__all__ = ["SOURCES", "DataSet", "PictureOptions", "Progress", "Split", "default_root", "load", "load_pictures"]
+__all__ = [
+    "SOURCES", "DataSet", "PictureOptions", "Progress", "Split", "default_root", "load", "load_pictures", "pictures_at",
+]  # fmt: skip
 
 SOURCES: dict[str, Callable[[Path], DataSet]] = {
     "digits": digits.load,
@@ -56,10 +59,15 @@ def load(
             )
         dataset = SOURCES[name](root or default_root())
         return dataset.resized(*size) if size else dataset
-    path = Path(name).expanduser()
-    if not name.isprintable():  # a configuration file, which is UTF-8, must be able to name it
+    return picture_files.load(pictures_at(name), size, options or PictureOptions(), on_progress, cache)
+
+
+def pictures_at(name: str) -> Path:
+    """The folder or zip file that ``--data`` names; UsageError if there is none, or a run could not name it again."""
+    if not is_plain(name):  # a configuration file, which is UTF-8, must be able to name it
         raise UsageError(f"--data {name!r} has characters that cannot be written down; give the folder a plain name.")
-    if not path.exists():
+    path = os.path.expanduser(name)  # noqa: PTH111  leaves the home of nobody as it is
+    if not os.path.exists(path):  # noqa: PTH110  false too for what no path can be
         hint = "write where it is now with --data" if os.sep in name else nearest(name, SOURCES)
         raise UsageError(f"there is no data set {name!r} and no such folder or zip file; {hint}")
-    return picture_files.load(path, size, options or PictureOptions(), on_progress, cache)
+    return Path(path)

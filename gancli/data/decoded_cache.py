@@ -10,22 +10,22 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gancli.data.facts import PARTS, Facts, read_blocks
+from gancli.data.decoding import VERSION
+from gancli.data.facts import PARTS, Block, Facts, read_blocks
 from gancli.data.listing import Listing
 from gancli.data.options import PictureOptions
 from gancli.errors import DataError
 
 log = logging.getLogger(__name__)
-VERSION = 1
 FACTS = "facts.jsonl"
 """A line for each block whose pixels are on the disk."""
 Progress = Callable[[int, int], None]
@@ -46,10 +46,22 @@ def cache_size() -> int:
 
 
 def clear_cache() -> int:
-    """Delete all decoded pictures; returns the bytes that were freed. A run that reads them goes on with its own."""
-    freed = cache_size()
-    shutil.rmtree(cache_folder(), ignore_errors=True)
-    return freed
+    """Delete all decoded pictures but those that are being decoded just now; returns the bytes that were freed.
+
+    A run that reads them goes on with its own. DataError if they cannot be deleted.
+    """
+    root, before = cache_folder(), cache_size()
+    try:
+        for folder in {path.with_suffix("") for path in root.glob("*")}:
+            with contextlib.suppress(BlockingIOError), _only_one(folder, wait=False) as lock:
+                if folder.exists():
+                    shutil.rmtree(folder)
+                lock.unlink()
+        with contextlib.suppress(OSError):  # it is not there, or holds what is being decoded
+            root.rmdir()
+    except OSError as error:
+        raise DataError(f"decoded pictures in {root} cannot be deleted: {error.strerror or error}.") from error
+    return before - cache_size()
 
 
 def decoded(
@@ -60,24 +72,27 @@ def decoded(
     ``shape`` is ``(C, H, W)``; with colour ``auto`` and grey pictures alone C becomes 1. They are decoded if the cache
     has not got them. DataError if it cannot be written, such as on a full disk; nothing half-written is left behind.
     """
-    key = _key(listing, shape, options)
-    folder = cache_folder() / key
+    folder = cache_folder() / _key(listing, shape, options)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with _only_one(folder.with_suffix(".lock")):
-            facts = _facts_in(folder, shape)
-            if facts.done < len(listing.entries):
-                _require_space(folder, (len(listing.entries) - facts.done) * _bytes(shape))
-                folder.mkdir(exist_ok=True)
-                _fill(folder, facts, listing, shape, options, on_progress)
-            maps = {part: _mapped(folder / f"{part}.u8", len(facts.rows(part)), shape) for part in PARTS}
+        facts = _facts_in(folder, shape)
+        if facts.done < len(listing.entries):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with _only_one(folder):
+                facts = _facts_in(folder, shape)  # another process may have been at it
+                if facts.done < len(listing.entries):
+                    _require_space(folder, (len(listing.entries) - facts.done) * _bytes(shape))
+                    _fill(folder, facts, listing, shape, options, on_progress)
+        maps = {part: _mapped(folder / f"{part}.u8", len(facts.rows(part)), shape) for part in PARTS}
     except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise DataError(
-            f"decoded pictures cannot be kept in {folder.parent}: {_said(error)}; set XDG_CACHE_HOME to a folder "
-            "elsewhere, or add --no-cache."
-        ) from error
+        raise _cannot(folder, _said(error)) from error
     return {part: images[:, :1] if facts.are_grey(options) else images for part, images in maps.items()}, facts
+
+
+def _cannot(folder: Path, why: str) -> DataError:
+    return DataError(
+        f"decoded pictures cannot be kept in {folder.parent}: {why}; set XDG_CACHE_HOME to a folder elsewhere, or add "
+        "--no-cache."
+    )
 
 
 def _said(error: OSError) -> str:
@@ -97,26 +112,45 @@ def _key(listing: Listing, shape: Shape, options: PictureOptions) -> str:
 
 
 @contextlib.contextmanager
-def _only_one(path: Path) -> Iterator[None]:
-    """Hold a lock, which the system releases if this process dies."""
-    with path.open("w") as file:
-        try:
-            import fcntl
-        except ImportError:  # Windows
-            yield
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("another process is decoding these pictures; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _only_one(folder: Path, wait: bool = True) -> Iterator[Path]:
+    """Hold the lock of a folder, which the system releases if this process dies; yields the lock's file.
+
+    BlockingIOError if another process holds it and ``wait`` is false.
+    """
+    path = folder.with_suffix(".lock")
+    while True:
+        with path.open("w") as file:
+            _lock(file, wait)
+            if _is_at(file, path):  # whoever held it before may have deleted it
+                yield path
+                return
+
+
+def _lock(file: TextIO, wait: bool) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if not wait:
+            raise
+        log.info("another process is decoding these pictures; waiting for it")
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _is_at(file: TextIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _require_space(folder: Path, wanted: int) -> None:
     free = shutil.disk_usage(folder.parent).free
     if free < wanted:
-        raise OSError(errno.ENOSPC, f"the disk has {free / 2**20:,.0f} MiB, and {wanted / 2**20:,.0f} are needed")
+        raise _cannot(folder, f"the disk has {free / 2**20:,.1f} MiB left, and {wanted / 2**20:,.1f} are needed")
 
 
 def _facts_in(folder: Path, shape: Shape) -> Facts:
@@ -135,24 +169,37 @@ def _facts_in(folder: Path, shape: Shape) -> Facts:
 def _fill(
     folder: Path, facts: Facts, listing: Listing, shape: Shape, options: PictureOptions, on_progress: Progress
 ) -> None:
-    """Decode what is missing, block by block; what a block that was cut off has left is overwritten."""
-    kept = [json.dumps(asdict(facts)) + "\n"] if facts.done else []
-    (folder / FACTS).write_text("".join(kept), encoding="utf-8")
-    on_progress(facts.done, len(listing.entries))
-    with contextlib.ExitStack() as stack:
-        files = {
-            part: stack.enter_context(_open_at(folder / f"{part}.u8", len(facts.rows(part)) * _bytes(shape)))
-            for part in PARTS
-        }
-        lines = stack.enter_context((folder / FACTS).open("ab"))
-        for block in read_blocks(listing, facts.done, shape, options):
-            for part, file in files.items():
-                file.write(b"".join(pixels.tobytes() for pixels in block.pixels[part]))
-                _flush(file)
-            lines.write(json.dumps(asdict(block.facts)).encode() + b"\n")
-            _flush(lines)
-            facts.add(block.facts)
-            on_progress(facts.done, len(listing.entries))
+    """Decode what is missing, block by block; what a block that was cut off has left is overwritten.
+
+    Where that is not possible, the folder goes, so that the disk has room again.
+    """
+    try:
+        folder.mkdir(exist_ok=True)
+        kept = [json.dumps(asdict(facts)) + "\n"] if facts.done else []
+        (folder / FACTS).write_text("".join(kept), encoding="utf-8")
+        on_progress(facts.done, len(listing.entries))
+        with contextlib.ExitStack() as stack:
+            files = {
+                part: stack.enter_context(_open_at(folder / f"{part}.u8", len(facts.rows(part)) * _bytes(shape)))
+                for part in PARTS
+            }
+            lines = stack.enter_context((folder / FACTS).open("ab"))
+            for block in read_blocks(listing, facts.done, shape, options):
+                _append(block, files, lines)
+                facts.add(block.facts)
+                on_progress(facts.done, len(listing.entries))
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _append(block: Block, files: Mapping[str, BinaryIO], lines: BinaryIO) -> None:
+    """Pixels first: what the facts tell of is on the disk."""
+    for part, file in files.items():
+        file.write(b"".join(pixels.tobytes() for pixels in block.pixels[part]))
+        _flush(file)
+    lines.write(json.dumps(asdict(block.facts)).encode() + b"\n")
+    _flush(lines)
 
 
 def _flush(file: BinaryIO) -> None:

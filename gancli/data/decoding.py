@@ -4,19 +4,23 @@ import io
 import threading
 import warnings
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from gancli.data import libtiff
 from gancli.data.options import PictureOptions
+from gancli.data.shaping import BACKGROUNDS, shaped
 
+VERSION = 2
+"""Changes when the same file gives other pixels."""
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF")
 """Pillow reads more, some of them with the help of other programs, which a stranger's file shall not start."""
 MOST_PIXELS = 89_000_000
 """Pixels beyond which a picture is taken for a decompression bomb, as Pillow warns of."""
 LARGE_PIXELS = 16_000_000
 """Pictures of more pixels than this are decoded one at a time, so that few hundred MiB are enough."""
-BACKGROUNDS = {"white": (255, 255, 255), "black": (0, 0, 0), "keep": (0, 0, 0)}
 SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 ORIENTATION = 0x0112
@@ -26,8 +30,10 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
 """What undoes each value of the EXIF orientation."""
+SIDEWAYS = (5, 6, 7, 8)
 _one_large = threading.Lock()
 Image.init()  # the plugins of all formats, before threads ask for them
+libtiff.silence()
 warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters of it is in a picture's reason
 
 
@@ -56,15 +62,21 @@ class Picture:
     """Whether a pixel is transparent."""
 
 
-def header_size(content: bytes) -> tuple[int, int]:
-    """Height and width that the header claims, turned as EXIF says; BadPicture if it is no picture."""
-    with _opened(content) as image:
-        return _turned_size(image, _orientation(image))
+def header_size(file: BinaryIO) -> tuple[int, int]:
+    """Height and width that the header claims, turned as EXIF says; BadPicture if it is no picture.
+
+    No more of the file is read than its header, so that an EXIF block behind a PNG's pixels is not seen.
+    """
+    with _opened(file) as image:
+        is_behind = image.format == "PNG" and "exif" not in image.info
+        return _turned_size(image, 1 if is_behind else _orientation(image))
 
 
 def decode(content: bytes, height: int, width: int, options: PictureOptions) -> Picture:
     """Decode and fit one picture. Raises BadPicture with the reason, for whatever is wrong with it."""
-    with _opened(content) as opened:
+    if not content:
+        raise BadPicture("is empty")
+    with _opened(io.BytesIO(content)) as opened:
         try:
             if opened.width * opened.height <= LARGE_PIXELS:
                 return _decode(opened, height, width, options)
@@ -83,24 +95,21 @@ def _decode(opened: Image.Image, height: int, width: int, options: PictureOption
     size = _turned_size(opened, turn)
     if options.small_images == "skip" and (size[0] < height or size[1] < width):
         raise TooSmall(f"{size[1]}x{size[0]} is smaller than {width}x{height}")
-    side = 2 * max(height, width)
-    if name in ("JPEG", "MPO") and min(opened.size) > side:
-        opened.draft(None, (side, side))  # decodes at a lower resolution where that is enough
+    extent = _drafted(opened, 2 * max(height, width)) if name in ("JPEG", "MPO") else opened.size
     image = _plain(opened)
-    image = _reduced(image, height, width)
+    has_alpha = image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255)
+    image = shaped(image, extent, (height, width) if turn in SIDEWAYS else (width, height), options)
+    image = _coloured(image, options)
     if turn in TURNS:
         image = image.transpose(TURNS[turn])
-    has_alpha = image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255)
-    pixels = np.asarray(_fitted(_coloured(image, options), height, width, options))
-    pixels = np.array(np.atleast_3d(pixels).transpose(2, 0, 1), order="C")
-    return Picture(pixels, bool((pixels[:3] == pixels[:1]).all()), name, mode, size, has_alpha)
+    pixels = np.array(np.atleast_3d(np.asarray(image)).transpose(2, 0, 1), order="C")
+    is_grey = len(pixels) == 1 or bool((pixels[0] == pixels[1]).all() and (pixels[1] == pixels[2]).all())
+    return Picture(pixels, is_grey, name, mode, size, has_alpha)
 
 
-def _opened(content: bytes) -> Image.Image:
-    if not content:
-        raise BadPicture("is empty")
+def _opened(file: BinaryIO) -> Image.Image:
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        image = Image.open(file, formats=FORMATS)
     except Exception as error:
         raise BadPicture(_reason(error)) from error
     if image.width * image.height > MOST_PIXELS:
@@ -108,8 +117,18 @@ def _opened(content: bytes) -> Image.Image:
     return image
 
 
+def _drafted(image: Image.Image, side: int) -> tuple[float, float]:
+    """Let a JPEG be decoded at a lower resolution where that leaves ``side`` pixels a side.
+
+    Returns the width and height that hold the picture, of which the last pixels can be a part.
+    """
+    drafted = image.draft(None, (side, side)) if min(image.size) > side else None
+    return drafted[1][2:] if drafted else image.size
+
+
 def _orientation(image: Image.Image) -> int:
-    if image.format == "JPEG" and "exif" not in image.info:
+    """What EXIF says of the pixels that Pillow gives, which it turns by itself in a TIFF."""
+    if image.format == "TIFF" or (image.format == "JPEG" and not image.info.keys() & {"exif", "xmp"}):
         return 1
     try:
         return int(image.getexif().get(ORIENTATION, 1))
@@ -118,15 +137,18 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _turned_size(image: Image.Image, orientation: int) -> tuple[int, int]:
-    return (image.width, image.height) if orientation in (5, 6, 7, 8) else (image.height, image.width)
+    return (image.width, image.height) if orientation in SIDEWAYS else (image.height, image.width)
 
 
 def _reason(error: Exception) -> str:
-    if "cannot identify" in str(error):
+    said = " ".join(str(error).split()).rstrip(".")
+    if "cannot identify" in said:
         return "is not a picture"
     if isinstance(error, Image.DecompressionBombError):
         return f"has more than {MOST_PIXELS:,} pixels"
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    if any(word in said for word in ("decoder error", "decoder object", "broken data stream")):
+        return "its data are damaged"
+    return said or type(error).__name__
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -151,30 +173,11 @@ def _eight_bit(values: np.ndarray, is_sixteen_bit: bool) -> np.ndarray:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-def _reduced(image: Image.Image, height: int, width: int) -> Image.Image:
-    """A much larger picture at a whole fraction of its size, still twice what is needed, so that the rest is cheap."""
-    factor = min(image.size) // (2 * max(height, width))
-    return image.reduce(factor) if factor > 1 else image
-
-
 def _coloured(image: Image.Image, options: PictureOptions) -> Image.Image:
     if options.color == "rgba":
-        return image.convert("RGBA")
+        return image if image.mode == "RGBA" else image.convert("RGBA")
     if image.mode == "RGBA":
         ground = Image.new("RGBA", image.size, (*BACKGROUNDS[options.alpha], 255))
         image = Image.alpha_composite(ground, image)
     wanted = "L" if options.color == "grey" else "RGB"
     return image if image.mode == wanted else image.convert(wanted)
-
-
-def _fitted(image: Image.Image, height: int, width: int, options: PictureOptions) -> Image.Image:
-    size, method = (width, height), Image.Resampling.LANCZOS
-    if image.size == size:
-        return image
-    if options.fit == "crop":
-        return ImageOps.fit(image, size, method)
-    if options.fit == "stretch":
-        return image.resize(size, method)
-    frame = BACKGROUNDS[options.alpha]
-    colour: int | tuple[int, ...] = frame[0] if image.mode == "L" else (*frame, 0) if image.mode == "RGBA" else frame
-    return ImageOps.pad(image, size, method, color=colour)

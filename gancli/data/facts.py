@@ -1,11 +1,13 @@
 """What is known of the pictures of a listing once each was decoded: their split, digests, and which are of no use."""
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from gancli.data.decoding import VERSION
 from gancli.data.listing import Listing
 from gancli.data.options import PictureOptions
 from gancli.data.reading import Reading, read_pictures
@@ -39,21 +41,41 @@ class Facts:
         for each in fields(self):
             setattr(self, each.name, getattr(self, each.name) + getattr(later, each.name))
 
+    def take(self, number: int, reading: Reading, size: tuple[int, int], options: PictureOptions) -> str:
+        """Note what became of the next file; returns the split its picture is in, empty if there is no picture."""
+        self.done += 1
+        picture = reading.picture
+        if picture is None:
+            (self.too_small if reading.too_small else self.bad).append((number, reading.reason))
+            return ""
+        part = "heldout" if is_heldout(reading.digest, options.holdout) else "train"
+        self.rows(part).append(number)
+        self.digests(part).append(reading.digest.hex())
+        self.colourful += not picture.is_grey
+        self.enlarged += picture.size[0] < size[0] or picture.size[1] < size[1]
+        self.transparent += picture.has_alpha
+        return part
+
     def rows(self, part: str) -> list[int]:
         """Places in the listing of one split."""
         return self.train if part == "train" else self.heldout
+
+    def digests(self, part: str) -> list[str]:
+        """Of the same pictures in the same order, of their files' contents."""
+        return self.train_digests if part == "train" else self.heldout_digests
 
     def are_grey(self, options: PictureOptions) -> bool:
         """Whether one channel holds all there is, and that is wanted."""
         return options.color == "auto" and not self.colourful
 
-    def fingerprint(self, shape: tuple[int, int, int], labels: Sequence[int]) -> str:
-        """16 hexadecimal digits of contents, shape ``(C, H, W)``, order, split and labels (none, or one for each entry
-        of the listing), for which no pixel has to be read."""
-        digest = hashlib.blake2b(str(shape).encode(), digest_size=8)
-        for part, digests in zip(PARTS, (self.train_digests, self.heldout_digests), strict=True):
+    def fingerprint(self, shape: tuple[int, int, int], options: PictureOptions, labels: Sequence[int]) -> str:
+        """16 hexadecimal digits of all that the pixels come from, order, split and labels (none, or one for each entry
+        of the listing), for which no pixel has to be read. ``shape`` is ``(C, H, W)``."""
+        made = (VERSION, shape, options.fit, options.alpha)
+        digest = hashlib.blake2b(str(made).encode(), digest_size=8)
+        for part in PARTS:
             digest.update(part.encode())
-            for row, content in zip(self.rows(part), digests, strict=True):
+            for row, content in zip(self.rows(part), self.digests(part), strict=True):
                 digest.update(f"{content}{labels[row] if labels else ''}\n".encode())
         return digest.hexdigest()
 
@@ -73,29 +95,25 @@ def is_heldout(digest: bytes, share: float) -> bool:
     return int.from_bytes(digest, "big") < int(share * 2**64)
 
 
+def share_that_splits(digests: Sequence[str]) -> float | None:
+    """The least share of held-out files, in whole per cent if it can be, that leaves some of these on each side; None
+    if there is none, since all are equal."""
+    places = [int(digest, 16) / 2**64 for digest in digests]
+    least, most = min(places, default=0.0), max(places, default=0.0)
+    rounded = math.floor(100 * least + 1) / 100
+    return None if least == most else rounded if rounded <= most else (least + most) / 2
+
+
 def read_blocks(listing: Listing, done: int, shape: tuple[int, int, int], options: PictureOptions) -> Iterator[Block]:
     """The pictures after the first ``done``, decoded to ``shape`` ``(C, H, W)``."""
     _, height, width = shape
-    size = max(1, min(MOST_IN_BLOCK, BLOCK_BYTES // int(np.prod(shape))))
+    size = max(1, min(MOST_IN_BLOCK, BLOCK_BYTES // math.prod(shape)))
     readings = read_pictures(listing, listing.entries[done:], height, width, options)
     block = Block(Facts(), {part: [] for part in PARTS})
     for number, reading in enumerate(readings, done):
-        _take(block, number, reading, (height, width), options)
+        part = block.facts.take(number, reading, (height, width), options)
+        if reading.picture is not None:
+            block.pixels[part].append(reading.picture.pixels)
         if block.facts.done == size or number + 1 == len(listing.entries):
             yield block
             block = Block(Facts(), {part: [] for part in PARTS})
-
-
-def _take(block: Block, number: int, reading: Reading, size: tuple[int, int], options: PictureOptions) -> None:
-    facts, picture = block.facts, reading.picture
-    facts.done += 1
-    if picture is None:
-        (facts.too_small if reading.too_small else facts.bad).append((number, reading.reason))
-        return
-    part = "heldout" if is_heldout(reading.digest, options.holdout) else "train"
-    facts.rows(part).append(number)
-    (facts.train_digests if part == "train" else facts.heldout_digests).append(reading.digest.hex())
-    block.pixels[part].append(picture.pixels)
-    facts.colourful += not picture.is_grey
-    facts.enlarged += picture.size[0] < size[0] or picture.size[1] < size[1]
-    facts.transparent += picture.has_alpha

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from gancli.data.decoded_cache import Progress
-from gancli.data.facts import is_heldout
-from gancli.data.listing import list_pictures
+from gancli.data.decoding import Picture
+from gancli.data.facts import PARTS, Facts
+from gancli.data.labels import labels_of
+from gancli.data.listing import Listing, list_pictures
 from gancli.data.options import PictureOptions
-from gancli.data.picture_files import CHANNELS, labels_of, refusal, usual_size
-from gancli.data.reading import Reading, read_pictures
+from gancli.data.picture_files import CHANNELS, named, refusal, usual_size
+from gancli.data.reading import read_pictures
 
 SHEET = 64
 
@@ -69,39 +71,44 @@ def inspect(
     labels = labels_of(listing, options)
     height, width = size or usual_size(listing)
     found = Inspection(str(path), (height, width), options.as_dict(), listing.others)
-    found.channels = CHANNELS.get(options.color, 1)
-    copies: dict[bytes, list[str]] = defaultdict(list)
-    shown: list[Tensor] = []
+    facts, shown = Facts(), list[Tensor]()
     began, every = time.perf_counter(), max(1, len(listing.entries) // SHEET)
     on_progress(0, len(listing.entries))
     for number, reading in enumerate(read_pictures(listing, listing.entries, height, width, options)):
-        _count(found, reading, options)
+        facts.take(number, reading, (height, width), options)
         if reading.picture is not None:
-            copies[reading.digest].append(reading.entry.name)
+            _count(found, reading.picture)
             if labels.numbers:
                 found.classes[labels.classes[labels.numbers[number]]] += 1
             if number % every == 0 and len(shown) < SHEET:
                 shown.append(torch.from_numpy(reading.picture.pixels))
         on_progress(number + 1, len(listing.entries))
     found.seconds = round(time.perf_counter() - began, 3)
-    found.duplicates = [names for names in copies.values() if len(names) > 1]
-    found.memory_bytes = found.pictures * found.channels * height * width
-    found.refusal = refusal(found.pictures - found.heldout, found.heldout, found.bad, options)
+    _conclude(found, facts, listing, options)
     found.sheet = torch.stack(shown)[:, : found.channels] if shown else None
     return found
 
 
-def _count(found: Inspection, reading: Reading, options: PictureOptions) -> None:
-    picture = reading.picture
-    if picture is None:
-        (found.too_small if reading.too_small else found.bad).append((reading.entry.name, reading.reason))
-        return
+def _count(found: Inspection, picture: Picture) -> None:
     found.pictures += 1
     found.formats[picture.format] += 1
     found.modes[picture.mode] += 1
     found.sizes[picture.size] += 1
-    found.transparent += picture.has_alpha
-    found.enlarged += picture.size[0] < found.image_size[0] or picture.size[1] < found.image_size[1]
-    found.heldout += is_heldout(reading.digest, options.holdout)
-    if options.color in ("auto", "rgb") and (options.color == "rgb" or not picture.is_grey):
-        found.channels = 3
+
+
+def _conclude(found: Inspection, facts: Facts, listing: Listing, options: PictureOptions) -> None:
+    found.bad, found.too_small = (list(named(listing, rows)) for rows in (facts.bad, facts.too_small))
+    found.transparent, found.enlarged, found.heldout = facts.transparent, facts.enlarged, len(facts.heldout)
+    found.channels = 1 if facts.are_grey(options) else CHANNELS.get(options.color, 3)
+    found.memory_bytes = found.pictures * found.channels * found.image_size[0] * found.image_size[1]
+    found.duplicates = _copies(facts, listing)
+    found.refusal = refusal(listing, facts, options)
+
+
+def _copies(facts: Facts, listing: Listing) -> list[list[str]]:
+    """Names of files of equal content, together."""
+    names: dict[str, list[str]] = defaultdict(list)
+    rows = sorted(row for part in PARTS for row in zip(facts.rows(part), facts.digests(part), strict=True))
+    for row, digest in rows:
+        names[digest].append(listing.entries[row].name)
+    return [each for each in names.values() if len(each) > 1]

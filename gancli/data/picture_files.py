@@ -3,20 +3,21 @@
 import logging
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from gancli.data.dataset import DataSet, Split
 from gancli.data.decoded_cache import Progress, Shape, decoded
-from gancli.data.decoding import BadPicture, header_size
-from gancli.data.facts import PARTS, Facts
+from gancli.data.decoding import header_size
+from gancli.data.facts import PARTS, Facts, share_that_splits
+from gancli.data.labels import Labels, labels_of, used
 from gancli.data.listing import Listing, list_pictures
 from gancli.data.options import Colour, PictureOptions
 from gancli.data.streaming import streamed
-from gancli.errors import DataError, UsageError
+from gancli.errors import DataError
 
 log = logging.getLogger(__name__)
 LOOKED_AT = 200
@@ -26,14 +27,6 @@ MOST_BAD = 0.1
 SHOWN_BAD = 3
 CHANNELS = {"grey": 1, "rgba": 4}
 COLOURS = {1: "grey", 3: "RGB", 4: "RGBA"}
-
-
-@dataclass(frozen=True)
-class Labels:
-    """The class of each entry of a listing, and the names of the classes; both empty without labels."""
-
-    numbers: tuple[int, ...] = ()
-    classes: tuple[str, ...] = ()
 
 
 def load(
@@ -53,15 +46,14 @@ def load(
     labels = labels_of(listing, options)
     shape = (CHANNELS.get(options.color, 3), *(size or usual_size(listing)))
     images, facts = (decoded if cache else streamed)(listing, shape, options, on_progress)
-    bad = named(listing, facts.bad)
-    refused = refusal(len(facts.train), len(facts.heldout), bad, options)
-    if refused:
+    if refused := refusal(listing, facts, options):
         raise DataError(f"{path}: {refused}.")
+    labels = used(labels, facts.train, facts.heldout)
     shape = (images["train"].shape[1], *shape[1:])
-    _say_what_is_done(path, facts, shape, options, labels.classes, size is None)
+    _say_what_is_done(listing, facts, shape, options, labels.classes, size is None)
     train, heldout = (Split(images[part], _chosen(labels, facts.rows(part))) for part in PARTS)
-    fingerprint = facts.fingerprint(shape, labels.numbers)
-    skipped = bad + named(listing, facts.too_small)
+    fingerprint = facts.fingerprint(shape, options, labels.numbers)
+    skipped = named(listing, facts.bad) + named(listing, facts.too_small)
     name = str(path.absolute())
     return DataSet(name, train, heldout, labels.classes, None, fingerprint, skipped, options.as_dict())
 
@@ -83,31 +75,10 @@ def load_all(
         options, color=colour, alpha=options.alpha if shape[0] == 4 or options.alpha != "keep" else "white"
     )
     images, facts = (decoded if cache else streamed)(listing, shape, wanted, on_progress)
-    bad = named(listing, facts.bad)
-    if (bad and options.bad_images == "error") or len(bad) > MOST_BAD * len(listing.entries):
-        raise DataError(f"{path}: {refusal(len(facts.train), len(facts.heldout), bad, options)}.")
+    if refused := _refusal_of_bad(listing, facts, options):
+        raise DataError(f"{path}: {refused}.")
     order = torch.tensor([*facts.train, *facts.heldout]).argsort()
     return torch.cat([images[part][:] for part in PARTS])[order]
-
-
-def labels_of(listing: Listing, options: PictureOptions) -> Labels:
-    """What ``--labels`` asks for. UsageError if there are not at least two folders, DataError for a ``dataset.json``
-    that is damaged or lacks a picture."""
-    if options.labels == "none":
-        return Labels()
-    if options.labels == "folder":
-        names = _class_folders(listing)
-        if "" in names or len(set(names)) < 2:
-            raise UsageError(f"--labels folder: {listing.root} has no folder for each of at least two classes.")
-        return _numbered(names, sorted(set(names)))
-    found = listing.json_labels()
-    if found is None:
-        return Labels()
-    missing = [entry.name for entry in listing.entries if entry.name not in found]
-    if missing:
-        raise DataError(f"the dataset.json of {listing.root} has no label for {missing[0]!r}; use --labels none.")
-    numbers = [found[entry.name] for entry in listing.entries]
-    return _numbered([str(number) for number in numbers], [str(number) for number in sorted(set(numbers))])
 
 
 def usual_size(listing: Listing) -> tuple[int, int]:
@@ -116,8 +87,9 @@ def usual_size(listing: Listing) -> tuple[int, int]:
     sizes = []
     for entry in listing.entries[::step]:
         try:
-            sizes.append(header_size(listing.read(entry)))
-        except (BadPicture, ValueError, OSError):
+            with listing.open(entry) as file:
+                sizes.append(header_size(file))
+        except Exception:  # what is wrong with it is found out when it is decoded
             continue
     if not sizes:
         return USUAL_SIDES[-1], USUAL_SIDES[-1]
@@ -128,23 +100,38 @@ def usual_size(listing: Listing) -> tuple[int, int]:
     return side, side
 
 
-def refusal(train: int, heldout: int, bad: Sequence[tuple[str, str]], options: PictureOptions) -> str | None:
-    """Why training would not begin with so many sound pictures and these bad files; None if it would."""
-    total = train + heldout + len(bad)
+def refusal(listing: Listing, facts: Facts, options: PictureOptions) -> str | None:
+    """Why training would not begin with what is known of a listing's files; None if it would."""
+    if refused := _refusal_of_bad(listing, facts, options):
+        return refused
+    total = len(facts.train) + len(facts.heldout)
+    if not total:
+        return (
+            f"all {len(facts.too_small):,} pictures are smaller than --image-size; leave --small-images skip away, or "
+            "ask for less"
+        )
+    if facts.train and facts.heldout:
+        return None
+    share = share_that_splits(facts.train_digests + facts.heldout_digests)
+    if share is None:
+        return f"{total:,} pictures of one content cannot be split into those to train on and those held out; add some"
+    return (
+        f"--holdout {options.holdout:g} would hold out {'all' if facts.heldout else 'none'} of {total:,} pictures, by "
+        f"their content; use --holdout {share:.6g}, or add pictures"
+    )
+
+
+def _refusal_of_bad(listing: Listing, facts: Facts, options: PictureOptions) -> str | None:
+    bad, total = named(listing, facts.bad), len(listing.entries)
+    if not bad:
+        return None
     examples = "; ".join(f"{name!r} {reason}" for name, reason in bad[:SHOWN_BAD])
-    examples += "; ..." if len(bad) > SHOWN_BAD else ""
-    if bad and options.bad_images == "error":
-        return (
-            f"{len(bad):,} of {total:,} pictures cannot be used: {examples}. Mend or remove them, or add "
-            "--bad-images skip; gancli data check lists all"
-        )
+    examples += "; and so on" if len(bad) > SHOWN_BAD else ""
+    cannot = f"{len(bad):,} of {total:,} pictures cannot be used"
+    if options.bad_images == "error":
+        return f"{cannot}: {examples}. Mend or remove them, or add --bad-images skip; gancli data check lists all"
     if len(bad) > MOST_BAD * total:
-        return f"{len(bad):,} of {total:,} pictures cannot be used, more than {MOST_BAD:.0%}: {examples}"
-    if not train or not heldout:
-        return (
-            f"of {total - len(bad):,} pictures {heldout:,} would be held out by their content, and {train:,} be left "
-            f"to train on; add pictures or change --holdout {options.holdout:g}"
-        )
+        return f"{cannot}, more than {MOST_BAD:.0%}: {examples}"
     return None
 
 
@@ -153,43 +140,28 @@ def named(listing: Listing, rows: Sequence[tuple[int, str]]) -> tuple[tuple[str,
     return tuple((listing.entries[row].name, reason) for row, reason in rows)
 
 
-def _numbered(names: Sequence[str], classes: Sequence[str]) -> Labels:
-    number = {name: number for number, name in enumerate(classes)}
-    return Labels(tuple(number[name] for name in names), tuple(classes))
-
-
-def _class_folders(listing: Listing) -> list[str]:
-    """The first folder of each picture below those that enclose all of them; empty where there is none."""
-    paths = [PurePosixPath(entry.name).parts[:-1] for entry in listing.entries]
-    shared = 0
-    while all(len(path) > shared for path in paths) and len({path[shared] for path in paths}) == 1:
-        shared += 1
-    return [path[shared] if len(path) > shared else "" for path in paths]
-
-
 def _chosen(labels: Labels, rows: Sequence[int]) -> Tensor | None:
     return torch.tensor([labels.numbers[row] for row in rows]) if labels.numbers else None
 
 
 def _say_what_is_done(
-    path: Path, facts: Facts, shape: Shape, options: PictureOptions, classes: tuple[str, ...], size_is_chosen: bool
+    listing: Listing, facts: Facts, shape: Shape, options: PictureOptions, classes: tuple[str, ...], is_own_size: bool
 ) -> None:
     """The policy in a line or two."""
     channels, height, width = shape
-    hint = " (--image-size changes it)" if size_is_chosen else ""
+    hint = " (--image-size changes it)" if is_own_size else ""
     notes = [
         f"{len(facts.train):,} pictures to train on, {len(facts.heldout):,} held out by content",
         f"{height}x{width} {COLOURS[channels]}{hint}, fit {options.fit}",
     ]
-    notes += [f"{len(classes)} classes"] if classes else []
+    notes += [f"classes: {len(classes):,}"] if classes else []
     if facts.transparent:
         ground = "kept" if channels == 4 else f"on {options.alpha}"
         notes.append(f"{facts.transparent:,} with transparent pixels, {ground}")
-    log.info("%s: %s", path, "; ".join(notes))
+    notes += [f"other files: {listing.others:,}"] if listing.others else []
+    log.info("%s: %s", listing.root, "; ".join(notes))
     if facts.enlarged:
         log.warning("%d pictures are smaller and are enlarged; --small-images skip leaves them out.", facts.enlarged)
-    if facts.bad or facts.too_small:
-        log.warning(
-            "%d bad files and %d too small pictures are left out; a run's skipped.jsonl names each.",
-            len(facts.bad), len(facts.too_small),
-        )  # fmt: skip
+    found = ((len(facts.bad), "bad files"), (len(facts.too_small), "too small pictures"))
+    if left_out := " and ".join(f"{count:,} {what}" for count, what in found if count):
+        log.warning("%s are left out; a run's skipped.jsonl names each.", left_out)

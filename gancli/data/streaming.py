@@ -11,7 +11,7 @@ from torch import Tensor
 from gancli import cores
 from gancli.data.decoded_cache import Progress, Shape
 from gancli.data.facts import PARTS, Facts, read_blocks
-from gancli.data.listing import Entry, Listing
+from gancli.data.listing import Listing
 from gancli.data.options import PictureOptions
 from gancli.data.reading import read_picture
 from gancli.errors import DataError
@@ -22,9 +22,12 @@ class StreamedImages:
 
     dtype, device = torch.uint8, torch.device("cpu")
 
-    def __init__(self, listing: Listing, rows: Sequence[int], shape: Shape, options: PictureOptions) -> None:
+    def __init__(
+        self, listing: Listing, rows: Sequence[int], digests: Sequence[str], shape: Shape, options: PictureOptions
+    ) -> None:
         self.shape = torch.Size((len(rows), *shape))
-        self._listing, self._rows = listing, torch.tensor(rows, dtype=torch.int64)
+        self._listing, self._rows, self._digests = listing, rows, digests
+        self._places = torch.arange(len(rows))
         self._options = replace(options, color="grey") if shape[0] == 1 else options
         self._pool = ThreadPoolExecutor(cores.available(), "decoder")
 
@@ -32,20 +35,25 @@ class StreamedImages:
         return len(self._rows)
 
     def __getitem__(self, chosen: Tensor | slice) -> Tensor:
-        """The pictures at these places, decoded now; DataError if one cannot be read any more."""
-        entries = [self._listing.entries[row] for row in self._rows[chosen].tolist()]
-        if not entries:
+        """The pictures at these places, decoded now; DataError if one is not what it was."""
+        places = self._places[chosen].tolist()
+        if not places:
             return torch.empty(0, *self.shape[1:], dtype=torch.uint8)
-        return torch.stack(list(self._pool.map(self._decoded, entries)))
+        return torch.stack(list(self._pool.map(self._decoded, places)))
 
     def split(self, size: int) -> Iterator[Tensor]:
         """All pictures, ``size`` at a time."""
         return (self[slice(start, start + size)] for start in range(0, len(self), size))
 
-    def _decoded(self, entry: Entry) -> Tensor:
+    def _decoded(self, place: int) -> Tensor:
+        entry = self._listing.entries[self._rows[place]]
         reading = read_picture(self._listing, entry, self.shape[2], self.shape[3], self._options)
-        if reading.picture is None:
-            raise DataError(f"{entry.name!r} of {self._listing.root} could be read before: {reading.reason}.")
+        changed = reading.picture is not None and reading.digest.hex() != self._digests[place]
+        if reading.picture is None or changed:
+            raise DataError(
+                f"{entry.name!r} of {self._listing.root} is not what it was when training began "
+                f"({'it has changed' if changed else reading.reason}); bring it back, and --resume goes on."
+            )
         return torch.from_numpy(reading.picture.pixels)
 
 
@@ -60,5 +68,5 @@ def streamed(
         facts.add(block.facts)
         on_progress(facts.done, len(listing.entries))
     shape = (1, *shape[1:]) if facts.are_grey(options) else shape
-    images = {part: StreamedImages(listing, facts.rows(part), shape, options) for part in PARTS}
+    images = {part: StreamedImages(listing, facts.rows(part), facts.digests(part), shape, options) for part in PARTS}
     return cast(dict[str, Tensor], images), facts  # all that is asked of either is in the class's first line

@@ -24,6 +24,9 @@ def hostile(root: Path) -> Path:
     (root / "empty\n.jpg").write_bytes(b"")
     (root / "bomb.png").write_bytes(png_that_claims(60000, 60000))
     (root / "text.webp").write_text("hello")
+    scan = bytearray(encoded(picture(66, 200, 300), "TIFF", compression="tiff_lzw"))
+    scan[200:400] = b"\xff" * 200
+    (root / "scan.tif").write_bytes(scan)
     os.mkfifo(root / "pipe.png")
     (root / "loop").symlink_to(root)
     (root / "名前.jpg").write_bytes(encoded(picture(61).convert("CMYK"), "JPEG"))
@@ -40,7 +43,7 @@ def test_a_hostile_folder_trains_resumes_and_is_evaluated(tmp_path: Path, capsys
     folder_of_run = out / "0001-my-v1.5-pictures-dcgan"
     skipped = [json.loads(line) for line in (folder_of_run / "skipped.jsonl").read_text().splitlines()]
     assert sorted(each["file"] for each in skipped) == sorted(
-        ["truncated.png", "empty\n.jpg", "bomb.png", "text.webp", "pipe.png"]
+        ["truncated.png", "empty\n.jpg", "bomb.png", "text.webp", "pipe.png", "scan.tif"]
     )
     assert all(each["reason"] for each in skipped)
     assert run(["train", "--resume", "latest", "--out", str(out), "--steps", "5", "--quiet"]) == 0
@@ -66,6 +69,11 @@ def test_cached_and_streamed_runs_end_alike(tmp_path: Path) -> None:
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
+def test_a_folder_of_a_very_long_name_has_a_run(tmp_path: Path) -> None:
+    root = folder(tmp_path / ("y" * 245), 30)
+    assert run(["train", "--data", str(root), "--out", str(tmp_path / "runs"), *TINY]) == 0
+
+
 def test_pictures_that_moved_are_named_again(tmp_path: Path, capsys: Capture) -> None:
     root = folder(tmp_path / "x", 60, channels=1)
     assert run(["train", "--data", str(root), "--out", str(tmp_path), "--holdout", "0.3", *TINY]) == 0
@@ -87,7 +95,7 @@ def test_pictures_that_moved_are_named_again(tmp_path: Path, capsys: Capture) ->
         (["--holdout", "nan"], "between 0 and 1"),
         (["--image-size", "2"], "is not a size"),
         (["--labels", "folder"], "at least two classes"),
-        ([], "5 of 69 pictures cannot be used"),
+        ([], "6 of 70 pictures cannot be used"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path: Path, capsys: Capture, flags: list[str], message: str) -> None:
@@ -121,7 +129,7 @@ def test_check_prints_a_table_json_and_a_sheet(tmp_path: Path, capsys: Capture) 
     found = json.loads(capsys.readouterr().out)
     assert found["pictures"] == 64
     assert found["refusal"] is None
-    assert len(found["bad"]) == 5
+    assert len(found["bad"]) == 6
     assert found["sizes"]["3x10000"] == 1
 
 
@@ -139,6 +147,25 @@ def test_a_hostile_folder_leaves_stderr_readable(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_names_that_the_terminal_has_no_letters_for_are_printed(tmp_path: Path) -> None:
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "猫"), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "gancli", "data", "cache"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
+    assert done.returncode == 0
+    assert "\\u732b" in done.stdout
+
+
+def test_what_check_is_not_for(tmp_path: Path, capsys: Capture) -> None:
+    for path, message in (
+        ("digits", "write ./digits for a folder"),
+        ("", "no such folder"),
+        (str(tmp_path / "gone"), "no such folder"),
+        (os.fsdecode(os.fsencode(folder(tmp_path / "x")) + b"/\xff"), "plain name"),
+    ):
+        assert run(["data", "check", path, "--quiet"]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_the_cache_is_measured_and_cleared(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,15 @@
 """The cache of decoded pictures: once, whole, shared, or not at all."""
 
 import errno
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 import torch
@@ -40,6 +44,17 @@ def decoded_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def load(root: Path, **options: object) -> DataSet:
     return data.load(str(root), options=PictureOptions(bad_images="skip"), **options)  # type: ignore[arg-type]
+
+
+def interrupted(root: Path) -> None:
+    """Decode 24 pictures of a folder."""
+
+    def stop(done: int, total: int) -> None:
+        if done == 24:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load(root, on_progress=stop)
 
 
 def same(one: DataSet, other: DataSet) -> bool:
@@ -86,13 +101,7 @@ def test_folders_that_agree_in_names_sizes_and_times_are_not_confused(tmp_path: 
 def test_what_was_interrupted_goes_on(tmp_path: Path, cache: Path, decoded_names: list[str], damage: str) -> None:
     root = folder(tmp_path / "x")
     (root / "007x.png").write_bytes(b"")
-
-    def stop(done: int, total: int) -> None:
-        if done == 24:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        load(root, on_progress=stop)
+    interrupted(root)
     (kept,) = (path for path in cache.iterdir() if path.is_dir())
     if damage == "torn line":
         with (kept / decoded_cache.FACTS).open("a") as file:
@@ -121,22 +130,49 @@ def test_two_processes_at_once_share_the_work(tmp_path: Path) -> None:
     assert answers == [expected, expected]
 
 
-def test_the_second_waits_for_the_first(tmp_path: Path, cache: Path) -> None:
-    import fcntl
-    import threading
-
-    root = folder(tmp_path / "x")
-    first = load(root)
+@pytest.fixture
+def held(tmp_path: Path, cache: Path) -> Iterator[TextIO]:
+    """The lock of a folder ``x`` of 40 pictures, 24 of which are decoded, in the hand of another process."""
+    interrupted(folder(tmp_path / "x"))
     (lock,) = cache.glob("*.lock")
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        found: list[DataSet] = []
-        waiting = threading.Thread(target=lambda: found.append(load(root)))
-        waiting.start()
-        waiting.join(0.3)
-        assert not found
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+
+
+def test_the_second_waits_for_the_first(tmp_path: Path, held: TextIO) -> None:
+    found: list[DataSet] = []
+    waiting = threading.Thread(target=lambda: found.append(load(tmp_path / "x")))
+    waiting.start()
+    waiting.join(0.3)
+    assert not found
+    fcntl.flock(held, fcntl.LOCK_UN)
     waiting.join(30)
-    assert same(found[0], first)
+    assert len(found[0].train) + len(found[0].heldout) == 40
+
+
+def test_what_is_whole_needs_nobodys_leave(tmp_path: Path, cache: Path) -> None:
+    """So that a cache that cannot be written serves too."""
+    first = load(folder(tmp_path / "x"))
+    (lock,) = cache.glob("*.lock")
+    lock.unlink()
+    lock.mkdir()
+    assert same(load(tmp_path / "x"), first)
+
+
+def test_clearing_spares_what_is_being_decoded(tmp_path: Path, cache: Path, held: TextIO) -> None:
+    load(folder(tmp_path / "other", 20))
+    assert decoded_cache.clear_cache() > 0
+    (kept,) = (path for path in cache.iterdir() if path.is_dir())
+    assert (kept / decoded_cache.FACTS).read_text().count("\n") == 3, "three blocks, the 24 pictures"
+
+
+def test_a_lock_whose_file_is_gone_holds_nobody_up(tmp_path: Path, held: TextIO) -> None:
+    lock = Path(held.name)
+    lock.unlink()
+    found = load(tmp_path / "x")
+    assert len(found.train) + len(found.heldout) == 40
+    assert lock.exists(), "a new one, since nobody else could see the old"
 
 
 @pytest.mark.parametrize("when", ["before", "during"])
@@ -155,7 +191,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
                 raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr(decoded_cache, "_flush", full)
-    with pytest.raises(DataError, match=r"the disk (is full|has 0 MiB).*--no-cache"):
+    with pytest.raises(DataError, match=r"the disk (is full|has 0.0 MiB).*--no-cache"):
         load(root)
     assert not [path for path in cache.iterdir() if path.is_dir()]
 

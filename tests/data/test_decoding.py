@@ -1,8 +1,10 @@
 """Every kind of picture comes out as 8 bits of one shape and the right colours; every bad one with its reason."""
 
+import io
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile, ImageOps
 from sample_pictures import encoded, picture, png_that_claims
 
 from gancli.data.decoding import BadPicture, TooSmall, decode, header_size
@@ -83,13 +85,28 @@ def test_alpha_is_kept_when_asked_for_and_opaque_is_no_transparency() -> None:
     assert not decode(encoded(picture().convert("RGBA")), 20, 30, DEFAULT).has_alpha
 
 
-def test_exif_turns_the_picture() -> None:
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_turns_the_picture(kind: str, orientation: int) -> None:
+    """As Pillow's own function does, before anything is cut off: the one corner that is red goes with it."""
+    image = Image.new("RGB", (60, 40), (0, 0, 255))
+    image.paste((255, 0, 0), (0, 0, 20, 20))
     exif = Image.Exif()
-    exif[0x0112] = 6
-    content = encoded(picture(3), "JPEG", exif=exif, quality=95)
-    expected = np.asarray(picture(3).transpose(Image.Transpose.ROTATE_270)).transpose(2, 0, 1)
-    assert header_size(content) == (30, 20)
-    assert close(pixels(content, 30, 20), expected, 25)
+    exif[0x0112] = orientation
+    content = encoded(image, kind, exif=exif, quality=95)
+    turned = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+    found = decode(content, turned.height, turned.width, DEFAULT)
+    assert header_size(io.BytesIO(content)) == found.size == (turned.height, turned.width)
+    assert close(found.pixels, np.asarray(turned.convert("RGB")).transpose(2, 0, 1), 0.1)
+    middle = pixels(content, 20, 20)
+    assert close(middle, np.asarray(ImageOps.fit(turned.convert("RGB"), (20, 20))).transpose(2, 0, 1), 3)
+
+
+def test_the_size_is_in_the_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two hundred large pictures, looked at before each start, must not be decoded for it."""
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded"))
+    for kind in ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"):
+        assert header_size(io.BytesIO(encoded(picture(), kind))) == (20, 30)
 
 
 def test_a_damaged_exif_block_does_no_harm() -> None:
@@ -121,6 +138,29 @@ def test_shrinking_is_antialiased() -> None:
         assert np.abs(pixels(content, 16, 16).astype(int) - 127).max() <= 3
 
 
+@pytest.mark.parametrize("size", [(41, 57), (301, 200), (1003, 1507)])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_shortcuts_of_shrinking_move_nothing(size: tuple[int, int], kind: str) -> None:
+    """Whole factors and JPEG's scales seldom divide a side, and a part of a pixel must not become a whole one."""
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (5, 7, 3), dtype=np.uint8))
+    image = image.resize(size[::-1], Image.Resampling.BICUBIC)
+    expected = np.asarray(ImageOps.fit(image, (17, 33), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
+    options = {"quality": 100, "subsampling": 0} if kind == "JPEG" else {}
+    assert close(pixels(encoded(image, kind, **options), 33, 17), expected, 0.6)
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_transparent_pixels_give_no_colour_to_their_neighbours(fit: str) -> None:
+    image = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
+    image.paste((0, 255, 0, 255), (0, 0, 32, 64))
+    kept = pixels(encoded(image), 8, 8, PictureOptions(color="rgba", alpha="keep", fit=fit))  # type: ignore[arg-type]
+    assert (kept[0] == 0).all(), "the hidden red"
+    on_white = pixels(encoded(image), 8, 8, PictureOptions(fit=fit))  # type: ignore[arg-type]
+    assert (on_white[1] == 255).all()
+    assert (on_white[0] == on_white[2]).all()
+    assert np.abs(on_white[0].astype(int) + kept[3] - 255).max() <= 1
+
+
 @pytest.mark.parametrize("size", [(1, 1), (10000, 3), (3, 10000), (1, 10000)])
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 def test_extreme_shapes(size: tuple[int, int], fit: str) -> None:
@@ -139,7 +179,8 @@ BAD = {
     "empty": (b"", "empty"),
     "text": (b"hello", "not a picture"),
     "truncated JPEG": (GOOD[: len(GOOD) // 2], "(?i)truncated"),
-    "truncated PNG": (encoded(picture(5, 200, 200))[:200], "truncated|broken"),
+    "truncated PNG": (encoded(picture(5, 200, 200))[:200], "truncated|damaged"),
+    "truncated WebP": (encoded(picture(5, 200, 200), "WEBP")[:200], "damaged"),
     "bomb": (png_that_claims(60000, 60000), "more than 89,000,000"),
     "smaller bomb": (png_that_claims(9999, 9999, bytes(9999 * (9999 * 3 + 1))), "more than 89,000,000"),
     "header alone": (png_that_claims(5000, 5000), "cannot be decoded"),

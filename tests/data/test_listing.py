@@ -1,6 +1,5 @@
 """What counts as a picture of a folder or an archive, in which order, and what a listing never does."""
 
-import json
 import os
 import zipfile
 from pathlib import Path
@@ -145,15 +144,31 @@ def test_an_empty_folder_and_a_pipe_are_refused(tmp_path: Path) -> None:
             list_pictures(path)
 
 
-def test_the_stylegan_tools_labels_are_understood(tmp_path: Path) -> None:
-    labels = json.dumps({"labels": [["00000/a.png", 3], ["00000/b.png", 0]]}).encode()
-    path = zipped(tmp_path / "x.zip", {"dataset.json": labels, "00000/a.png": PNG, "00000/b.png": PNG})
-    assert list_pictures(path).json_labels() == {"00000/a.png": 3, "00000/b.png": 0}
+def test_runs_of_gancli_are_no_pictures(tmp_path: Path) -> None:
+    """Who trains in the folder of the pictures has samples among them, and could never resume."""
+    run = tmp_path / "runs" / "0001-x"
+    (run / "samples").mkdir(parents=True)
+    for path in (tmp_path / "x.png", run / "samples" / "000001.png"):
+        path.write_bytes(PNG)
+    for name in ("config.toml", "environment.json"):
+        (run / name).write_text("")
+    assert names(tmp_path) == ["x.png"]
+    assert names(run) == ["samples/000001.png"], "asked for by its name"
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"labels": 3}', '{"labels": [["a", -1]]}', '{"labels": [["a", [0, 1]]]}'])
-def test_labels_of_another_form_are_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "a.png").write_bytes(PNG)
-    (tmp_path / "dataset.json").write_text(text)
-    with pytest.raises(DataError, match="--labels none"):
-        list_pictures(tmp_path).json_labels()
+def test_a_link_in_an_archive_is_one_bad_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        link = zipfile.ZipInfo("link.png")
+        link.create_system, link.external_attr = 3, 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+    found = list_pictures(path)
+    with pytest.raises(ValueError, match="symbolic link"):
+        found.read(found.entries[0])
+
+
+def test_an_archive_that_was_cut_off_says_so(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "x.zip", {"x.png": PNG})
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(DataError, match="downloaded completely"):
+        list_pictures(path)

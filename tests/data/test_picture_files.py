@@ -56,14 +56,16 @@ def test_neither_names_nor_other_files_move_a_picture_to_the_other_split(tmp_pat
     assert 5 < len(before.heldout) < 31
 
 
-@pytest.mark.parametrize("change", ["picture", "label", "holdout", "size", "added"])
+@pytest.mark.parametrize("change", ["picture", "label", "holdout", "size", "added", "fit", "alpha"])
 def test_the_fingerprint_notices(tmp_path: Path, change: str) -> None:
     for name in ("a", "b"):
         folder(tmp_path / "x" / name, 20)
     before = load(tmp_path / "x", labels="folder").fingerprint
     assert load(tmp_path / "x", labels="folder", cache=False).fingerprint == before
-    size, holdout = None, 0.1
-    if change == "picture":
+    size, options = None, {}
+    if change in ("fit", "alpha"):  # real statistics are kept by the fingerprint, and these change them
+        options = {change: {"fit": "pad", "alpha": "black"}[change]}
+    elif change == "picture":
         (tmp_path / "x/a/003.png").write_bytes(encoded(picture(99)))
     elif change == "label":
         (tmp_path / "x/a/003.png").rename(tmp_path / "x/a/003x.png")
@@ -71,12 +73,12 @@ def test_the_fingerprint_notices(tmp_path: Path, change: str) -> None:
         (tmp_path / "x/a/003x.png").rename(tmp_path / "x/b/003.png")
         shutil.move(tmp_path / "x/a/004.png", tmp_path / "x/b/004x.png")
     elif change == "holdout":
-        holdout = 0.5
+        options = {"holdout": 0.5}
     elif change == "size":
         size = (16, 16)
     else:
         (tmp_path / "x/a/new.png").write_bytes(encoded(picture(99)))
-    assert load(tmp_path / "x", size, labels="folder", holdout=holdout).fingerprint != before
+    assert load(tmp_path / "x", size, labels="folder", **options).fingerprint != before
 
 
 def test_classes_are_folders_or_what_the_stylegan_tools_wrote(tmp_path: Path) -> None:
@@ -169,9 +171,34 @@ def test_what_is_done_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixt
         assert part in line
 
 
-def test_too_few_pictures_to_split(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="--holdout"):
-        load(folder(tmp_path / "x", 1))
+def test_the_share_that_is_named_splits_few_pictures(tmp_path: Path) -> None:
+    root = folder(tmp_path / "x", 3)
+    for holdout in (1e-6, 1 - 1e-6):
+        with pytest.raises(
+            DataError, match=r"would hold out (none|all) of 3 pictures.*use --holdout ([\d.]+)"
+        ) as error:
+            load(root, holdout=holdout)
+        share = float(str(error.value).split("use --holdout ")[1].split(",")[0])
+        found = load(root, holdout=share)
+        assert len(found.train) and len(found.heldout)
+
+
+def test_pictures_that_cannot_be_split(tmp_path: Path) -> None:
+    root = folder(tmp_path / "x", 1)
+    with pytest.raises(DataError, match="1 pictures of one content"):
+        load(root)
+    with pytest.raises(DataError, match="all 1 pictures are smaller than --image-size"):
+        load(root, (64, 64), small_images="skip")
+
+
+def test_pictures_that_are_too_small_are_no_bad_ones_in_the_share(tmp_path: Path) -> None:
+    root = folder(tmp_path / "x", 30)
+    for number in range(30, 40):
+        (root / f"{number}.png").write_bytes(encoded(picture(number, 64, 64)))
+    (root / "empty.png").write_bytes(b"")
+    (root / "empty too.png").write_bytes(b"")
+    found = load(root, (64, 64), small_images="skip", bad_images="skip", holdout=0.5)
+    assert len(found.skipped) == 32
 
 
 def test_streamed_pictures_are_the_cached_ones(tmp_path: Path) -> None:
@@ -191,12 +218,25 @@ def test_a_picture_that_is_gone_while_streaming_is_named(tmp_path: Path) -> None
     found = load(root, cache=False)
     for path in root.iterdir():
         path.unlink()
-    with pytest.raises(DataError, match=r"'\d+\.png' of .* could be read before: No such file"):
+    with pytest.raises(DataError, match=r"'\d+\.png' of .* is not what it was .*No such file"):
+        found.train.images[:3]
+
+
+def test_a_picture_that_is_another_while_streaming_is_named(tmp_path: Path) -> None:
+    """It may be one that is held out."""
+    root = folder(tmp_path / "x")
+    found = load(root, cache=False)
+    for path in root.iterdir():
+        path.write_bytes(encoded(picture(99)))
+    with pytest.raises(DataError, match=r"'\d+\.png' of .* is not what it was .*has changed"):
         found.train.images[:3]
 
 
 def test_names_and_options_that_make_no_sense(tmp_path: Path) -> None:
     for name, message in (
+        ("", "no data set ''"),
+        ("a" * 5000, "no such folder"),
+        ("~nobody-of-that-name/x", "no such folder"),
         ("mnits", "did you mean 'mnist'"),
         (str(tmp_path / "gone"), "where it is now with --data"),
         ("bell\a", "plain name"),
@@ -209,6 +249,11 @@ def test_names_and_options_that_make_no_sense(tmp_path: Path) -> None:
     (tmp_path / "file.txt").write_text("x")
     with pytest.raises(UsageError, match="neither a folder nor a zip"):
         load(tmp_path / "file.txt")
+
+
+@pytest.mark.parametrize("name", ["full\u3000width", "می\u200cبیند", "👨\u200d👩\u200d👧", "[bold]%s"])
+def test_a_folder_is_named_in_any_script(tmp_path: Path, name: str) -> None:
+    assert len(load(folder(tmp_path / name)).train)
 
 
 def test_cifar10_as_an_archive(data_root: Path) -> None:
