@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from gancli.errors import UsageError
-from gancli.evaluation import findings, metrics, per_class
+from gancli.evaluation import feasible, findings, metrics, per_class
 from gancli.evaluation.extractors import Extractor
 from gancli.evaluation.features import Features
-from gancli.evaluation.image_set import ImageSet
+from gancli.evaluation.image_set import ImageSet, TooFewImages
 from gancli.evaluation.metrics.base import FeaturePath, Metric, Sides
 from gancli.evaluation.report import Figure, Report, figure_of
 from gancli.randomness import generator
@@ -67,11 +67,12 @@ class Evaluator:
         sets = [self._image_set(each, "generated") for each in _as_list(generated)]
         n = min(len(self.heldout), *map(len, sets))
         sets = [each if len(each) == n else each.part(slice(n)) for each in sets]
-        chosen, notes = self._possible(chosen, named, sets, path)
         seconds: dict[str, float] = {}
         with _timed(seconds, "features of generated images"):
             self._require_same_features(sets)
-        found = [self._measure(self._sides(each, n, path, number), chosen, seconds) for number, each in enumerate(sets)]
+        chosen, notes = feasible.possible(chosen, named, sets, self.heldout, self.train, path)
+        tried = [self._measure(self._sides(each, n, path, number), chosen, seconds) for number, each in enumerate(sets)]
+        chosen, found, more_notes = _sorted_out(chosen, named, tried)
         with _timed(seconds, "baseline"):
             real = self._baseline(chosen, n, len(sets))
         figures = [
@@ -87,7 +88,11 @@ class Evaluator:
             split=self.heldout.split,
             fingerprint=self.fingerprint,
             seed=self.seed,
-            warnings=(*notes, *self._warnings(n, chosen, len(sets))),
+            warnings=(
+                *notes,
+                *more_notes,
+                *feasible.warnings(chosen, n, features[0].values.shape[1], len(sets), len(self._sampled)),
+            ),
             per_class={} if asked is None else per_class.agreement(features, torch.tensor(asked[:n]), self.classes),
             class_diversity={}
             if asked is None
@@ -115,36 +120,13 @@ class Evaluator:
         theirs = self.heldout.features
         for each in sets:
             ours = each.features
+            if not ours.values.isfinite().all():
+                raise UsageError("the features of generated images are not all finite numbers.")
             if ours.extractor != theirs.extractor or ours.values.shape[1] != theirs.values.shape[1]:
                 raise UsageError(
                     f"features of {ours.extractor} ({ours.values.shape[1]} values) cannot be compared with those of "
                     f"{theirs.extractor} ({theirs.values.shape[1]}); extract both alike."
                 )
-
-    def _possible(
-        self, chosen: Sequence[Metric], named: set[str], sets: Sequence[ImageSet], path: FeaturePath | None
-    ) -> tuple[list[Metric], list[str]]:
-        """The metrics for which all is there, and notes on the others; UsageError for one that was named."""
-        everything = [self.heldout, *sets]
-        lacks = {
-            "logits": "labelled data" if any(each.features.logits is None for each in everything) else "",
-            "pixels": "the images, not features alone" if any(each.pixels is None for each in everything) else "",
-            "memory": "training images" if self.train is None else "",
-            "latents": "a generator (--ckpt)" if path is None else "",
-        }
-        possible: list[Metric] = []
-        missing: dict[str, list[str]] = {}
-        for metric in chosen:
-            lacking = next((what for need, what in lacks.items() if what and getattr(metric, need)), None)
-            if metric.pixels and metric.memory and not lacking and self.train and self.train.pixels is None:
-                lacking = "the training images, not features alone"
-            if lacking is None:
-                possible.append(metric)
-            elif metric.name in named:
-                raise UsageError(f"{metric.name} cannot be computed here: it needs {lacking}.")
-            else:
-                missing.setdefault(lacking, []).append(metric.name)
-        return possible, [f"left out without {lacking}: {', '.join(names)}." for lacking, names in missing.items()]
 
     def _full_name(self, metric: Metric) -> str:
         name = self.extractor.distance_name if metric.name == "fd" else metric.name
@@ -169,22 +151,33 @@ class Evaluator:
         return self.train.part(self._sampled[rows])
 
     @cached_property
+    def _unrelated(self) -> ImageSet | None:
+        return self._training_part(slice(LEAST_BASELINE)) if len(self._sampled) else None
+
+    @cached_property
     def _scale(self) -> float:
-        first = self._training_part(slice(LEAST_BASELINE)) if len(self._sampled) else self.heldout
-        values = first.features.values[:LEAST_BASELINE]
+        values = (self._unrelated or self.heldout).features.values[:LEAST_BASELINE]
         return values.square().mean().sqrt().item() or 1.0
 
     def _sides(self, images: ImageSet, n: int, path: FeaturePath | None = None, number: int = 0) -> Sides:
         if n not in self._parts:
             self._parts[n] = self.heldout if n == len(self.heldout) else self.heldout.part(self._order[:n])
-        return Sides(images, self._parts[n], self.train, self._scale, self.seed, path, number)
+        return Sides(
+            images, self._parts[n], self.train, self._scale, self.seed, self.heldout, self._unrelated, path, number
+        )
 
-    def _measure(self, sides: Sides, wanted: Sequence[Metric], seconds: dict[str, float]) -> dict[str, float]:
-        found: dict[str, float] = {}
+    def _measure(
+        self, sides: Sides, wanted: Sequence[Metric], seconds: dict[str, float]
+    ) -> dict[str, float | TooFewImages]:
+        """Of each metric its figure, or what it lacks."""
+        found: dict[str, float | TooFewImages] = {}
         for metric in wanted:
             if metric.name not in found:
                 with _timed(seconds, metric.name):
-                    found |= metric.compute(sides)
+                    try:
+                        found |= metric.compute(sides)
+                    except TooFewImages as error:
+                        found[metric.name] = error
         return found
 
     def _baseline(self, chosen: Sequence[Metric], n: int, sets: int) -> dict[str, list[float]]:
@@ -201,45 +194,29 @@ class Evaluator:
     def _values_of_real(
         self, metric: Metric, parts: Sequence[ImageSet], n: int, sets: int
     ) -> dict[tuple[str, int, int], Mapping[str, list[float]]]:
-        if metric.latents:
+        try:
+            if metric.latents:
+                results = []
+            elif metric.memory:
+                results = [metric.compute(self._halves(n))]
+            else:
+                results = [metric.compute(self._sides(each, n)) for each in parts]
+        except TooFewImages:
             results = []
-        elif metric.memory:
-            results = [metric.compute(self._halves(n))]
-        else:
-            results = [metric.compute(self._sides(each, n)) for each in parts]
         names = results[0] if results else {metric.name: 0.0}
         return {(name, n, sets): {name: [float(each[name]) for each in results]} for name in names}
 
     def _halves(self, n: int) -> Sides:
         """Held-out images in place of generated ones, against the others, for what is about training images."""
         real = self._sides(self.heldout, n).real
-        return Sides(real.part(slice(None, None, 2)), real.part(slice(1, None, 2)), self.train, self._scale, self.seed)
+        odd, even = real.part(slice(1, None, 2)), real.part(slice(None, None, 2))
+        return Sides(even, odd, self.train, self._scale, self.seed)
 
     def _real_sets(self, n: int, sets: int) -> list[ImageSet]:
         if not len(self._sampled):
             return []
         count = max(1, min(sets, len(self._sampled) // n))
         return [self._training_part(slice(number * n, (number + 1) * n)) for number in range(count)]
-
-    def _warnings(self, n: int, chosen: Sequence[Metric], sets: int) -> list[str]:
-        dimensions = self.heldout.features.values.shape[1]
-        found = []
-        biased = [m.name for m in chosen if n < m.per_dimension * dimensions]
-        if biased:
-            found.append(
-                f"N = {n} is small for {dimensions} features: {', '.join(biased)} is mostly bias; "
-                "read it beside its baseline."
-            )
-        few = [m.name for m in chosen if n < m.enough and m.name not in biased]
-        if few:
-            found.append(f"N = {n} is small for {', '.join(few)}; read the error bars.")
-        if sets == 1:
-            found.append("one generated set has no error bars.")
-        if not len(self._sampled):
-            found.append("without training images there is no baseline.")
-        elif n > len(self._sampled):
-            found.append(f"the baseline has only {len(self._sampled)} training images.")
-        return found
 
 
 class _timed:
@@ -253,6 +230,24 @@ class _timed:
 
     def __exit__(self, *error: object) -> None:
         self.seconds[self.name] = self.seconds.get(self.name, 0.0) + time.perf_counter() - self.began
+
+
+def _sorted_out(
+    chosen: Sequence[Metric], named: set[str], found: Sequence[Mapping[str, float | TooFewImages]]
+) -> tuple[list[Metric], list[dict[str, float]], list[str]]:
+    """The metrics that have figures, those of each set, and notes on metrics that lacked images.
+
+    TooFewImages if a metric that was named does, or if all do.
+    """
+    lacking = {m.name: lack for m in chosen if isinstance(lack := found[0][m.name], TooFewImages)}
+    reasons: dict[str, list[str]] = {}
+    for name, lack in lacking.items():
+        if name in named or len(lacking) == len(chosen):
+            raise lack
+        reasons.setdefault(str(lack), []).append(name)
+    figures = [{n: value for n, value in each.items() if not isinstance(value, TooFewImages)} for each in found]
+    notes = [f"left out: {', '.join(names)}. {reason}" for reason, names in reasons.items()]
+    return [metric for metric in chosen if metric.name not in lacking], figures, notes
 
 
 def _as_list(generated: Generated | Sequence[Generated]) -> list[Generated]:

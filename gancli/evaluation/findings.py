@@ -9,15 +9,24 @@ FEW = 0.02
 """Share of images beyond the real ones' that is called many, of near-duplicates and copies."""
 LEAST_EXPECTED = 10
 """Images of a class that should be there, from which less than a tenth of them is no chance (1 in 2,000)."""
-Finding = Callable[[Figure], str | None]
+FAR = 3.0
+"""Times the distance of real images from which one is called large."""
+FAR_PATCHES = 2.5
+"""Likewise of patches, whose distance has less noise in it."""
+TONE, DARKER = 1.8, 1.5
+"""Times the difference of real images, and levels of 255 beyond it, from which brightness is called another."""
+TOO_NEAR = 0.2
+"""Times the distance of real images below which the images can hardly be other ones than those compared with."""
+Figures = Mapping[str, Figure]
+Finding = Callable[[Figure, Figures], str | None]
 
 
-def find(figures: Mapping[str, Figure], shares: Mapping[str, tuple[float, float]], images: int) -> tuple[str, ...]:
+def find(figures: Figures, shares: Mapping[str, tuple[float, float]], images: int) -> tuple[str, ...]:
     """Sentences on the figures, by short name, and on the classes' shares, generated and real; one if all is well.
 
     ``images`` is how many were generated, in all sets together.
     """
-    found = [rule(figures[name]) for name, rule in RULES.items() if name in figures]
+    found = [rule(figures[name], figures) for name, rule in RULES.items() if name in figures]
     sentences = [text for text in (*found, _classes(shares, images)) if text]
     return tuple(sentences) or ("nothing stands out against real images, by these figures.",)
 
@@ -31,80 +40,118 @@ def _classes(shares: Mapping[str, tuple[float, float]], images: int) -> str | No
     return f"{len(missing)} of {len(shares)} classes are missing or nearly so: {names}."
 
 
-def _distance(figure: Figure) -> str | None:
-    if figure.baseline is None or not figure.value > 5 * figure.baseline:
+def _distance(figure: Figure, figures: Figures) -> str | None:
+    if figure.baseline is None:
+        return None
+    if figure.value < TOO_NEAR * figure.baseline:
+        return (
+            f"held-out images among them? The distance to those, {figure.value:.3g}, is far below that of other real "
+            f"images ({figure.baseline:.3g})."
+        )
+    if not figure.value > FAR * figure.baseline:
         return None
     times = f"{figure.value / figure.baseline:.0f} times" if figure.baseline else "above"
     return f"features differ from real ones: the distance is {times} that of real images ({figure.baseline:.3g})."
 
 
-def _duplicates(figure: Figure) -> str | None:
-    if not _beyond(figure, max(FEW, _noise(figure))):
+def _duplicates(figure: Figure, figures: Figures) -> str | None:
+    if not _beyond(figure):
         return None
     return f"near-duplicates: {figure.value:.1%} of the images have a twin among them (real: {figure.baseline:.1%})."
 
 
-def _copies(figure: Figure) -> str | None:
-    if not _beyond(figure, max(FEW, _noise(figure))):
+def _copies(figure: Figure, figures: Figures) -> str | None:
+    if not _beyond(figure):
         return None
     return (
         f"copies: {figure.value:.1%} of the images are as close to one training image as only 1 % of held-out ones are."
     )
 
 
-def _copying(figure: Figure) -> str | None:
+def _moved_copies(figure: Figure, figures: Figures) -> str | None:
+    """Copies that are not moved are told as such."""
+    as_they_are = figures["copies"].value if "copies" in figures else 0.0
+    if not _beyond(figure) or figure.value < as_they_are + 2 * FEW:
+        return None
+    return f"copies: {figure.value:.1%} of the images are a training image, moved by a pixel or mirrored."
+
+
+def _leaks(figure: Figure, figures: Figures) -> str | None:
+    if not _beyond(figure):
+        return None
+    return (
+        f"held-out images: {figure.value:.1%} of the images are as close to one image that they are compared with as "
+        "only 1 % of other real ones are, so all other figures flatter."
+    )
+
+
+def _copying(figure: Figure, figures: Figures) -> str | None:
+    """Images of few kinds are near to training images without being theirs, but as authentic as real ones."""
+    authentic = figures.get("authpct")
+    if authentic is not None and authentic.baseline is not None and authentic.value > 0.95 * authentic.baseline:
+        return None
     if not figure.value < -3:
         return None
     return f"memorised: the images are nearer to training images than held-out ones are (C_T = {figure.value:.1f})."
 
 
-def _authentic(figure: Figure) -> str | None:
+def _authentic(figure: Figure, figures: Figures) -> str | None:
     if figure.baseline is None or not figure.value < 0.8 * figure.baseline:
         return None
     return f"memorised: only {figure.value:.0f} % are authentic, of held-out images {figure.baseline:.0f} %."
 
 
-def _coverage(figure: Figure) -> str | None:
+def _coverage(figure: Figure, figures: Figures) -> str | None:
     if figure.baseline is None or not figure.value < 0.8 * figure.baseline:
         return None
     return f"variety is missing: {figure.value:.0%} of real images are covered, by real ones {figure.baseline:.0%}."
 
 
-def _precision(figure: Figure) -> str | None:
+def _precision(figure: Figure, figures: Figures) -> str | None:
     if figure.baseline is None or not figure.value < 0.8 * figure.baseline:
         return None
     return f"quality: {figure.value:.0%} of the images lie among real ones, of real images {figure.baseline:.0%}."
 
 
-def _variety(figure: Figure) -> str | None:
+def _variety(figure: Figure, figures: Figures) -> str | None:
     if figure.baseline is None or not figure.value - 1 < 0.5 * (figure.baseline - 1):
         return None
     return f"images of one class resemble one another: {figure.value:.1f} kinds instead of {figure.baseline:.1f}."
 
 
-def _pixels(figure: Figure) -> str | None:
-    if figure.baseline is None or not figure.value > 5 * figure.baseline:
+def _patches(figure: Figure, figures: Figures) -> str | None:
+    if figure.baseline is None or not figure.value > FAR_PATCHES * figure.baseline:
         return None
-    return f"pixels differ from real ones: swd is {figure.value / figure.baseline:.0f} times that of real images."
+    times = figure.value / figure.baseline if figure.baseline else math.inf
+    return f"pixels differ from real ones, as of blurred or noisy images: swd is {times:.1f} times that of real images."
 
 
-def _beyond(figure: Figure, margin: float) -> bool:
+def _tone(figure: Figure, figures: Figures) -> str | None:
+    if figure.baseline is None or not figure.value > max(DARKER + figure.baseline, TONE * figure.baseline):
+        return None
+    return (
+        f"brightness or contrast differs: pixels are {figure.value:.1f} of 255 levels off, of real images "
+        f"{figure.baseline:.1f}."
+    )
+
+
+def _beyond(figure: Figure) -> bool:
+    """Whether such a share of N images is more than FEW and three standard deviations above that of real images."""
+    margin = max(FEW, 3 * math.sqrt(0.01 / figure.n))
     return figure.baseline is not None and figure.value > figure.baseline + margin
 
 
-def _noise(figure: Figure) -> float:
-    """Three standard deviations of such a share of N images."""
-    return 3 * math.sqrt(0.01 / figure.n)
-
-
 RULES: Mapping[str, Finding] = {
+    "leaks": _leaks,
     "fd": _distance,
     "duplicates": _duplicates,
     "copies": _copies,
+    "moved_copies": _moved_copies,
     "c_t": _copying,
     "authpct": _authentic,
     "precision": _precision,
     "coverage": _coverage,
     "intra_diversity": _variety,
-    "swd": _pixels,
+    "swd": _patches,
+    "tone": _tone,
 }

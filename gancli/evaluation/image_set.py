@@ -1,12 +1,13 @@
 """Some images as metrics see them: pixels, features, and what is computed of them once."""
 
 import contextlib
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from gancli.errors import FileFormatError, UsageError
 from gancli.evaluation import distances
@@ -16,10 +17,25 @@ from gancli.evaluation.features import Features, extract, load_features, save_fe
 NEIGHBOURS = 5
 
 
+def thumbnails(images: Tensor, side: int = PIXEL_SIDE) -> Tensor:
+    """Pixels averaged to at most ``side`` a side, less their mean and of length 1: float64 ``(N, values)``.
+
+    So images are alike whatever their brightness and contrast. ``images`` are uint8 ``(N, C, H, W)``.
+    """
+    height, width = (min(each, side) for each in images.shape[2:])
+    parts = [adaptive_avg_pool2d(part.float(), (height, width)).flatten(1) for part in images.split(1024)]
+    pooled = torch.cat(parts).double()
+    return normalize(pooled - pooled.mean(1, keepdim=True), dim=1)
+
+
+class TooFewImages(UsageError):
+    """A metric needs more than there are."""
+
+
 def require(count: int, least: int, what: str) -> None:
-    """UsageError for fewer images than something can do with."""
+    """TooFewImages for fewer than something can do with."""
     if count < least:
-        raise UsageError(f"{count} images are too few for {what}; it needs {least}.")
+        raise TooFewImages(f"{count} images are too few for {what}; it needs {least}.")
 
 
 class ImageSet:
@@ -40,6 +56,7 @@ class ImageSet:
             raise UsageError(f"{split}: give images with an extractor, or features.")
         self.split, self.pixels, self._extractor, self._given, self._kept = split, pixels, extractor, features, kept
         self._nearest: dict[tuple[int, str], tuple[Tensor, Tensor]] = {}
+        self._computed: dict[str, Tensor] = {}
 
     def __len__(self) -> int:
         if self._given is not None:
@@ -73,12 +90,16 @@ class ImageSet:
         return distances.nearest_others(self.features.values, NEIGHBOURS)
 
     @cached_property
-    def pooled(self) -> Tensor:
-        """Pixels averaged to at most 16 a side: float64 ``(N, values)`` from 0 to 1."""
+    def thumbnails(self) -> Tensor:
+        """See `thumbnails`; at most 16 a side."""
         assert self.pixels is not None
-        height, width = (min(side, PIXEL_SIDE) for side in self.pixels.shape[2:])
-        parts = [adaptive_avg_pool2d(part.float(), (height, width)).flatten(1) for part in self.pixels.split(1024)]
-        return torch.cat(parts).double() / 255
+        return thumbnails(self.pixels)
+
+    def once(self, what: str, compute: Callable[[], Tensor]) -> Tensor:
+        """What was computed of these images under this name, or is now."""
+        if what not in self._computed:
+            self._computed[what] = compute()
+        return self._computed[what]
 
     def nearest_in(self, others: "ImageSet", what: str = "features") -> tuple[Tensor, Tensor]:
         """Of each image the distances to the two nearest of ``others`` and their places, by features or ``pixels``.
@@ -87,7 +108,11 @@ class ImageSet:
         """
         key = (id(others), what)
         if key not in self._nearest:
-            sides = (self.pooled, others.pooled) if what == "pixels" else (self.features.values, others.features.values)
+            sides = (
+                (self.thumbnails, others.thumbnails)
+                if what == "pixels"
+                else (self.features.values, others.features.values)
+            )
             require(len(others), 2, "a comparison with training images")
             self._nearest[key] = distances.nearest(*sides, k=2)
         return self._nearest[key]

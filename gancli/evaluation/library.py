@@ -1,7 +1,9 @@
 """Evaluation as one function of tensors or features."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from gancli.evaluation.extractors import Extractor, random_extractor
 from gancli.evaluation.features import Features
 from gancli.evaluation.report import Report
 
+log = logging.getLogger(__name__)
 Given = Tensor | Features
 
 
@@ -40,9 +43,10 @@ def evaluate(
     >>> report.figure("coverage").value > 0.9
     True
     """
-    sets = [generated] if isinstance(generated, Tensor | Features) else list(generated)
+    sets = list(generated) if isinstance(generated, Sequence) else [generated]
     ours, theirs = [_prepared(each, "generated") for each in sets], _prepared(real, "real")
     known = None if train is None else _prepared(train, "train")
+    _require_one_shape([*ours, theirs, known])
     if extractor is None:
         extractor = (
             random_extractor(theirs.shape, seed) if isinstance(theirs, Tensor) else extractor_of_features(theirs)
@@ -61,19 +65,43 @@ def fingerprint_of(images: Given) -> str:
 
 def _prepared(given: Given, split: str) -> Given:
     if isinstance(given, Features):
-        return given
+        values = _finite(given.values, split)
+        return replace(given, values=values, logits=None if given.logits is None else _finite(given.logits, split))
+    if not isinstance(given, Tensor):
+        raise UsageError(f"{split}: give a tensor of images or features, not {type(given).__name__}.")
+    if given.numel() == 0:
+        raise UsageError(f"{split}: there is nothing in a tensor {tuple(given.shape)}.")
     if given.ndim == 2 and given.is_floating_point():
-        return Features(given.detach().cpu().double(), None, "given", split)
+        return Features(_finite(given, split), None, "given", split)
     if given.ndim != 4 or not (given.dtype == torch.uint8 or given.is_floating_point()):
         raise UsageError(
             f"{split}: a tensor {tuple(given.shape)} of {given.dtype} is neither images (N, C, H, W), uint8 or float "
             "in [-1, 1], nor features (N, d)."
         )
-    if given.dtype == torch.uint8:
-        return given.detach().cpu()
-    if given.abs().max() > 1:
-        raise UsageError(f"{split}: float images must be in [-1, 1]; the largest is {given.abs().max().item():.4g}.")
-    return given.detach().cpu().add(1).mul(127.5).round().to(torch.uint8)
+    return given.detach().cpu() if given.dtype == torch.uint8 else _to_bytes(given.detach().cpu(), split)
+
+
+def _finite(values: Tensor, split: str) -> Tensor:
+    """As float64 on the CPU; UsageError if they are not finite."""
+    if not values.isfinite().all():
+        raise UsageError(f"{split}: {int((~values.isfinite()).sum())} values are not finite numbers.")
+    return values.detach().cpu().double()
+
+
+def _to_bytes(images: Tensor, split: str) -> Tensor:
+    largest = images.abs().max().item()
+    if not largest <= 1:
+        raise UsageError(f"{split}: float images must be in [-1, 1]; the largest is {largest:.4g}.")
+    if images.min() >= 0:
+        log.warning("%s: no pixel is below 0; float images are taken to be in [-1, 1], not in [0, 1].", split)
+    return images.add(1).mul(127.5).round().to(torch.uint8)
+
+
+def _require_one_shape(images: Sequence["Given | None"]) -> None:
+    shapes = {tuple(each.shape[1:]) for each in images if isinstance(each, Tensor)}
+    if len(shapes) > 1:
+        found = " and ".join("x".join(map(str, shape)) for shape in sorted(shapes))
+        raise UsageError(f"images must have the same channels and size; these have {found}.")
 
 
 def extractor_of_features(features: Features) -> Extractor:

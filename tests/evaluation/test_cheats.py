@@ -84,6 +84,40 @@ def test_copies_of_the_training_images(judge: Evaluator, share: float, sigma: fl
     assert "memorised" in findings(report)
 
 
+@pytest.mark.parametrize("kind", ["mirrored", "half of them moved"])
+def test_copies_that_are_moved(judge: Evaluator, kind: str) -> None:
+    copied = shuffled(TRAIN[: len(TRAIN) // 2], 2)[:N]
+    fakes = copied.flip(3) if kind == "mirrored" else torch.cat([copied[: N // 2].roll(1, 3), unseen()[: N - N // 2]])
+    report = judge.evaluate(fakes, "standard")
+    share = 1 if kind == "mirrored" else 0.5
+    assert report.figure("moved_copies").value == pytest.approx(share, abs=0.05)
+    assert "moved by a pixel or mirrored" in findings(report)
+
+
+@pytest.mark.parametrize(("share", "sigma"), [(1.0, 0.0), (0.3, 0.0), (1.0, 12.0)])
+def test_images_that_they_are_compared_with(judge: Evaluator, share: float, sigma: float) -> None:
+    count = int(share * N)
+    report = judge.evaluate(torch.cat([noisy(shuffled(HELDOUT, 1)[:count], sigma), unseen()[: N - count]]), "standard")
+    assert report.figure("leaks").value == pytest.approx(share, abs=0.05)
+    assert "held-out images: " in findings(report)
+    assert "memorised" not in findings(report)
+
+
+def test_averages_and_other_brightness_show(judge: Evaluator) -> None:
+    pairs = ((unseen().int() + shuffled(unseen(), 5).int()) // 2).to(torch.uint8)
+    assert "features differ" in findings(judge.evaluate(pairs, "standard"))
+    darker = (unseen().float() * 0.8).to(torch.uint8)
+    assert "brightness or contrast differs" in findings(judge.evaluate(darker, "tone"))
+
+
+def test_one_class_alone_is_not_called_memorised(judge: Evaluator) -> None:
+    assert LABELS is not None
+    second = len(TRAIN) // 2
+    report = judge.evaluate(TRAIN[second:][LABELS[second:] == 3], "standard")
+    assert "variety is missing" in findings(report)
+    assert "memorised" not in findings(report)
+
+
 def test_missing_classes_are_named(judge: Evaluator) -> None:
     assert LABELS is not None
     second = len(TRAIN) // 2

@@ -59,6 +59,10 @@ def test_images_as_bytes_and_as_floats_are_the_same() -> None:
         (torch.zeros(9, 16, 16), "neither images"),
         (torch.full((9, 3, 16, 16), 255.0), r"must be in \[-1, 1\]"),
         (normal(50, 7), "cannot be compared"),
+        (normal(50) / 0, "400 values are not finite"),
+        (torch.full((9, 3, 16, 16), math.nan), "the largest is nan"),
+        (torch.zeros(0, 8), "nothing in a tensor"),
+        (np.zeros((50, 8)), "not ndarray"),
         ([], "at least one set"),
         (normal(3), "too few"),
     ],
@@ -66,6 +70,31 @@ def test_images_as_bytes_and_as_floats_are_the_same() -> None:
 def test_what_cannot_be_measured_is_refused(generated: Tensor, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         evaluate(generated, normal(50), metrics="precision")
+
+
+def test_images_of_other_shapes_are_refused() -> None:
+    images = torch.zeros(20, 1, 16, 16, dtype=torch.uint8)
+    for other in (images.expand(-1, 3, -1, -1), images[:, :, :12]):
+        for sides in ({"generated": images, "real": other}, {"generated": images, "real": images, "train": other}):
+            with pytest.raises(UsageError, match="the same channels and size"):
+                evaluate(**sides)
+
+
+def test_groups_leave_out_what_has_too_few_images_or_pixels(caplog: pytest.LogCaptureFixture) -> None:
+    report = evaluate(normal(3), normal(50, seed=1), train=normal(50, seed=2))
+    assert "fd" in {figure.metric for figure in report.figures}
+    assert any(each.startswith("left out: precision, recall, density, coverage. 3 images") for each in report.warnings)
+    pixels = torch.rand(3, 60, 1, 5, 5, generator=torch.Generator().manual_seed(0))
+    small = evaluate(pixels[0], pixels[1], train=pixels[2])
+    assert any("left out: swd. images of 5x5 pixels" in each for each in small.warnings)
+    assert "not in [0, 1]" in caplog.text
+    with pytest.raises(UsageError, match="1 images are too few"):
+        evaluate(normal(1), normal(50), metrics="fd")
+
+
+def test_the_compared_images_themselves_are_recognised() -> None:
+    report = evaluate(normal(300), normal(300), train=normal(900, seed=1), metrics="fast")
+    assert report.findings[0].startswith("held-out images among them?")
 
 
 def test_groups_hold_one_another_and_names_are_checked() -> None:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from gancli.errors import UsageError
 from gancli.evaluation import Features, ImageSet, distances
-from gancli.evaluation.metrics import Sides, frechet, memorisation
+from gancli.evaluation.metrics import Sides, memorisation
+from gancli.evaluation.metrics.copies import copies, moved_ratios
 from gancli.evaluation.metrics.diversity import mean_vendi_score, vendi_score
 from gancli.evaluation.metrics.frechet import frechet_distance, frechet_distance_infinity
 from gancli.evaluation.metrics.inception_score import inception_score
@@ -21,6 +22,7 @@ from gancli.evaluation.metrics.kernel import kernel_distance
 from gancli.evaluation.metrics.neighbourhood import neighbourhood
 from gancli.evaluation.metrics.sliced_wasserstein import sliced_wasserstein
 from gancli.evaluation.metrics.smoothness import path_length
+from gancli.evaluation.metrics.tone import tone_distance
 
 
 def normal(count: int, dimensions: int, seed: int, shift: float = 0.0, scale: float = 1.0) -> Tensor:
@@ -140,15 +142,33 @@ def test_the_limit_of_the_distance_has_less_bias_than_the_distance() -> None:
     assert np.mean(limits) == pytest.approx(truth, abs=0.06)
 
 
-@pytest.mark.parametrize(("rank", "n"), [(3, 200), (32, 200), (64, 40)])
-def test_our_trace_is_that_of_the_matrix_root(rank: int, n: int) -> None:
-    """The last of the sizes is all of the images, where the line's value is known from torch-fidelity."""
-    fake, real = normal(n, rank, 0, 0.3) @ normal(rank, 32, 5), normal(n, 32, 1)
-    root = frechet._root(real)
-    mean, covariance = fake.mean(0), fake.T.cov()
-    cross = torch.linalg.eigvalsh(root[1] @ covariance @ root[1]).clamp_min(0).sqrt().sum()
-    found = (mean - root[0]).square().sum() + covariance.trace() + root[2] - 2 * cross
-    assert found.item() == pytest.approx(frechet_distance(fake, real), rel=1e-5)
+@pytest.mark.parametrize(("n", "m"), [(500, 400), (33, 32), (32, 33), (20, 300), (300, 20), (12, 15)])
+@pytest.mark.parametrize("rank", [32, 3])
+def test_frechet_distance_is_torch_fidelitys_for_any_rank(n: int, m: int, rank: int) -> None:
+    from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
+
+    fake, real = normal(n, rank, 0, 0.3) @ normal(rank, 32, 5), normal(m, 32, 1)
+    real[:, 7] = 0
+    theirs = fid_statistics_to_metric(*map(fid_features_to_statistics, (fake, real)), verbose=False)[KEY_METRIC_FID]
+    assert frechet_distance(fake, real) == pytest.approx(theirs, rel=1e-6)
+
+
+def test_frechet_distance_of_exact_moments_is_the_closed_form() -> None:
+    def with_moments(count: int, seed: int, mean: Tensor, deviations: Tensor) -> Tensor:
+        centred = normal(count, 6, seed) - normal(count, 6, seed).mean(0)
+        white = torch.linalg.solve_triangular(torch.linalg.cholesky(centred.T.cov()), centred.T, upper=False).T
+        return white * deviations + mean
+
+    means, deviations = normal(2, 6, 2), normal(2, 6, 3).abs()
+    expected = (means[0] - means[1]).square().sum() + (deviations[0] - deviations[1]).square().sum()
+    sides = (with_moments(50 + seed, seed, means[seed], deviations[seed]) for seed in (0, 1))
+    assert frechet_distance(*sides) == pytest.approx(expected.item(), rel=1e-10)
+
+
+def test_frechet_distance_of_one_feature() -> None:
+    a, b = normal(50, 1, 0), normal(60, 1, 1, 1.0, 2.0)
+    expected = (a.mean() - b.mean()) ** 2 + (a.std() - b.std()) ** 2
+    assert frechet_distance(a, b) == pytest.approx(expected.item(), rel=1e-9)
 
 
 def test_inception_score_has_its_textbook_values() -> None:
@@ -211,6 +231,36 @@ def test_memorisation_of_samples_and_of_copies() -> None:
     assert half_authentic == pytest.approx(authentic / 2, abs=4)
     assert all_score < half_score
     assert all_authentic == 0
+
+
+def test_copies_are_found_whatever_their_brightness_and_if_moved() -> None:
+    drawn = torch.Generator().manual_seed(0)
+    smooth = torch.nn.functional.interpolate(torch.rand(500, 1, 5, 5, generator=drawn), (20, 20), mode="bicubic")
+    images = (20 + 200 * smooth.clamp(0, 1)).to(torch.uint8)
+    train, unrelated, fresh = images[:200], images[200:350], images[350:]
+    darker = (train.float() * 0.7 + 5).to(torch.uint8)
+    sets = [ImageSet("", each, features=Features(torch.zeros(len(each), 1), None, "", "")) for each in images.split(50)]
+    known = ImageSet("", train, features=Features(torch.zeros(200, 1), None, "", ""))
+    apart = [each.nearest_in(known, "pixels")[0] for each in sets[4:]]
+    assert copies(torch.cat(apart[3:]), torch.cat(apart[:3])) < 0.1
+    one = ImageSet("", darker, features=Features(torch.zeros(200, 1), None, "", "")).nearest_in(known, "pixels")[0]
+    assert copies(one, torch.cat(apart[:3])) == 1
+    least = moved_ratios(unrelated, train).quantile(0.01)
+    for place in (train.roll((1, -1), (2, 3)), train.flip(3)):
+        assert (moved_ratios(place, train) < least).all()
+    assert (moved_ratios(fresh, train) < least).double().mean() < 0.1
+
+
+def test_tone_is_how_many_levels_pixels_are_off() -> None:
+    images = torch.randint(0, 200, (20, 3, 9, 9), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    assert tone_distance(images, images.flip(0)) == 0
+    assert tone_distance(images + 30, images) == pytest.approx(30)
+    one = images.clone()
+    one[:, 1] += 12
+    assert tone_distance(one, images) == pytest.approx(4)
+    a, b = images.flatten().double().numpy(), (images // 2).flatten().double().numpy()
+    found = tone_distance(images.view(20, 1, 27, 9), (images // 2).view(20, 1, 27, 9))
+    assert found == pytest.approx(scipy.stats.wasserstein_distance(a, b))
 
 
 def test_the_copying_score_is_scipys_test_and_skips_small_cells() -> None:

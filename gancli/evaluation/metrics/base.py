@@ -6,9 +6,9 @@ from typing import Literal
 
 from torch import Tensor
 
-from gancli.evaluation.image_set import ImageSet, require
+from gancli.evaluation.image_set import ImageSet, TooFewImages, require
 
-__all__ = ["GROUPS", "FeaturePath", "Metric", "Sides", "require"]
+__all__ = ["GROUPS", "FeaturePath", "Metric", "Sides", "TooFewImages", "require"]
 
 Better = Literal["lower", "higher", "as real"]
 Group = Literal["fast", "standard", "full"]
@@ -31,6 +31,10 @@ class Sides:
     scale: float
     """Root mean square of the features of real images."""
     seed: int
+    heldout: ImageSet | None = None
+    """All of those that ``real`` are some of."""
+    unrelated: ImageSet | None = None
+    """Training images in place of generated ones, which have no held-out images among them."""
     path: FeaturePath | None = None
     number: int = 0
     """Of the generated set."""
@@ -56,5 +60,7 @@ class Metric:
     """Computed on the images themselves."""
     memory: bool = False
     """Needs the training images; the baseline is held-out images in place of the generated."""
+    unrelated: bool = False
+    """Needs training images that have nothing to do with the held-out ones."""
     latents: bool = False
     """Needs the generator; there is no real figure to compare it with."""

@@ -1,4 +1,4 @@
-"""Whether generated images are copies of training images: AuthPct, C_T, and the share that is too near to one."""
+"""Whether generated images are too near to training images, by their features: AuthPct and C_T."""
 
 import numpy as np
 import torch
@@ -9,8 +9,6 @@ from gancli.evaluation.metrics.base import Metric, Sides, require
 
 CELLS = 3
 LEAST_IN_CELL = 20
-TOO_NEAR = 0.01
-"""Share of held-out images that stand out like what is called a copy."""
 
 
 def authentic_percentage(apart: Tensor, places: Tensor, train: Tensor) -> float:
@@ -51,16 +49,6 @@ def _mann_whitney(ours: Tensor, theirs: Tensor) -> float:
     return (larger - n * m / 2) / (n * m * (n + m + 1) / 12) ** 0.5
 
 
-def copies(generated: Tensor, heldout: Tensor) -> float:
-    """Share of generated images nearer to one training image alone than 99 % of held-out ones are.
-
-    Distances to the two nearest training images, ``(N, 2)`` and ``(M, 2)``. It is their ratio that tells: a copy, even
-    with noise on it, is much nearer to its original than to the next one.
-    """
-    ours, theirs = (apart[:, 0] / apart[:, 1].clamp_min(1e-12) for apart in (generated, heldout))
-    return (ours <= theirs.quantile(TOO_NEAR)).double().mean().item()
-
-
 def _authentic(sides: Sides) -> dict[str, float]:
     assert sides.train is not None
     apart, places = sides.generated.nearest_in(sides.train)
@@ -71,21 +59,16 @@ def _copying(sides: Sides) -> dict[str, float]:
     from sklearn.cluster import KMeans
 
     assert sides.train is not None
+    require(min(len(sides.generated), len(sides.real)), LEAST_IN_CELL, "c_t")
     train, sets = sides.train.features.values, (sides.generated, sides.real)
     some = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(sides.seed))[:5000]]
-    cells = KMeans(min(CELLS, len(some)), n_init=1, random_state=0).fit(some.numpy())
+    cells = KMeans(min(CELLS, len(some.unique(dim=0))), n_init=1, random_state=0).fit(some.numpy())
     apart = [side.nearest_in(sides.train)[0][:, 0] for side in sets]
     places = [torch.from_numpy(cells.predict(side.features.values.numpy()).astype(np.int64)) for side in sets]
     return {"c_t": copying_score(*apart, *places)}
 
 
-def _copies(sides: Sides) -> dict[str, float]:
-    assert sides.train is not None
-    return {"copies": copies(*(s.nearest_in(sides.train, "pixels")[0] for s in (sides.generated, sides.real)))}
-
-
 METRICS = (
     Metric("authpct", _authentic, "as real", "standard", enough=200, memory=True),
     Metric("c_t", _copying, "as real", "standard", enough=200, memory=True),
-    Metric("copies", _copies, "lower", "standard", enough=200, memory=True, pixels=True),
 )

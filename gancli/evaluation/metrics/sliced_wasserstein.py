@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, normalize
 
-from gancli.evaluation.metrics.base import Metric, Sides, require
+from gancli.evaluation.metrics.base import Metric, Sides, TooFewImages, require
 from gancli.randomness import generator
 
 PATCH = 7
@@ -26,7 +26,9 @@ def sliced_wasserstein(generated: Tensor, real: Tensor, seed: int = 0) -> float:
     """
     count = min(len(generated), len(real), MOST_IMAGES)
     require(count, 1, "the sliced Wasserstein distance")
-    require(min(real.shape[2:]), PATCH, "the sliced Wasserstein distance, whose patches are 7x7")
+    if min(real.shape[2:]) < PATCH:
+        height, width = real.shape[2:]
+        raise TooFewImages(f"images of {height}x{width} pixels are too small for swd, whose patches are 7x7.")
     sides = [images[:count].float() / 127.5 - 1 for images in (generated, real)]
     found, level = [], 0
     while min(sides[0].shape[2:]) >= 2 * SMALLEST_SIDE:

@@ -1,0 +1,60 @@
+"""Which metrics can be computed of what is there, and what a reader should beware of in their figures."""
+
+from collections.abc import Sequence
+
+from gancli.errors import UsageError
+from gancli.evaluation.image_set import ImageSet
+from gancli.evaluation.metrics.base import FeaturePath, Metric
+
+
+def possible(
+    chosen: Sequence[Metric],
+    named: set[str],
+    sets: Sequence[ImageSet],
+    heldout: ImageSet,
+    train: ImageSet | None,
+    path: FeaturePath | None,
+) -> tuple[list[Metric], list[str]]:
+    """The metrics for which all is there, and notes on the others; UsageError for one that was named."""
+    everything = [heldout, *sets]
+    lacks = {
+        "logits": "labelled data" if any(each.features.logits is None for each in everything) else "",
+        "pixels": "the images, not features alone" if any(each.pixels is None for each in everything) else "",
+        "memory": "training images" if train is None else "",
+        "unrelated": "training images" if train is None else "",
+        "latents": "a generator (--ckpt)" if path is None else "",
+    }
+    found: list[Metric] = []
+    missing: dict[str, list[str]] = {}
+    for metric in chosen:
+        lacking = next((what for need, what in lacks.items() if what and getattr(metric, need)), None)
+        if metric.pixels and (metric.memory or metric.unrelated) and not lacking and train and train.pixels is None:
+            lacking = "the training images, not features alone"
+        if lacking is None:
+            found.append(metric)
+        elif metric.name in named:
+            raise UsageError(f"{metric.name} cannot be computed here: it needs {lacking}.")
+        else:
+            missing.setdefault(lacking, []).append(metric.name)
+    return found, [f"left out without {lacking}: {', '.join(names)}." for lacking, names in missing.items()]
+
+
+def warnings(chosen: Sequence[Metric], n: int, dimensions: int, sets: int, baseline: int) -> list[str]:
+    """What N images of so many features, in so many sets, are too few for, with so many training images beside."""
+    found = []
+    biased = [m.name for m in chosen if n < m.per_dimension * dimensions]
+    if biased:
+        found.append(
+            f"N = {n} is small for {dimensions} features: {', '.join(biased)} is mostly bias; "
+            "read it beside its baseline."
+        )
+    few = [m.name for m in chosen if n < m.enough and m.name not in biased]
+    if few:
+        found.append(f"N = {n} is small for {', '.join(few)}; read the error bars.")
+    if sets == 1:
+        found.append("one generated set has no error bars.")
+    if not baseline:
+        found.append("without training images there is no baseline.")
+    elif n > baseline:
+        found.append(f"the baseline has only {baseline} training images.")
+    return found
