@@ -25,6 +25,11 @@ def folder_of(resume: str, out: Path) -> RunFolder:
     """The run that ``--resume`` means: ``latest``, a run's folder, or one checkpoint in it."""
     path = Path(resume)
     if resume != "latest" and path.is_file():
+        if path.suffix == ".pth":
+            raise UsageError(
+                f"--resume {resume}: a network file does not hold all of a run; give --resume the run's folder, or start "
+                "a new run with --init-from."
+            )
         run_folder.step_of(path)
         folder = RunFolder(path.absolute().parent.parent)
     else:
@@ -51,6 +56,8 @@ def checkpoint_of(resume: str, folder: RunFolder) -> Checkpoint | None:
 def merged_config(folder: RunFolder, settings: Sequence[str], flags: Mapping[str, Any]) -> TrainConfig:
     """The run's own configuration with the flags over it; UsageError for a flag that would make it another run."""
     own = configuration.build(TrainConfig, configuration.load_toml(folder.config), str(folder.config))
+    if own.recipe == recipes.AUTO:
+        raise UsageError(f"{folder.config} is not as the run wrote it: it names no recipe.")
     file = configuration.load_toml(folder.config)
     merged = configuration.build(TrainConfig, configuration.merge(file, settings, flags), "the command line")
     for name in RESUME_FIXED:

@@ -11,7 +11,7 @@ from typing import Any
 from gancli import torch_file
 from gancli.errors import FileFormatError, UsageError
 from gancli.network_file import NetworkFile, Origin, origin_of
-from gancli.run_folder import RunFolder, step_of
+from gancli.run_folder import CHECKPOINT, RunFolder, step_of
 from gancli.training.saved_state import require_loadable
 from gancli.training.state import TrainState
 
@@ -56,6 +56,8 @@ def load(path: Path) -> Checkpoint:
         for number in (content["images_seen"], state["step"], state.get("rollbacks", 0)):
             if type(number) is not int or number < 0:
                 raise ValueError("its counters must be whole numbers")
+        if CHECKPOINT.fullmatch(path.name) and step_of(path) != state["step"]:
+            raise ValueError(f"it is of step {state['step']}, as its name is not")
         return Checkpoint(path, origin, content["images_seen"], {"rollbacks": 0} | dict(state), fixed)
     except (KeyError, TypeError, ValueError) as error:
         one_line = " ".join(str(error).split())

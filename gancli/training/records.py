@@ -89,10 +89,10 @@ class TensorBoard(Callback):
         """Open an event file; events after the present step, of a part that was lost, are purged."""
         from torch.utils.tensorboard import SummaryWriter
 
+        self._hook, threading.excepthook = threading.excepthook, self._on_thread_error
         with self._given_up():
             self._put_earlier_first()
-        self._hook, threading.excepthook = threading.excepthook, self._on_thread_error
-        self.writer = SummaryWriter(str(self.folder.tensorboard), purge_step=loop.state.step + 1)
+            self.writer = SummaryWriter(str(self.folder.tensorboard), purge_step=loop.state.step + 1)
 
     def on_record(self, loop: Loop, record: Record) -> None:
         """Add every value at its step."""

@@ -18,9 +18,9 @@ def require_loadable(state: TrainState, saved: Mapping[str, Any]) -> None:
     for name, value in own.items():
         kind = Mapping if isinstance(value, Mapping) else type(value)
         _require(name in saved and isinstance(saved[name], kind), f"its {name} is missing or strange")
-    for name in ("g", "d", "ema"):
+    for name, what in (("g", "generator"), ("d", "discriminator"), ("ema", "averaged generator")):
         _require(all(isinstance(value, Tensor) for value in saved[name].values()), f"its {name} is no table of tensors")
-        require_fit(getattr(state, name), saved[name], name)
+        require_fit(getattr(state, name), saved[name], what)
     for name in ("g_optimizer", "d_optimizer"):
         _require_optimizer(getattr(state, name), saved[name].get("state"), name)
     _require_scaler(own["scaler"], saved["scaler"])

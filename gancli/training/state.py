@@ -22,9 +22,10 @@ class RunningMeans:
     count: int = 0
 
     def add(self, scalars: dict[str, Tensor]) -> None:
-        """Add one step's scalars; every step has the same names."""
+        """Add one step's scalars; other names than those before begin anew."""
         values = torch.stack([value.detach().float() for value in scalars.values()])
-        if self.sums is None:
+        if self.sums is None or self.names != list(scalars):
+            self.clear()
             self.names, self.sums = list(scalars), values
         else:
             self.sums += values
