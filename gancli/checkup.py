@@ -8,8 +8,8 @@ from typing import Any
 from gancli.errors import UsageError
 from gancli.files import write_atomically
 from gancli.run_folder import RunFolder
-from gancli.training.callbacks import whole_lines
-from gancli.training.health import PREFIX, Alarm, diagnose
+from gancli.training.health import PREFIX, Alarm, diagnose, number_of
+from gancli.training.records import whole_lines
 
 PANELS = (
     ("losses", ("d/adv", "g/adv")),
@@ -72,7 +72,7 @@ def draw(checkup: Checkup, target: Path) -> Path:
     for place, (title, shown) in enumerate(panels, start=1):
         axes = figure.add_subplot(3, 2, place)
         for name in shown:
-            points = [(line["step"], line[name]) for line in checkup.lines if isinstance(line.get(name), int | float)]
+            points = [(line["step"], number_of(line.get(name))) for line in checkup.lines if name in line]
             axes.plot(*zip(*points, strict=True), label=name.removeprefix(PREFIX))
         for alarm in checkup.alarms:
             axes.axvline(alarm.step, color="red", alpha=0.4)

@@ -1,10 +1,15 @@
 """Files that are either whole or not there: written beside themselves, flushed to disk, renamed into place."""
 
+import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
+
+PART = ".part"
+"""How the names of files end that are being written."""
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object], durable: bool = True) -> None:
@@ -15,13 +20,13 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], durable: b
     does not wait for the disk: thousands of small files that can be made again need not outlive a power failure.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
     try:
         with os.fdopen(descriptor, "wb") as file:
             write(file)
             file.flush()
             if durable:
-                os.fsync(file.fileno())
+                _flush(file.fileno())
         Path(temporary).chmod(0o666 & ~_umask())
         Path(temporary).replace(path)
     except BaseException as error:
@@ -41,7 +46,7 @@ def write_text_atomically(path: Path, text: str) -> None:
 def sync_file(path: Path) -> None:
     """Flush what was written to a file to disk, by whomever."""
     with path.open("ab") as file:
-        os.fsync(file.fileno())
+        _flush(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
@@ -50,9 +55,25 @@ def sync_folder(folder: Path) -> None:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        _flush(descriptor)
     finally:
         os.close(descriptor)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what processes that were killed while they wrote left below a folder that no process writes to."""
+    for path in folder.rglob(f".*{PART}"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _flush(descriptor: int) -> None:
+    """Wait for the disk; some file systems, of networks and of user space, cannot be waited for."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+            raise
 
 
 def _umask() -> int:

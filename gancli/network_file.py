@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gancli import __version__, config, torch_file
 from gancli.errors import FileFormatError, UsageError
 from gancli.recipes.base import Spec
+from gancli.torch_file import Scalar
 
 KIND = "gancli-network"
 VERSION = 1
@@ -45,16 +46,18 @@ class NetworkFile:
 
 
 def require_fit(network: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
-    """FileFormatError names the first that is missing, left over or of another shape."""
+    """FileFormatError names the first that is missing, left over, of another shape or type, or not finite."""
     own = network.state_dict()
     for name in sorted(own.keys() ^ weights.keys(), key=str):
         raise FileFormatError(
             f"the {what}'s weights do not fit: {name} is only in {'one' if name in own else 'the file'}."
         )
     for name, value in own.items():
-        if value.shape != weights[name].shape:
-            have, want = tuple(weights[name].shape), tuple(value.shape)
+        have, want = (f"{str(w.dtype).removeprefix('torch.')} {tuple(w.shape)}" for w in (weights[name], value))
+        if have != want:
             raise FileFormatError(f"the {what}'s weights do not fit: {name} is {have} in the file, {want} is needed.")
+        if not bool(weights[name].isfinite().all()):
+            raise FileFormatError(f"the {what}'s weights are of no use: {name} holds values that are not finite.")
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
@@ -66,8 +69,10 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], what: str) -
 def origin_of(content: Mapping[str, Any]) -> Origin:
     """The origin among a file's values; KeyError, TypeError or ValueError where it is not one."""
     try:
+        if not all(isinstance(each, Scalar) for each in content["spec"].values()):
+            raise TypeError("its spec must be a table of plain values")
         spec = config.build(Spec, content["spec"], "its spec")
-    except UsageError as error:
+    except (UsageError, AttributeError) as error:
         raise ValueError(str(error)) from error
     if min(spec.channels, spec.height, spec.width) < 1 or max(spec.shape) > LARGEST or spec.classes < 0:
         raise ValueError(f"there are no images of {spec.shape}")
@@ -75,9 +80,13 @@ def origin_of(content: Mapping[str, Any]) -> Origin:
     values = {name: content[name] for name in (*texts, "hyperparameters")} | {"options": content.get("options", {})}
     if not all(isinstance(values[name], str) for name in texts):
         raise TypeError(f"{', '.join(texts)} must be texts")
-    if not all(isinstance(values[name], Mapping) for name in tables):
-        raise TypeError(f"{' and '.join(tables)} must be tables")
-    return Origin(**values, spec=spec, classes=tuple(map(str, content["classes"])))
+    for name in tables:
+        if not isinstance(values[name], Mapping) or not all(isinstance(each, Scalar) for each in values[name].values()):
+            raise TypeError(f"{' and '.join(tables)} must be tables of plain values")
+    classes = content["classes"]
+    if not isinstance(classes, list | tuple) or not all(isinstance(each, str) for each in classes):
+        raise TypeError("classes must be texts")
+    return Origin(**values, spec=spec, classes=tuple(classes))
 
 
 def _one_line(error: Exception) -> str:
@@ -103,6 +112,8 @@ def load(path: Path, role: Role) -> NetworkFile:
         file = NetworkFile(content["role"], origin, content["steps"], content["images_seen"], content["weights"])
         if not isinstance(file.weights, Mapping) or not all(isinstance(w, Tensor) for w in file.weights.values()):
             raise TypeError("its weights are no table of tensors")
+        if not isinstance(file.role, str) or not isinstance(file.steps, int) or not isinstance(file.images_seen, int):
+            raise TypeError("role must be a text, steps and images_seen numbers")
     except (KeyError, TypeError, ValueError) as error:
         raise FileFormatError(f"{path} lacks a part that a {KIND} file must have: {_one_line(error)}.") from error
     if file.role != role:

@@ -17,12 +17,19 @@ from gancli.training.checkpoint import Checkpoint
 from gancli.training.state import TrainState
 
 log = logging.getLogger(__name__)
+CONFIGURED = tuple(name for name in RESUME_FIXED if name not in ("data", "recipe", "hyperparameters"))
+"""Fields of the configuration that no resumed run may change, and that its networks' origin does not tell."""
 
 
 def folder_of(resume: str, out: Path) -> RunFolder:
     """The run that ``--resume`` means: ``latest``, a run's folder, or one checkpoint in it."""
     path = Path(resume)
     if resume != "latest" and path.is_file():
+        if path.suffix == ".pth":
+            raise UsageError(
+                f"--resume {resume}: a network file does not hold all of a run; give --resume the run's folder, or start "
+                "a new run with --init-from."
+            )
         run_folder.step_of(path)
         folder = RunFolder(path.absolute().parent.parent)
     else:
@@ -49,10 +56,14 @@ def checkpoint_of(resume: str, folder: RunFolder) -> Checkpoint | None:
 def merged_config(folder: RunFolder, settings: Sequence[str], flags: Mapping[str, Any]) -> TrainConfig:
     """The run's own configuration with the flags over it; UsageError for a flag that would make it another run."""
     own = configuration.build(TrainConfig, configuration.load_toml(folder.config), str(folder.config))
+    if own.recipe == recipes.AUTO:
+        raise UsageError(f"{folder.config} is not as the run wrote it: it names no recipe.")
     file = configuration.load_toml(folder.config)
     merged = configuration.build(TrainConfig, configuration.merge(file, settings, flags), "the command line")
     for name in RESUME_FIXED:
         before, after = getattr(own, name), getattr(merged, name)
+        if name == "data" and Path(after).exists() and folder.checkpoints():
+            continue  # they may have moved; `require_same_run` knows them
         if name == "hyperparameters":
             before, after = _difference(own, merged)
         if before != after:
@@ -78,13 +89,34 @@ def _difference(own: TrainConfig, merged: TrainConfig) -> tuple[dict[str, Any], 
     return {name: full[0][name] for name in changed}, {name: full[1][name] for name in changed}
 
 
-def require_same_origin(found: Checkpoint, origin: Origin) -> None:
-    """UsageError that names what differs between a checkpoint and the run that would go on from it."""
-    for name in ("recipe", "hyperparameters", "spec", "data", "fingerprint"):
-        before, after = getattr(found.origin, name), getattr(origin, name)
+def require_same_run(found: Checkpoint, origin: Origin, config: TrainConfig) -> None:
+    """UsageError that names what differs between a checkpoint and the run that would go on from it.
+
+    The data may have moved, if they are the same.
+    """
+    compared = [(name, getattr(found.origin, name), getattr(origin, name)) for name in ("recipe", "hyperparameters")]
+    compared += [("shape of the data", found.origin.spec, origin.spec)]
+    compared += [("the data have changed (fingerprint)", found.origin.fingerprint, origin.fingerprint)]
+    compared += [(name, before, getattr(config, name)) for name, before in found.fixed.items() if name in CONFIGURED]
+    for what, before, after in compared:
         if before != after:
-            what = "the data have changed (fingerprint)" if name == "fingerprint" else name
-            raise UsageError(f"{found.path} cannot be resumed: {what} was {before} and is now {after}.")
+            before, after = _short(before, after), _short(after, before)
+            raise UsageError(
+                f"{found.path} cannot be resumed: {what} was {before} and is now {after}. Undo that, or start a new "
+                "run, which takes these weights with --init-from."
+            )
+
+
+def fixed_of(config: TrainConfig) -> dict[str, Any]:
+    """What a checkpoint must tell of a resolved configuration beyond the origin of its networks."""
+    return {name: getattr(config, name) for name in CONFIGURED}
+
+
+def _short(value: Any, other: Any) -> Any:
+    """Of two tables, what differs."""
+    if not isinstance(value, Mapping) or not isinstance(other, Mapping):
+        return value
+    return {name: value.get(name) for name in value if name not in other or value[name] != other[name]}
 
 
 def warm_start(state: TrainState, source: Path) -> None:

@@ -1,6 +1,7 @@
 """The folder of a run: its number, its name, where each file lies."""
 
 import json
+import logging
 import os
 import platform
 import re
@@ -12,9 +13,12 @@ from typing import Any
 
 from gancli import __version__
 from gancli.errors import UsageError
-from gancli.files import write_text_atomically
+from gancli.files import remove_leftovers, write_text_atomically
+
+log = logging.getLogger(__name__)
 
 NUMBERED = re.compile(r"(\d{4,})-")
+ASIDE = ".aside"
 CHECKPOINT = re.compile(r"step-(\d+)\.pt")
 LONGEST = 150
 """Bytes of a run's name, of which file systems allow 255 with its number."""
@@ -63,6 +67,20 @@ class RunFolder:
         """All checkpoints, oldest step first."""
         found = [path for path in (self.path / "checkpoints").glob("step-*.pt") if CHECKPOINT.fullmatch(path.name)]
         return sorted(found, key=step_of)
+
+
+def go_on_from(folder: RunFolder, step: int) -> None:
+    """Make way for a run that goes on after this step: no leftovers, and no checkpoint of a later step.
+
+    Those, damaged or of a way that is given up, are kept under another name: neither a resume nor ``keep`` must count
+    on them. To be called by whoever holds the run.
+    """
+    remove_leftovers(folder.path)
+    later = [path for path in folder.checkpoints() if step_of(path) > step]
+    for path in later:
+        path.replace(path.with_name(path.name + ASIDE))
+    if later:
+        log.warning("%s and later ones are now called *%s; nothing uses them.", later[0], ASIDE)
 
 
 def step_of(checkpoint: Path) -> int:

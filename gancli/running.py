@@ -22,10 +22,11 @@ from gancli.progress import View, decoding_progress
 from gancli.quick_evaluation import QuickEvaluation
 from gancli.run_folder import RunFolder
 from gancli.training import checkpoint, signals
-from gancli.training.callbacks import Checkpoints, MetricsFile, Samples, TensorBoard
+from gancli.training.callbacks import Checkpoints, Samples, Shown
 from gancli.training.checkpoint import Checkpoint
 from gancli.training.distributed import Group, joined
 from gancli.training.loop import Callback, Loop
+from gancli.training.records import MetricsFile, TensorBoard
 from gancli.training.state import TrainState
 from gancli.training.vital_signs import SAMPLES, VitalSigns
 
@@ -95,6 +96,8 @@ def train(
         if found is not None and (rollbacks := found.state.get("rollbacks", 0)):
             prepared = after_rollbacks(prepared, rollbacks, group)
         _start_from(prepared, found, folder)
+        if folder is not None and group.leads:
+            run_folder.go_on_from(folder, prepared.step.state.step)
         if folder is None and group.leads:
             assert prepared.config.name
             folder = run_folder.create(Path(prepared.config.out), prepared.config.name)
@@ -157,10 +160,15 @@ def _folder_to_resume(
 def _start_from(prepared: Prepared, found: Checkpoint | None, folder: RunFolder | None) -> None:
     state = prepared.step.state
     if found is not None:
-        resuming.require_same_origin(found, prepared.origin)
+        resuming.require_same_run(found, prepared.origin, prepared.config)
         checkpoint.restore(state, found)
         log.info("resuming %s after step %d", found.path.parent.parent, state.step)
-        if state.step >= prepared.plan.total_steps:
+        if state.step > prepared.plan.total_steps:
+            raise UsageError(
+                f"{found.path} has done {state.step} steps, more than the {prepared.plan.total_steps} that --steps or "
+                "--epochs ask for; give more, or resume an earlier checkpoint."
+            )
+        if state.step == prepared.plan.total_steps:
             log.warning("this run is complete; give more --steps or --epochs to go on.")
     elif folder is not None:
         log.info("%s has no checkpoint yet; it starts at step 0, with the same draws", folder.path)
@@ -206,16 +214,18 @@ def _describe(prepared: Prepared, folder: RunFolder) -> None:
 
 
 def _best(state: TrainState, folder: RunFolder) -> dict[str, Any]:
-    return state.best | {"checkpoint": folder.checkpoint(state.best["step"])} if state.best else {}
+    path = folder.checkpoint(state.best["step"]) if state.best else None
+    return state.best | {"checkpoint": path if path and path.exists() else None} if state.best else {}
 
 
 def _callbacks(prepared: Prepared, folder: RunFolder, view: View) -> list[Callback]:
     metrics, board = MetricsFile(folder), TensorBoard(folder)
     samples = Samples(folder, prepared.config.seed, board, prepared.origin.spec.point_scale)
     saver = Checkpoints(
-        folder, prepared.origin, prepared.config.keep, (metrics, board), lambda: _describe(prepared, folder)
-    )
-    return [metrics, board, samples, saver, progress.choose(view)]
+        folder, prepared.origin, prepared.config.keep, (metrics, board), lambda: _describe(prepared, folder),
+        resuming.fixed_of(prepared.config),
+    )  # fmt: skip
+    return [metrics, board, samples, saver, Shown(progress.choose(view))]
 
 
 def _vital_signs(prepared: Prepared) -> VitalSigns:

@@ -1,6 +1,8 @@
 """Files from strangers are data: damaged, foreign and hostile ones are refused with one line."""
 
+import io
 import pickle
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,54 @@ def test_code_in_a_file_is_never_run(tmp_path: Path, writer: str) -> None:
     with pytest.raises(FileFormatError):
         torch_file.load(path, "kind", 1)
     assert not target.exists()
+
+
+def repacked(path: Path, parts: int, compression: int = zipfile.ZIP_STORED) -> None:
+    """The file again, with so many parts of zeros instead of the first tensor's."""
+    old = zipfile.ZipFile(io.BytesIO(path.read_bytes()))
+    with zipfile.ZipFile(path, "w", compression) as new:
+        for name in old.namelist():
+            with new.open(name, "w", force_zip64=True) as file:
+                for _ in range(parts if name.endswith("/data/0") else 1):
+                    file.write(bytes(2**20) if name.endswith("/data/0") else old.read(name))
+
+
+def test_a_part_that_would_unpack_to_more_than_the_file_is_refused_unread(path: Path) -> None:
+    repacked(path, 64, zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 2**20
+    with pytest.raises(FileFormatError, match="compressed or overlapping"):
+        torch_file.load(path, "kind", 1)
+
+
+def endless(depth: int) -> list[object]:
+    """Ten references to ten references and so on."""
+    value: list[object] = ["ha"]
+    for _ in range(depth):
+        value = [value] * 10
+    return value
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"note": endless(12)}, "more values"),
+        ({"format": endless(12)}, "more values"),
+        ({"version": endless(12)}, "more values"),
+        ({"note": "x" * 10**6}, "text of strange length"),
+        ({"note": 10**40}, "number of strange size"),
+        ({"note": {1, 2}}, "it holds a set"),
+        ({"weights": {"w": torch.zeros(3, device="meta")}}, "strange kind"),
+        ({"weights": {"w": torch.zeros(3, 3).to_sparse()}}, "strange kind"),
+    ],
+)
+def test_values_that_no_file_of_gancli_holds_are_refused(
+    path: Path, change: dict[str, object], message: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    torch.save(torch.load(path, weights_only=True) | change, path)
+    recwarn.clear()
+    with pytest.raises(FileFormatError, match=message) as caught:
+        torch_file.load(path, "kind", 1)
+    assert len(str(caught.value)) < 300 and not recwarn.list
 
 
 def test_missing_foreign_and_newer_files_say_what_they_are(path: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import signal
 import sys
 
 import typer
@@ -52,7 +53,17 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code; an error is one line on stderr."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name in any script is a result, wherever it is piped to
         sys.stdout.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run(arguments))
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM outside of a training's steps: like Ctrl-C, it lets temporary files be removed."""
+
+
+def _terminate(number: int, frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends at once
+    raise Terminated
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -69,9 +80,9 @@ def run(arguments: list[str] | None = None) -> int:
         return _fail(error, str(error), error.exit_code)
     except typer.Abort:
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("gancli: interrupted.", file=sys.stderr)
-        return 130
+        return 143 if isinstance(error, Terminated) else 130
     except BrokenPipeError:
         sys.stderr.close()
         return 1

@@ -1,150 +1,57 @@
-"""What a run writes while it goes on: metrics, TensorBoard, sample grids, checkpoints and network files.
+"""What a run saves while it goes on: sample grids, checkpoints and network files; its numbers are in `records`.
 
 A disk that is full, or a folder that is gone, does not end a training that took hours: what cannot be written is a
 warning, and is tried again at its next turn. Only the last checkpoint of all must be written, or the run has failed.
 """
 
-import contextlib
-import json
 import logging
-import os
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from gancli import drawing, network_file, pictures
-from gancli.errors import CannotSave
-from gancli.files import sync_file, write_text_atomically
+from gancli.errors import CannotSave, FileFormatError
 from gancli.network_file import Origin
 from gancli.run_folder import RunFolder
 from gancli.training import checkpoint
 from gancli.training.loop import Callback, Loop, Record
+from gancli.training.records import MetricsFile, TensorBoard, tolerated
 
 log = logging.getLogger(__name__)
 
 
-@contextlib.contextmanager
-def tolerated(what: str) -> Iterator[None]:
-    """Make an error of the file system inside a warning that names what was not written."""
-    try:
-        yield
-    except OSError as error:
-        log.warning("%s was not written (%s); training goes on.", what, error.strerror or error)
-
-
 @dataclass
-class MetricsFile(Callback):
-    """``metrics.jsonl``: one object a line. A resumed run first drops the lines after its checkpoint."""
+class Shown(Callback):
+    """What a person looks at: a terminal or a pipe that is gone ends the view, not the training."""
 
-    folder: RunFolder
-    _whole: int = field(default=0, init=False)
-    """Bytes that were written to their end."""
-    _waiting: str = field(default="", init=False)
-    """Lines that could not be written yet."""
+    view: Callback
 
     def on_start(self, loop: Loop) -> None:
-        """Keep the whole lines up to the present step, from which the watch learns what was before."""
-        kept = [line for line in whole_lines(self.folder) if line["step"] <= loop.state.step]
-        text = "".join(json.dumps(line) + "\n" for line in kept)
-        write_text_atomically(self.folder.metrics, text)
-        self._whole = len(text.encode())
-        for line in kept:
-            loop.watch.observe(line)
+        """Begin."""
+        self._unless_gone(lambda view: view.on_start(loop))
+
+    def on_step(self, loop: Loop) -> None:
+        """Go on."""
+        self._unless_gone(lambda view: view.on_step(loop))
 
     def on_record(self, loop: Loop, record: Record) -> None:
-        """Append the line, and those before it that did not fit; the first of those is a warning."""
-        known = bool(self._waiting)
-        self._waiting += json.dumps(record.as_dict()) + "\n"
-        with contextlib.suppress(OSError) if known else tolerated(f"A line of {self.folder.metrics}"):
-            self._append()
+        """Show the values."""
+        self._unless_gone(lambda view: view.on_record(loop, record))
 
-    def sync(self) -> None:
-        """Flush the lines to disk."""
-        self._append()
-        sync_file(self.folder.metrics)
-
-    def _append(self) -> None:
-        """An attempt that fails half-way is taken back."""
-        content = self._waiting.encode()
-        try:
-            with self.folder.metrics.open("ab") as file:
-                file.write(content)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.truncate(self.folder.metrics, self._whole)
-            raise
-        self._whole, self._waiting = self._whole + len(content), ""
-
-
-@dataclass
-class TensorBoard(Callback):
-    """The same numbers as scalars, for ``tensorboard --logdir``."""
-
-    folder: RunFolder
-    writer: Any = None
-    _hook: Any = field(default=None, init=False)
-
-    def on_start(self, loop: Loop) -> None:
-        """Open an event file; events after the present step, of a part that was lost, are purged."""
-        from torch.utils.tensorboard import SummaryWriter
-
-        with self._given_up():
-            self._put_earlier_first()
-        self._hook, threading.excepthook = threading.excepthook, self._on_thread_error
-        self.writer = SummaryWriter(str(self.folder.tensorboard), purge_step=loop.state.step + 1)
-
-    def on_record(self, loop: Loop, record: Record) -> None:
-        """Add every value at its step."""
-        with self._given_up():
-            for name, value in record.values.items():
-                self.writer and self.writer.add_scalar(name, value, record.step)
-            for alarm in record.alarms:
-                self.writer and self.writer.add_text(f"alarm/{alarm.failure}", str(alarm), record.step)
-
-    def add_grid(self, grid: Tensor, step: int) -> None:
-        """Add a grid of samples, uint8 ``(C, H, W)``."""
-        with self._given_up():
-            self.writer and self.writer.add_image("samples", grid, step)
-
-    def sync(self) -> None:
-        """Flush the events to disk."""
-        with self._given_up():
-            if self.writer:
-                self.writer.flush()
-                for path in self.folder.tensorboard.iterdir():
-                    sync_file(path)
+    def on_finish(self, loop: Loop) -> None:
+        """Show the end."""
+        self._unless_gone(lambda view: view.on_finish(loop))
 
     def close(self) -> None:
-        """Flush and close the event file."""
-        with self._given_up():
-            self.writer and self.writer.close()
-        threading.excepthook = self._hook or threading.excepthook
+        """Leave the screen."""
+        self._unless_gone(lambda view: view.close())
 
-    def _put_earlier_first(self) -> None:
-        """Event files are read by name, which is the time: a clock that was set back must not change their order."""
-        earlier = sorted(self.folder.tensorboard.glob("events.out.tfevents.*"))
-        if earlier and earlier[-1].name >= f"events.out.tfevents.{int(time.time()):010}":
-            for number, path in enumerate(earlier):
-                path.rename(path.with_name(f"events.out.tfevents.{number:010}.{path.name.split('.', 4)[-1]}"))
-
-    def _on_thread_error(self, error: threading.ExceptHookArgs) -> None:
-        """The writer's thread ends with its error, which the next call raises; a traceback too would be noise."""
-        if not isinstance(error.exc_value, OSError):
-            self._hook(error)
-
-    @contextlib.contextmanager
-    def _given_up(self) -> Iterator[None]:
-        """After an error of the file system the writer's thread is dead: the rest of the run goes without it."""
+    def _unless_gone(self, show: Callable[[Callback], None]) -> None:
         try:
-            yield
-        except OSError as error:
-            log.warning("TensorBoard's file cannot be written (%s); it ends here.", error.strerror or error)
-            self.writer = None
+            show(self.view)
+        except OSError:
+            self.view = Callback()
 
 
 @dataclass
@@ -187,11 +94,18 @@ class Checkpoints(Callback):
     """What must be on disk before a checkpoint is, since a resume goes on after it."""
     describe: Callable[[], None]
     """Writes the configuration, without which nothing can be resumed."""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """Of the configuration, what a resumed run cannot change."""
     saved_step: int = field(default=-1, init=False)
+    """The step of which everything is saved."""
+    _best_saved: int | None = field(default=None, init=False)
+    """The step of the best checkpoint that there is; a better one may not have fitted on the disk."""
 
     def on_start(self, loop: Loop) -> None:
-        """Nothing is saved twice after a resume."""
-        self.saved_step = loop.state.step if loop.state.step else -1
+        """Nothing is saved twice after a resume, unless the run died before all of it was."""
+        self._best_saved = loop.state.best.get("step")
+        if loop.state.step and self._has_networks_of(loop.state.step):
+            self.saved_step = loop.state.step
 
     def on_step(self, loop: Loop) -> None:
         """Save if it is time."""
@@ -224,8 +138,12 @@ class Checkpoints(Callback):
             self.describe()
         for each in self.records:
             each.sync()
-        checkpoint.save(self.folder.checkpoint(loop.state.step), loop.state, self.origin, loop.step.images_seen)
-        checkpoint.remove_old(self.folder, self.keep, loop.state.best.get("step"))
+        state, path = loop.state, self.folder.checkpoint(loop.state.step)
+        checkpoint.save(path, state, self.origin, loop.step.images_seen, self.fixed)
+        best = state.best.get("step")
+        if best is not None and self.folder.checkpoint(best).exists():
+            self._best_saved = best
+        checkpoint.remove_old(self.folder, self.keep, self._best_saved, loop.watch.sick_since)
 
     def _save_networks(self, loop: Loop) -> None:
         generator, discriminator = checkpoint.network_files(loop.state, self.origin, loop.step.images_seen)
@@ -234,18 +152,10 @@ class Checkpoints(Callback):
         if self.folder.checkpoint(loop.state.step).exists():
             self.saved_step = loop.state.step
 
-
-def whole_lines(folder: RunFolder) -> list[dict[str, Any]]:
-    """The lines of ``metrics.jsonl`` that were written to their end."""
-    if not folder.metrics.exists():
-        return []
-    lines = []
-    for text in folder.metrics.read_text(errors="replace").splitlines():
+    def _has_networks_of(self, step: int) -> bool:
         try:
-            line = json.loads(text)
-        except ValueError:
-            log.warning("%s: dropped a line that was not written to its end.", folder.metrics)
-            continue
-        if isinstance(line, dict) and isinstance(line.get("step"), int):
-            lines.append(line)
-    return lines
+            generator = network_file.load(self.folder.generator, "generator")
+            discriminator = network_file.load(self.folder.discriminator, "discriminator")
+        except FileFormatError:
+            return False
+        return generator.steps == discriminator.steps == step

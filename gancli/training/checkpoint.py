@@ -1,15 +1,18 @@
 """Checkpoints: everything a run needs to go on, bit for bit, from the step it was written at."""
 
+import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from gancli import torch_file
 from gancli.errors import FileFormatError, UsageError
 from gancli.network_file import NetworkFile, Origin, origin_of
-from gancli.run_folder import RunFolder
+from gancli.run_folder import CHECKPOINT, RunFolder, step_of
+from gancli.training.saved_state import require_loadable
 from gancli.training.state import TrainState
 
 log = logging.getLogger(__name__)
@@ -25,6 +28,8 @@ class Checkpoint:
     origin: Origin
     images_seen: int
     state: dict[str, Any]
+    fixed: Mapping[str, Any]
+    """Of the run's configuration, what cannot change while it goes on."""
 
     @property
     def step(self) -> int:
@@ -32,10 +37,12 @@ class Checkpoint:
         return self.state["step"]
 
 
-def save(path: Path, state: TrainState, origin: Origin, images_seen: int) -> None:
+def save(
+    path: Path, state: TrainState, origin: Origin, images_seen: int, fixed: Mapping[str, Any] = MappingProxyType({})
+) -> None:
     """Write the state in one step."""
     plain_origin = asdict(origin) | {"classes": list(origin.classes)}
-    content = {"origin": plain_origin, "images_seen": images_seen, "state": state.state_dict()}
+    content = {"origin": plain_origin, "images_seen": images_seen, "fixed": fixed, "state": state.state_dict()}
     torch_file.save(path, KIND, VERSION, content)
 
 
@@ -43,10 +50,15 @@ def load(path: Path) -> Checkpoint:
     """Read a checkpoint; FileFormatError if it is missing, damaged or foreign."""
     content = torch_file.load(path, KIND, VERSION)
     try:
-        found = Checkpoint(path, origin_of(content["origin"]), content["images_seen"], content["state"])
-        if not isinstance(found.step, int):
-            raise TypeError("its step is not a number")
-        return found
+        origin, state, fixed = origin_of(content["origin"]), content["state"], content.get("fixed", {})
+        if not isinstance(state, Mapping) or not isinstance(fixed, Mapping):
+            raise TypeError("its state and what is fixed must be tables")
+        for number in (content["images_seen"], state["step"], state.get("rollbacks", 0)):
+            if type(number) is not int or number < 0:
+                raise ValueError("its counters must be whole numbers")
+        if CHECKPOINT.fullmatch(path.name) and step_of(path) != state["step"]:
+            raise ValueError(f"it is of step {state['step']}, as its name is not")
+        return Checkpoint(path, origin, content["images_seen"], {"rollbacks": 0} | dict(state), fixed)
     except (KeyError, TypeError, ValueError) as error:
         one_line = " ".join(str(error).split())
         raise FileFormatError(f"{path} lacks a part that a {KIND} file must have: {one_line}.") from error
@@ -65,10 +77,10 @@ def newest_sound(paths: Iterable[Path]) -> Checkpoint | None:
 def restore(state: TrainState, checkpoint: Checkpoint) -> None:
     """Put a checkpoint's state into a freshly created one; UsageError if it is another network's."""
     try:
-        state.load_state_dict(checkpoint.state)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        first = str(error).splitlines()[-1].strip()
-        raise UsageError(f"{checkpoint.path} does not fit the run's networks: {first}") from error
+        require_loadable(state, checkpoint.state)
+    except FileFormatError as error:
+        raise UsageError(f"{checkpoint.path} cannot be resumed: {error}") from error
+    state.load_state_dict(checkpoint.state)
 
 
 def network_files(state: TrainState, origin: Origin, images_seen: int) -> tuple[NetworkFile, NetworkFile]:
@@ -79,8 +91,15 @@ def network_files(state: TrainState, origin: Origin, images_seen: int) -> tuple[
     )
 
 
-def remove_old(folder: RunFolder, keep: int, best_step: int | None) -> None:
-    """Delete all but the newest ``keep`` checkpoints and the best."""
-    for path in folder.checkpoints()[:-keep]:
-        if path != (best_step is not None and folder.checkpoint(best_step)):
-            path.unlink(missing_ok=True)
+def remove_old(folder: RunFolder, keep: int, best_step: int | None, sick_since: int | None = None) -> None:
+    """Delete all but the newest ``keep`` checkpoints, the best, and the newest from before the GAN fell sick."""
+    found = folder.checkpoints()
+    spared = found[-keep:]
+    if best_step is not None:
+        spared.append(folder.checkpoint(best_step))
+    if sick_since is not None:
+        spared += [path for path in found if step_of(path) < sick_since][-1:]
+    for path in found:
+        if path not in spared:
+            with contextlib.suppress(OSError):
+                path.unlink()

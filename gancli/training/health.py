@@ -4,6 +4,7 @@ A watch reads line after line, and knows nothing else: the one that looks on whi
 was resumed and the one of ``gancli doctor`` come to the same alarms. The thresholds are those of benchmarks/health.py.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
@@ -13,6 +14,9 @@ from typing import Any
 PREFIX = "health/"
 WARM_UP = 500
 """Steps in which samples may still be alike."""
+MEASURED = frozenset(("separation", "memorised", "g_gradient", "diversity", "contrast"))
+"""What a measurement has at least; see `vital_signs`."""
+DIVERGED_ADVICE = "Try a lower learning rate (--set d_lr=5e-5 --set g_lr=5e-5) or --precision fp32."
 Signs = Mapping[str, float]
 
 
@@ -56,7 +60,8 @@ def _d_won(signs: Sequence[Signs]) -> bool:
 
 
 def _collapsed(signs: Sequence[Signs]) -> bool:
-    return signs[-1]["step"] > WARM_UP and signs[-1]["diversity"] < 0.4
+    alike = signs[-1]["diversity"] < 0.4 or signs[-1].get("duplicates", 0.0) > 0.5
+    return signs[-1]["step"] > WARM_UP and alike
 
 
 def _dead(signs: Sequence[Signs]) -> bool:
@@ -108,7 +113,7 @@ RULES = (
     Rule(
         "collapse", _collapsed, 4,
         lambda signs, since: f"the samples are alike since step {since}: two of them differ by "
-        f"{signs[-1]['diversity']:.1%} of what two real images do, and {signs[-1]['duplicates']:.0%} have a twin.",
+        f"{signs[-1]['diversity']:.1%} of what two real images do{_twins(signs)}.",
         "Try --recipe r3gan or pacgan, --set g_lr=5e-5, or a larger --batch-size.",
     ),
     Rule(
@@ -144,6 +149,31 @@ def _gradient_change(signs: Sequence[Signs]) -> str:
     return f", while G's gradient fell {change:.0f}-fold" if change > 3 else ""
 
 
+def _twins(signs: Sequence[Signs]) -> str:
+    return f", and {signs[-1]['duplicates']:.0%} have a twin" if "duplicates" in signs[-1] else ""
+
+
+def _diverged(line: Mapping[str, Any]) -> Alarm | None:
+    """A loss or a weight that is not a finite number; in a file it is null."""
+    bad = [name for name, value in line.items() if name.startswith(("d/", "g/", "ema/")) and not _finite(value)]
+    if not bad:
+        return None
+    evidence = f"{bad[0]} is no longer a finite number at step {line['step']}."
+    return Alarm("diverged", line["step"], line["step"], evidence, DIVERGED_ADVICE)
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(number_of(value))
+
+
+def number_of(value: Any) -> float:
+    """A value of a line of metrics; NaN where it is no number, or none that could have been measured."""
+    try:
+        return float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:
+        return math.nan
+
+
 @dataclass
 class Watch:
     """Reads lines of metrics in their order and raises each alarm once, until what it tells of has passed."""
@@ -152,12 +182,18 @@ class Watch:
     _signs: list[Signs] = field(default_factory=list)
     _sick: dict[str, list[int]] = field(default_factory=dict)
     """By failure, the steps in a row at which it showed."""
+    _diverged: int | None = None
+    """The step at which a number was not finite."""
 
     def observe(self, line: Mapping[str, Any]) -> list[Alarm]:
         """The alarms that this line raises; lines without measurements raise none."""
-        found = {name.removeprefix(PREFIX): value for name, value in line.items() if name.startswith(PREFIX)}
-        if not found:
+        found = {name.removeprefix(PREFIX): number_of(value) for name, value in line.items() if name.startswith(PREFIX)}
+        if diverged := _diverged(line):
+            self._diverged = diverged.step
+            return [diverged]
+        if not found.keys() >= MEASURED:
             return []
+        self._diverged = None
         self._signs.append(found | {"step": line["step"]})
         return [alarm for rule in self.rules if (alarm := self._judge(rule, line["step"]))]
 
@@ -174,7 +210,13 @@ class Watch:
     @property
     def present(self) -> set[str]:
         """The failures that still show."""
-        return {rule.failure for rule in self.rules if len(self._sick.get(rule.failure, ())) >= rule.lasting}
+        found = {rule.failure for rule in self.rules if len(self._sick.get(rule.failure, ())) >= rule.lasting}
+        return found | ({"diverged"} if self._diverged is not None else set())
+
+    @property
+    def sick_since(self) -> int | None:
+        """The first step of those that show a failure at present, though it may not have lasted; None if none does."""
+        return min((steps[0] for steps in self._sick.values() if steps), default=None)
 
 
 def diagnose(lines: Sequence[Mapping[str, Any]]) -> tuple[list[Alarm], set[str]]:

@@ -5,10 +5,10 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from gancli.errors import Interrupted, TrainingDiverged, TrainingFailed
-from gancli.training.health import Alarm, Watch
+from gancli.training.health import DIVERGED_ADVICE, Alarm, Watch
 from gancli.training.state import TrainState
 from gancli.training.step import Step
 
@@ -48,10 +48,11 @@ class Record:
     """What the watch sees for the first time here."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The line as it is written to ``metrics.jsonl``."""
+        """The line as it is written to ``metrics.jsonl``, where a value that is not finite is null."""
         head = {"step": self.step, "images_seen": self.images_seen, "epoch": round(self.epoch, 4)}
         alarms = {"alarms": [alarm.as_dict() for alarm in self.alarms]} if self.alarms else {}
-        return head | {"seconds": round(self.seconds, 3)} | self.values | alarms
+        values = {name: value if math.isfinite(value) else None for name, value in self.values.items()}
+        return head | {"seconds": round(self.seconds, 3)} | values | alarms
 
 
 class Callback:
@@ -64,7 +65,7 @@ class Callback:
         """After each step; must not wait for the device."""
 
     def on_record(self, loop: "Loop", record: Record) -> None:
-        """After each line of metrics, whose values are finite."""
+        """After each line of metrics; losses are finite but in the last line of a training that diverged."""
 
     def on_finish(self, loop: "Loop") -> None:
         """After the last step, also when a signal made it the last."""
@@ -142,41 +143,48 @@ class Loop:
             callback.on_step(self)
 
     def _record(self, evaluating: bool, watching: bool) -> None:
-        values = self.require_finite()
+        values = self.require_sound() if evaluating else self.require_finite()
         self.state.running.clear()
         if watching and self.vital_signs is not None:
             values |= self.vital_signs(values)
         if evaluating and self.evaluate is not None:
             values |= self.evaluate(self.state)
+        alarms = self._tell(values)
+        for alarm in alarms:
+            log.warning("step %d: %s", alarm.step, alarm)
+        if alarms and self.fatal:
+            raise TrainingFailed(f"stopped at step {self.state.step}: {alarms[0]}", alarms[0].since)
+
+    def _tell(self, values: dict[str, float]) -> tuple[Alarm, ...]:
+        """Give a line of metrics to all who want it; returns what the watch sees in it."""
         seen = self.step.images_seen
         alarms = tuple(self.watch.observe({"step": self.state.step} | values))
         record = Record(self.state.step, seen, seen / self.plan.images, self.state.seconds, values, alarms)
         self.last_record = record
         for callback in self.callbacks:
             callback.on_record(self, record)
-        for alarm in alarms:
-            log.warning("step %d: %s", alarm.step, alarm)
-        if alarms and self.fatal:
-            raise TrainingFailed(f"stopped at step {self.state.step}: {alarms[0]}", alarms[0].since)
+        return alarms
 
     def require_finite(self) -> dict[str, float]:
         """The means since the last line; TrainingDiverged if one is not a finite number."""
         values = self.state.running.means()
         for name, value in values.items():
             if not math.isfinite(value):
-                raise TrainingDiverged(
-                    f"the training diverged before step {self.state.step}: {name} is {value}. "
-                    "Try a lower learning rate (--set d_lr=5e-5 --set g_lr=5e-5) or --precision fp32."
-                )
+                self._diverged(values, f"before step {self.state.step}: {name} is {value}")
         return values
 
-    def require_sound(self) -> None:
-        """TrainingDiverged if a loss or a weight is not finite: a step's losses do not show what it did to weights."""
-        self.require_finite()
+    def require_sound(self) -> dict[str, float]:
+        """Like `require_finite`, and of every weight: a step's losses do not show what it did to weights."""
+        values = self.require_finite()
         for network in ("g", "d", "ema"):
             for name, value in getattr(self.state, network).state_dict().items():
                 if value.is_floating_point() and not bool(value.isfinite().all()):
-                    raise TrainingDiverged(
-                        f"the training diverged in step {self.state.step}: {network}'s {name} is no longer finite. "
-                        "Nothing was saved over the files of before. Try a lower learning rate or --precision fp32."
-                    )
+                    told = f"in step {self.state.step}: {network}'s {name} is no longer finite"
+                    self._diverged(values | {f"{network}/{name}": math.nan}, told)
+        return values
+
+    def _diverged(self, values: dict[str, float], what: str) -> NoReturn:
+        self._tell(values)
+        raise TrainingDiverged(
+            f"the training diverged {what}. Nothing was saved over the files of before. {DIVERGED_ADVICE}"
+        )

@@ -1,4 +1,7 @@
-"""SIGINT and SIGTERM let the step under way finish and the state be saved; a second one ends at once."""
+"""SIGINT, SIGTERM and the loss of the terminal let the step under way finish and the state be saved.
+
+A second signal ends the process at once.
+"""
 
 import contextlib
 import signal
@@ -9,11 +12,14 @@ from types import FrameType
 
 @contextlib.contextmanager
 def caught(stop: Callable[[int], None]) -> Iterator[None]:
-    """Call ``stop`` with the number of the first SIGINT or SIGTERM that arrives inside; only in the main thread."""
+    """Call ``stop`` with the number of the first of them that arrives inside; only in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    watched = (signal.SIGINT, signal.SIGTERM)
+    watched = [signal.SIGINT, signal.SIGTERM]
+    hangup = getattr(signal, "SIGHUP", None)  # not on Windows
+    if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:  # which is what nohup asks for
+        watched.append(hangup)
 
     def handle(number: int, frame: FrameType | None) -> None:
         stop(number)

@@ -22,9 +22,10 @@ class RunningMeans:
     count: int = 0
 
     def add(self, scalars: dict[str, Tensor]) -> None:
-        """Add one step's scalars; every step has the same names."""
+        """Add one step's scalars; other names than those before begin anew."""
         values = torch.stack([value.detach().float() for value in scalars.values()])
-        if self.sums is None:
+        if self.sums is None or self.names != list(scalars):
+            self.clear()
             self.names, self.sums = list(scalars), values
         else:
             self.sums += values
@@ -78,11 +79,19 @@ class TrainState:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned, onto the devices of the present networks."""
-        for name in _PARTS:
+        """Restore what `state_dict` returned, onto the devices of the present networks.
+
+        Of the optimizers it takes what they remember; their settings are the recipe's. A loss scaler that was not in
+        use stays as it is.
+        """
+        for name in ("g", "d", "ema"):
             getattr(self, name).load_state_dict(saved[name])
-        for optimizer in (self.g_optimizer, self.d_optimizer):
+        for name in ("g_optimizer", "d_optimizer"):
+            optimizer = getattr(self, name)
+            optimizer.load_state_dict({"state": saved[name]["state"]} | {"param_groups": _settings(optimizer)})
             _lay_out_as_weights(optimizer)
+        if saved["scaler"]:
+            self.scaler.load_state_dict(saved["scaler"])
         self.feedback.copy_(saved["feedback"])
         self.rollbacks = saved.get("rollbacks", 0)
         self.step, self.seconds, self.best = saved["step"], saved["seconds"], dict(saved["best"])
@@ -107,6 +116,10 @@ def create(recipe: Recipe, spec: Spec, seed: int, device: torch.device, precisio
     ema = copy.deepcopy(g).eval().requires_grad_(False)
     scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
     return TrainState(g, d, ema, *recipe.optimizers(g, d), scaler, torch.zeros(3, device=device))
+
+
+def _settings(optimizer: Optimizer) -> list[dict[str, Any]]:
+    return optimizer.state_dict()["param_groups"]
 
 
 def _lay_out_as_weights(optimizer: Optimizer) -> None:

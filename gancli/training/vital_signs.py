@@ -50,7 +50,7 @@ class VitalSigns:
         - memorised: (D(train) - D(held out)) / (D(train) - D(samples)), r_v of Karras 2020 (arXiv:2006.06676), eq. 1;
         - g_gradient: Euclidean norm of G's gradient in the step just done;
         - diversity: mean distance of two samples (of one class, where classes are drawn) over that of real images;
-        - duplicates: share of the samples that have a twin among them;
+        - duplicates: share of the samples that have a twin among them, not of points, which healthy modes crowd;
         - contrast: standard deviation of the samples' values over that of real images.
         """
         state = self.step.state
@@ -66,7 +66,7 @@ class VitalSigns:
             "memorised": memorised.clamp(-1, 1),
             "g_gradient": _norm(state.g),
             "diversity": _spread(averaged, self.labels) / self.real_spread,
-            "duplicates": _duplicates(averaged, self.real_spread),
+            **({} if averaged[0].numel() == 2 else {"duplicates": _duplicates(averaged, self.real_spread)}),
             "contrast": averaged.std() / self.real_contrast,
         }
         found = dict(zip(signs, torch.stack([value.float().cpu() for value in signs.values()]).tolist(), strict=True))

@@ -2,15 +2,18 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from sample_pictures import folder
 
 from gancli import train
 from gancli.config import TrainConfig
@@ -139,6 +142,124 @@ def test_a_damaged_checkpoint_is_stepped_over(tmp_path: Path, caplog: pytest.Log
     train(resume=str(broken.path), progress="none")
     assert "Going back to the checkpoint before it" in caplog.text
     assert_same_state(whole, broken, 8)
+
+
+def test_keep_never_trusts_damaged_checkpoints(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = tiny(tmp_path, steps=12, keep=9)
+    run.checkpoint(12).write_bytes(b"damaged")
+    leftover = run.checkpoint(12).with_name(".step-000016.pt.x.part")
+    leftover.touch()
+    train(resume=str(run.path), steps=10, keep=1, progress="none")
+    assert [path.name for path in run.checkpoints()] == ["step-000010.pt"]
+    assert run.checkpoint(12).with_name("step-000012.pt.aside").read_bytes() == b"damaged"
+    assert "now called *.aside" in caplog.text and not leftover.exists()
+
+
+def test_what_a_death_right_after_the_last_checkpoint_left_out_is_written(tmp_path: Path) -> None:
+    run = tiny(tmp_path)
+    expected = run.generator.read_bytes(), run.discriminator.read_bytes()
+    run.generator.unlink()
+    train(resume=str(run.path), progress="none")
+    assert (run.generator.read_bytes(), run.discriminator.read_bytes()) == expected
+
+
+def test_fewer_steps_than_are_done_are_refused_and_nothing_changes(tmp_path: Path) -> None:
+    run = tiny(tmp_path)
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match="has done 8 steps, more than the 6"):
+        train(resume=str(run.path), steps=6, progress="none")
+    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_the_precision_may_change_with_a_warning(
+    tmp_path: Path, precision: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tiny(tmp_path)
+    for step, each in ((10, precision), (12, "fp32")):
+        assert train(resume=str(run.path), steps=step, precision=each, progress="none").steps == step
+        assert f"and is now {each}: the run goes on, but not bit for bit" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seed = 0", "seed = 1", "seed was 0 and is now 1"),
+        ("batch_size = 16", "batch_size = 8", "batch_size was 16 and is now 8"),
+        ("d_lr = 0.0002", "d_lr = 0.1", r"hyperparameters was {'d_lr': 0.0002} and is now {'d_lr': 0.1}"),
+        ('recipe = "vanilla"', "", "names no recipe"),
+    ],
+)
+def test_a_configuration_that_was_edited_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    run = tiny(tmp_path)
+    text = run.config.read_text()
+    assert old in text
+    run.config.write_text(text.replace(old, new))
+    with pytest.raises(UsageError, match=message):
+        train(resume=str(run.path), steps=10, progress="none")
+
+
+def test_pictures_may_move_but_not_change(tmp_path: Path) -> None:
+    folder(tmp_path / "before", 40, height=9, width=9)
+    picture_run = tiny(tmp_path / "runs", data=str(tmp_path / "before"), image_size="8", batch_size=8, cache=False)
+    (tmp_path / "before").rename(tmp_path / "after")
+    moved = {"resume": str(picture_run.path), "data": str(tmp_path / "after"), "progress": "none"}
+    assert train(**moved, steps=9).steps == 9
+    (tmp_path / "after" / sorted(os.listdir(tmp_path / "after"))[0]).unlink()
+    with pytest.raises(UsageError, match="the data have changed"):
+        train(**moved, steps=10)
+
+
+def changed(place: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    """A change of a nested table: ``a/b`` is the ``b`` of ``a``."""
+
+    def change(content: dict[str, Any]) -> None:
+        *path, last = (int(name) if name.isdecimal() else name for name in place.split("/"))
+        for name in path:
+            content = content[name]
+        content[last] = value
+
+    return change
+
+
+OPTIMIZER = "g_optimizer/state/0"
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ("g", 3, "its g is missing or strange"),
+        ("g/layers.0.weight", torch.zeros(3), "is float32 [(]3,[)] in the file"),
+        ("d/layers.0.bias", torch.zeros(512).double(), "discriminator's weights do not fit"),
+        ("ema/layers.0.bias", torch.full((256,), torch.nan), "not finite"),
+        (f"{OPTIMIZER}/exp_avg", torch.zeros(1).expand(2**20, 2**20), "exp_avg has another shape"),
+        (OPTIMIZER, {}, "remembers something else"),
+        ("d_optimizer/state/99", {}, "of other parameters"),
+        ("feedback", torch.zeros(9), "feedback"),
+        ("running", {}, "running means"),
+        ("best", {"step": "x"}, "best"),
+        ("scaler", 4, "scaler"),
+        ("step", -4, "no checkpoint .* can be read"),
+        ("step", 5, "no checkpoint .* can be read"),
+        ("rollbacks", "many", "no checkpoint .* can be read"),
+    ],
+)
+def test_a_checkpoint_that_lies_is_refused_before_anything_of_it_is_used(
+    straight_tiny: RunFolder, tmp_path: Path, place: str, value: Any, message: str
+) -> None:
+    run = RunFolder(tmp_path / "copy")
+    shutil.copytree(straight_tiny.path, run.path)
+    run.checkpoint(4).unlink()
+    content = torch.load(run.checkpoint(8), weights_only=True)
+    changed(f"state/{place}", value)(content)
+    torch.save(content, run.checkpoint(8))
+    with pytest.raises(UsageError, match=message):
+        train(resume=str(run.path), steps=10, progress="none")
+
+
+@pytest.fixture(scope="module")
+def straight_tiny(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return tiny(tmp_path_factory.mktemp("tiny"))
 
 
 def test_a_longer_run_goes_on_from_the_shorter_ones_end(tmp_path: Path) -> None:
