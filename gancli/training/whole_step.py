@@ -64,8 +64,9 @@ class _TracedAdam:
     done: int = 0
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients."""
-        self.optimizer.zero_grad(set_to_none=True)
+        """Forget the gradients, without the mark for profilers that an optimizer leaves in a trace."""
+        for weight in self.optimizer.param_groups[0]["params"]:
+            weight.grad = None
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -102,9 +103,8 @@ def sizes_of(optimizer: Optimizer, taken: float, rate: float, beta2: float | Non
 class WholeStep:
     """Does what `Step.compute` does, compiled; traced for the tensors that the state has at its first call."""
 
-    def __init__(self, step: "Step", compiled: Callable[[nn.Module], Function] | None = None) -> None:
-        """``compiled`` makes a function of the trace; None: torch's compiler."""
-        self.step, self._compiled = step, compiled or compiled_by_torch
+    def __init__(self, step: "Step") -> None:
+        self.step = step
         self._function: Function | None = None
 
     def ready(self) -> bool:
@@ -116,7 +116,7 @@ class WholeStep:
         inputs = [self._numbers(rates, decay), *_tensors(draws)]
         if self._function is None:
             random = torch.get_rng_state()  # layers draw from it
-            self._function = self._compiled(self._trace(draws, inputs))
+            self._function = compiled_by_torch(self._trace(draws, inputs))
             self._steps = [[s["step"] for s in o.state.values()] for o in _optimizers(self.step)]
             torch.set_rng_state(random)
         with torch.no_grad():
