@@ -1,7 +1,7 @@
-"""Whether a run compiles its networks: tried with real steps where the run is long, and taken where it pays.
+"""Whether a run compiles its step: tried with real steps where the run is long, and taken where it pays.
 
-Compiling takes a minute or more, and what it gains depends on processor, libraries and networks, from nothing to a
-third. So nothing is guessed: `choose` times both ways, and the run records the answer, since it changes the rounding
+Compiling takes from some seconds to minutes, and what it gains depends on processor, libraries and networks, from
+nothing to a half. So nothing is guessed: `choose` times both ways, and the run records the answer, since it changes the rounding
 and a resume must not decide anew. Compiled code is kept in the user's cache.
 """
 
@@ -23,7 +23,7 @@ from gancli.training.step import Step
 log = logging.getLogger(__name__)
 Way = Literal["on", "off"]
 LEAST_STEPS = 5_000
-LEAST_SECONDS = {"cpu": 1_200.0, "cuda": 300.0}
+LEAST_SECONDS = {"cpu": 600.0, "cuda": 300.0}
 """Of a whole run, below which trying alone would cost too much of it. A GPU gains more: see `Step.compiled`."""
 LEAST_GAIN = 1.05
 TRIED = 3
@@ -73,11 +73,11 @@ def _failure(compiled: Step, expected: list[dict[str, Tensor]]) -> str | None:
     try:
         found = [compiled() for _ in expected]
     except Exception as error:  # a compiler fails in ways of its own: none there, no memory, code it does not know
-        return f"the networks cannot be compiled here ({_first_line(error)})"
+        return f"the step cannot be compiled here ({_first_line(error)})"
     for ours, theirs in zip(found, expected, strict=True):
         for name, value in theirs.items():
             if not torch.allclose(ours[name], value, MOST_DIFFERENCE, MOST_DIFFERENCE, equal_nan=True):
-                return f"compiled networks give another {name}"
+                return f"the compiled step gives another {name}"
     return None
 
 

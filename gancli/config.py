@@ -65,7 +65,7 @@ class TrainConfig:
     matmul: Literal["auto", "default", "onednn"] = "auto"
     """What multiplies float32 matrices on the CPU; ``auto``: oneDNN where it is clearly faster and as exact."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """Compile the networks; ``auto``: tried in long runs, and taken where a step is clearly faster."""
+    """Compile the step; ``auto``: tried in long runs, and taken where a step is clearly faster."""
     seed: int = 0
     """Every random draw is a function of it."""
     deterministic: bool = False

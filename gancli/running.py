@@ -247,7 +247,7 @@ def _environment(prepared: Prepared) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "matmul": prepared.config.matmul,
         "compile": prepared.config.compile,
-        "way": "one pass of D for both networks" if prepared.step.one_stage else "plain",
+        "way": prepared.step.way,
         "data": prepared.dataset.name,
         "fingerprint": prepared.dataset.fingerprint,
         "step": prepared.step.state.step,

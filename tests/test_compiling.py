@@ -16,6 +16,7 @@ from gancli.recipes.dcgan import DCGAN
 from gancli.recipes.dragan import DRAGAN
 from gancli.run_folder import RunFolder
 from gancli.training import step as training_step
+from gancli.training import whole_step
 from gancli.training.step import Step
 
 RECIPE = DCGAN(width=4)
@@ -26,15 +27,15 @@ def build(way: compiling.Way) -> Step:
 
 
 class Calling(nn.Module):
-    """Stands for a compiled network: does something, then what the network does, times a factor."""
+    """Stands for a compiled network: does something, then what the network does."""
 
-    def __init__(self, network: nn.Module, before: Any, factor: float = 1.0) -> None:
+    def __init__(self, network: nn.Module, before: Any) -> None:
         super().__init__()
-        self._orig_mod, self.before, self.factor = network, before, factor
+        self._orig_mod, self.before = network, before
 
     def forward(self, *inputs: Any) -> Any:
         self.before()
-        return self.factor * self._orig_mod(*inputs)
+        return self._orig_mod(*inputs)
 
 
 @pytest.fixture
@@ -45,7 +46,12 @@ def long_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def compiled_as(monkeypatch: pytest.MonkeyPatch, before: Any, factor: float = 1.0) -> None:
-    monkeypatch.setattr(training_step, "_compiled", lambda network: Calling(network, before, factor))
+    """Let the compiled step do something, then what the trace of the step does, its answers times a factor."""
+
+    def compiled(traced: nn.Module) -> Any:
+        return lambda *inputs: [before(), *(factor * each for each in traced(*inputs))][1:]
+
+    monkeypatch.setattr(whole_step, "compiled_by_torch", compiled)
 
 
 def no_compiler() -> None:
@@ -68,7 +74,7 @@ def test_without_a_compiler_a_run_goes_on_with_one_line(
     (record,) = caplog.records
     assert record.levelno == level
     assert record.getMessage() == (
-        "compile: off, since the networks cannot be compiled here (RuntimeError: No working C++ compiler found)."
+        "compile: off, since the step cannot be compiled here (RuntimeError: No working C++ compiler found)."
     )
 
 
@@ -77,7 +83,7 @@ def test_what_compiles_to_something_else_is_not_taken(
 ) -> None:
     compiled_as(monkeypatch, lambda: None, 10.0)
     assert compiling.choose("on", 10, build) == "off"
-    assert "compiled networks give another d/" in caplog.text
+    assert "the compiled step gives another d/" in caplog.text
 
 
 def test_only_what_is_faster_is_taken_without_being_told(long_runs: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,14 +101,15 @@ def test_only_what_is_faster_is_taken_without_being_told(long_runs: None, monkey
 
 
 def test_penalties_are_of_the_network_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiled code can be differentiated only once."""
+    """Compiled code can be differentiated only once; networks alone are compiled where one trace would not do."""
     plain = make_step(DRAGAN(width=4), plain=True)
-    compiled_as(monkeypatch, lambda: None)
-    compiled = make_step(DRAGAN(width=4), compiled=True)
     calls: list[str] = []
-    compiled.d.before = lambda: calls.append("compiled")  # type: ignore[assignment]
+    monkeypatch.setattr(training_step, "_compiled", lambda n: Calling(n, lambda: calls.append(type(n).__name__)))
+    compiled = make_step(DRAGAN(width=4), compiled=True, precision="fp16")
+    compiled.precision = "fp32"
+    assert compiled.way == "plain, networks compiled"
     assert torch.equal(plain()["d/gp"], compiled()["d/gp"])
-    assert len(calls) == 2  # D's loss and G's, not the penalty
+    assert calls.count("Discriminator") == 2  # D's loss and G's, not the penalty
 
 
 @pytest.mark.slow

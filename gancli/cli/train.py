@@ -212,7 +212,7 @@ def train(
     compile: Annotated[
         str | None,
         Option(
-            help="Compile the networks: auto (tried in long runs), on or off. [dim]\\[default: auto][/]",
+            help="Compile the step: auto (tried in long runs), on or off. [dim]\\[default: auto][/]",
             rich_help_panel=MACHINE,
         ),
     ] = None,

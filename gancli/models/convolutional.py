@@ -7,7 +7,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 Shape = tuple[int, int, int]
 Norm = Literal["batch", "layer", "none"]
@@ -112,3 +111,8 @@ def cropped(images: Tensor, height: int, width: int) -> Tensor:
     """The middle of images ``(N, C, H, W)``, which are at least that large."""
     top, left = (images.shape[2] - height) // 2, (images.shape[3] - width) // 2
     return images[:, :, top : top + height, left : left + width]
+
+
+def one_hot(labels: Tensor, classes: int) -> Tensor:
+    """Labels ``(N,)`` -> int64 ``(N, classes)``. Torch's own looks at the labels' values, for which a device waits."""
+    return (labels[:, None] == torch.arange(classes, device=labels.device)).long()

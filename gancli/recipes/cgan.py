@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from gancli import losses
+from gancli.models.convolutional import one_hot
 from gancli.models.maxout import Maxout
 from gancli.recipes.base import Recipe, Spec, hyper
 

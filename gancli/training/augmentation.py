@@ -32,17 +32,24 @@ class Augmentation:
     IMAGES: ClassVar[float] = 500_000.0
     """Real images in which p can rise from 0 to 1."""
 
-    def __call__(self, batch: Batch, purpose: str, number: int, first: int = 0) -> Batch:
-        """The batch with its images augmented; ``purpose`` and ``number`` say which draws.
+    def draw(self, purpose: str, number: int) -> Tensor | None:
+        """Uniform numbers ``(n, numbers)`` for this process's batch; ``purpose`` and ``number`` say which."""
+        if self.policy == "none":
+            return None
+        device, local = self.feedback.device, self.batch_size // self.group.world
+        drawn = generator(self.seed, f"augment-{purpose}", number, device=device)
+        numbers = augment.DIFFAUG_NUMBERS if self.policy == "diffaug" else augment.ADA_NUMBERS
+        uniform = torch.rand(self.batch_size, numbers, generator=drawn, device=device)
+        return uniform[self.group.rank * local :][:local]
+
+    def __call__(self, batch: Batch, uniform: Tensor | None, first: int = 0) -> Batch:
+        """The batch with its images augmented by what was drawn.
 
         It may be a part of this process's batch, from its image ``first`` on.
         """
-        if self.policy == "none":
+        if uniform is None:
             return batch
-        device, start = batch.images.device, self.group.rank * (self.batch_size // self.group.world) + first
-        drawn = generator(self.seed, f"augment-{purpose}", number, device=device)
-        numbers = augment.DIFFAUG_NUMBERS if self.policy == "diffaug" else augment.ADA_NUMBERS
-        uniform = torch.rand(self.batch_size, numbers, generator=drawn, device=device)[start:][: len(batch.images)]
+        uniform = uniform[first:][: len(batch.images)]
         if self.policy == "diffaug":
             return replace(batch, images=augment.diffaug(batch.images, uniform))
         return replace(batch, images=augment.ada(batch.images, uniform, self.feedback[0]))

@@ -74,6 +74,19 @@ class ResidentImages:
 
 
 @dataclass(frozen=True)
+class Draws:
+    """All that one step draws, from (seed, step) alone: tensors, which a compiled step takes as its inputs."""
+
+    real: list[Batch]
+    """For each of D's steps, without augmentation."""
+    fake: list[tuple[Tensor, Tensor | None]]
+    """Latents and labels for each of D's steps, but for a simultaneous recipe, and at last for G's step."""
+    real_uniform: list[Tensor | None]
+    """What augmentation draws for each of ``real``; None without."""
+    fake_uniform: list[Tensor | None]
+
+
+@dataclass(frozen=True)
 class Noise:
     """Latents and labels of the fakes: float32 ``(n, latent_dim)`` from N(0, I), labels uniform over classes."""
 

@@ -159,9 +159,12 @@ class Average:
         self.others = [pair for pair in pairs if not pair[0].is_floating_point()]
 
     @torch.no_grad()
-    def update(self, decay: float) -> None:
+    def update(self, decay: float | Tensor) -> None:
         """``average = decay * average + (1 - decay) * current``; what is no floating-point number is copied."""
-        torch._foreach_lerp_(self.averages, self.currents, 1 - decay)
+        if isinstance(decay, Tensor):
+            torch._foreach_lerp_(self.averages, self.currents, [1 - decay] * len(self.averages))
+        else:
+            torch._foreach_lerp_(self.averages, self.currents, 1 - decay)
         for average, current in self.others:
             average.copy_(current)
 

@@ -13,11 +13,12 @@ from torch.optim import Optimizer
 from gancli.losses import at_least_fp32
 from gancli.randomness import key
 from gancli.recipes.base import Batch, Loss, Rates, Recipe
-from gancli.training import accumulation, one_stage
+from gancli.training import accumulation, one_stage, whole_step
 from gancli.training.augmentation import Augmentation
-from gancli.training.batches import Noise
+from gancli.training.batches import Draws, Noise
 from gancli.training.distributed import Group
 from gancli.training.state import Average, TrainState
+from gancli.training.whole_step import WholeStep
 
 Answer = TypeVar("Answer")
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -29,6 +30,16 @@ class RealImages(Protocol):
     def batch(self, number: int) -> Batch:
         """Real batch ``number`` of the run."""
         ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step says of itself, as tensors on the device."""
+
+    scalars: dict[str, Tensor]
+    """Every loss term and D's mean logits."""
+    real_logits: list[Tensor]
+    """D's logits ``(N,)`` on real images, from each of its steps."""
 
 
 @dataclass
@@ -43,7 +54,8 @@ class Step:
     group: Group = Group()  # noqa: RUF009 - frozen
     augmentation: str = "none"
     best_share: Callable[[int], float] = lambda images_seen: 1.0
-    """Share of the fakes, those that D finds most real, from which G learns, as a function of the images seen."""
+    """Share of the fakes, those that D finds most real, from which G learns, as a function of the images seen, which
+    never grows."""
 
     rate_scale: float = 1.0
     """Factor of both learning rates; less than 1 after a rollback."""
@@ -52,14 +64,17 @@ class Step:
     plain: bool = False
     """Take the plain way even where a faster one does the same."""
     compiled: bool = False
-    """Compile the networks; see `gancli.compiling`, which says whether that works and pays. On CUDA their passes
-    forward and back become graphs, since what small networks wait for there is the launching of their kernels."""
+    """Compile it: the whole step where `whole_step.suits`, else the networks. See `gancli.compiling`, which says
+    whether that works and pays. On CUDA the networks' passes forward and back become graphs, since what small
+    networks wait for there is the launching of their kernels."""
 
     def __post_init__(self) -> None:
-        whole = not self.plain and self.accumulate == 1
-        self.one_stage = whole and one_stage.suits(self.recipe, self.state.d, self.precision)
+        undivided = not self.plain and self.accumulate == 1
+        self.one_stage = undivided and one_stage.suits(self.recipe, self.state.d, self.precision)
         self.parts = accumulation.parts_of(self.noise.batch_size // self.noise.world, self.accumulate)
-        self.g, self.d = (_compiled(n) if self.compiled else n for n in (self.state.g, self.state.d))
+        self.whole = WholeStep(self) if self.compiled and whole_step.suits(self) else None
+        apart = self.compiled and self.whole is None
+        self.g, self.d = (_compiled(n) if apart else n for n in (self.state.g, self.state.d))
         self.augment = Augmentation(
             self.augmentation, self.noise.seed, self.noise.batch_size, self.group, self.state.feedback
         )
@@ -71,45 +86,75 @@ class Step:
         step, seen = self.state.step, self.images_seen
         if self.compiled and self.noise.device.type == "cuda":
             torch.compiler.cudagraph_mark_step_begin()  # what graphs wrote in the step before may be overwritten
-        seed_layers(key(self.noise.seed, "layers", step, self.group.rank), self.noise.device)
         rates = self.recipe.schedule(seen)
         if self.rate_scale != 1:
             rates = replace(rates, g_lr=self.rate_scale * rates.g_lr, d_lr=self.rate_scale * rates.d_lr)
-        set_rates(self.state.g_optimizer, rates.g_lr, rates.beta2)
-        set_rates(self.state.d_optimizer, rates.d_lr, rates.beta2)
         for network in (self.state.g, self.state.d, self.state.ema):
             self.recipe.advance(network, seen)
-        update = self._simultaneous if self.recipe.simultaneous else self._alternate
-        scalars = update(step, rates)
-        self.state.scaler.update()
+        draws = self.draw(step)
+        compute = self.whole if self.whole and self.whole.ready() else self.compute
+        seed_layers(key(self.noise.seed, "layers", step, self.group.rank), self.noise.device)
         half_life = rates.ema_half_life
-        self.average.update(0.5 ** (self.noise.batch_size / half_life) if half_life else 0.0)
+        found = compute(draws, rates, 0.5 ** (self.noise.batch_size / half_life) if half_life else 0.0)
+        for number, logits in enumerate(found.real_logits, step * self.recipe.d_steps):
+            self.augment.observe(logits, number)
         self.state.step += 1
-        return scalars
+        return found.scalars
 
     @property
     def images_seen(self) -> int:
         """Real images that D's steps have used so far, over all processes."""
         return self.state.step * self.recipe.d_steps * self.noise.batch_size
 
-    def _simultaneous(self, step: int, rates: Rates) -> dict[str, Tensor]:
-        real = self._real(step)
-        first = self._fakes("g", step, self.parts[0])
+    @property
+    def way(self) -> str:
+        """Which of the ways to the same result it takes, in words, for a run's records."""
+        way = "one pass of D for both networks" if self.one_stage else "plain"
+        return f"{way}, compiled as a whole" if self.whole else f"{way}, networks compiled" if self.compiled else way
+
+    def draw(self, step: int) -> Draws:
+        """All that this step draws but what layers draw, from torch's global generator."""
+        numbers = range(step * self.recipe.d_steps, (step + 1) * self.recipe.d_steps)
+        fakes = [] if self.recipe.simultaneous else [("d", number) for number in numbers]
+        fakes.append(("g", step))
+        return Draws(
+            real=[self.real.batch(number) for number in numbers],
+            fake=[self.noise.draw(*place) for place in fakes],
+            real_uniform=[self.augment.draw("real", number) for number in numbers],
+            fake_uniform=[self.augment.draw(*place) for place in fakes],
+        )
+
+    def compute(self, draws: Draws, rates: Rates, decay: float | Tensor) -> Outcome:
+        """Both networks' updates and the average's: a function of what was drawn and of the state, which it changes.
+
+        ``decay`` is the average's.
+        """
+        set_rates(self.state.g_optimizer, rates.g_lr, rates.beta2)
+        set_rates(self.state.d_optimizer, rates.d_lr, rates.beta2)
+        found = self._simultaneous(draws, rates) if self.recipe.simultaneous else self._alternate(draws, rates)
+        self.state.scaler.update()
+        self.average.update(decay)
+        return found
+
+    def _simultaneous(self, draws: Draws, rates: Rates) -> Outcome:
+        real = self._real(draws, 0)
+        first = self._fakes(draws, 0, self.parts[0])
         if self.one_stage and self.best_share(self.images_seen) >= 1:
-            scalars = self._at_once(step, real, first, rates)
-            if scalars is not None:
-                return scalars
+            found = self._at_once(real, first, rates)
+            if found is not None:
+                return found
         made: list[Batch] = []
 
         def fakes(rows: slice) -> Batch:
-            fake = self._fakes("g", step, rows) if made else first
+            fake = self._fakes(draws, 0, rows) if made else first
             made.append(fake.detach())
             return fake
 
         g_scalars = self._update_g(real, fakes, rates)
-        return self._update_d(step, real, accumulation.joined(made), rates) | g_scalars
+        d_loss = self._update_d(real, accumulation.joined(made), rates)
+        return Outcome(scalars_of("d", d_loss) | g_scalars, [d_loss.logits["real"].detach()])
 
-    def _at_once(self, step: int, real: Batch, fake: Batch, rates: Rates) -> dict[str, Tensor] | None:
+    def _at_once(self, real: Batch, fake: Batch, rates: Rates) -> Outcome | None:
         found = one_stage.backward(self.recipe, self.state.g, self.state.d, real, fake, rates, self._autocast())
         if found is None:
             return None
@@ -118,36 +163,37 @@ class Step:
             optimizer.step()
         self.recipe.constrain(self.state.d)
         d_loss, g_loss = found
-        self.augment.observe(d_loss.logits["real"], step)
-        return scalars_of("d", d_loss) | scalars_of("g", g_loss)
+        return Outcome(scalars_of("d", d_loss) | scalars_of("g", g_loss), [d_loss.logits["real"].detach()])
 
-    def _alternate(self, step: int, rates: Rates) -> dict[str, Tensor]:
-        for number in range(step * self.recipe.d_steps, (step + 1) * self.recipe.d_steps):
-            real = self._real(number)
+    def _alternate(self, draws: Draws, rates: Rates) -> Outcome:
+        logits = []
+        for number in range(self.recipe.d_steps):
+            real = self._real(draws, number)
             with torch.no_grad():
-                made = [self._of_part(partial(self._fakes, "d", number), rows) for rows in self.parts]
-            d_scalars = self._update_d(number, real, accumulation.joined(made), rates)
-        return d_scalars | self._update_g(real, partial(self._fakes, "g", step), rates)
+                made = [self._of_part(partial(self._fakes, draws, number), rows) for rows in self.parts]
+            d_loss = self._update_d(real, accumulation.joined(made), rates)
+            logits.append(d_loss.logits["real"].detach())
+        scalars = scalars_of("d", d_loss)
+        return Outcome(scalars | self._update_g(real, partial(self._fakes, draws, self.recipe.d_steps), rates), logits)
 
-    def _real(self, number: int) -> Batch:
-        return self.augment(self.real.batch(number), "real", number)
+    def _real(self, draws: Draws, place: int) -> Batch:
+        return self.augment(draws.real[place], draws.real_uniform[place])
 
-    def _fakes(self, purpose: str, number: int, rows: slice) -> Batch:
-        latents, labels = self.noise.draw(purpose, number)
+    def _fakes(self, draws: Draws, place: int, rows: slice) -> Batch:
+        latents, labels = draws.fake[place]
         latents, labels = latents[rows], None if labels is None else labels[rows]
         with self._autocast():
             images = self.g(latents, labels)
-        return self.augment(Batch(at_least_fp32(images), labels, latents), purpose, number, rows.start)
+        return self.augment(Batch(at_least_fp32(images), labels, latents), draws.fake_uniform[place], rows.start)
 
-    def _update_d(self, number: int, real: Batch, fake: Batch, rates: Rates) -> dict[str, Tensor]:
+    def _update_d(self, real: Batch, fake: Batch, rates: Rates) -> Loss:
         def loss_of(rows: slice) -> Loss:
             with self._autocast():
                 return self.recipe.d_loss(self.g, self.d, real.rows(rows), fake.rows(rows), rates)
 
         loss = self._minimise(loss_of, self.state.d, self.state.d_optimizer)
         self.recipe.constrain(self.state.d)
-        self.augment.observe(loss.logits["real"], number)
-        return scalars_of("d", loss)
+        return loss
 
     def _update_g(self, real: Batch, fakes: Callable[[slice], Batch], rates: Rates) -> dict[str, Tensor]:
         def loss_of(rows: slice) -> Loss:

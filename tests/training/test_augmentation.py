@@ -31,8 +31,8 @@ def test_two_processes_draw_what_one_draws(policy: str) -> None:
     for rank in range(2):
         half = made(policy, rank, 2)
         half.feedback[0] = 0.5
-        halves.append(half(Batch(images[4 * rank : 4 * rank + 4]), "real", 3).images)
-    assert torch.equal(whole(Batch(images), "real", 3).images, torch.cat(halves))
+        halves.append(half(Batch(images[4 * rank : 4 * rank + 4]), half.draw("real", 3)).images)
+    assert torch.equal(whole(Batch(images), whole.draw("real", 3)).images, torch.cat(halves))
 
 
 def test_ada_grows_where_d_is_sure_of_real_images_and_shrinks_where_it_is_not() -> None:

@@ -1,0 +1,138 @@
+"""The whole step as one trace against the plain step; the compiler, which tests of `compiling` call, is left out."""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from training_steps import make_step, tensors
+
+from gancli import recipes
+from gancli.recipes.base import Spec
+from gancli.recipes.dcgan import DCGAN
+from gancli.recipes.r3gan import R3GAN
+from gancli.recipes.vanilla import Vanilla
+from gancli.training import whole_step
+from gancli.training.step import Step
+
+WIDE, POINTS = Spec(3, 9, 14, 4), Spec(2, 1, 1, 0, 1.0)
+QUICK = {"vanilla", "r3gan", "dcgan"}
+OTHERS = {"wgan": "steps by RMSprop", "progressive": "grows"}
+TRACED = [name for name in recipes.names() if name not in OTHERS]
+NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in TRACED]
+
+
+@pytest.fixture(autouse=True)
+def without_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole_step, "compiled_by_torch", lambda traced: traced)
+
+
+def of_recipe(name: str, spec: Spec = WIDE, **options: Any) -> Step:
+    """A small step in float64, with dropout where the recipe has it."""
+    cls = recipes.find(name)
+    small = {"width": 16 if name == "r3gan" else 4} if "width" in cls.__dataclass_fields__ else {}
+    step = make_step(cls(**small).fitted(spec, 40, 200), dtype=torch.float64, spec=spec, **options)
+    if step.recipe.conditional:
+        step.real.labels = torch.arange(40) % 4  # type: ignore[attr-defined]
+        step.noise = replace(step.noise, classes=4)
+    return step
+
+
+def assert_same(ours: Step, theirs: Step, steps: int, tolerance: float = 1e-9) -> None:
+    for _ in range(steps):
+        found, expected = ours(), theirs()
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            torch.testing.assert_close(found[name], value, rtol=tolerance, atol=tolerance, msg=name)
+    for network in ("g", "d", "ema"):
+        for a, b in zip(*(tensors(getattr(step.state, network)) for step in (ours, theirs)), strict=True):
+            torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance, msg=network)
+    for a, b in zip(ours.state.g.parameters(), theirs.state.g.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, rtol=tolerance, atol=tolerance)
+    assert torch.equal(ours.state.feedback, theirs.state.feedback)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_trace_goes_on_as_the_plain_step_does(name: str) -> None:
+    """Six steps, through which rates, gamma and the decay of the average change."""
+    options: dict[str, Any] = {"augmentation": "ada"} if name == "vanilla" else {}
+    ours, theirs = of_recipe(name, compiled=True, **options), of_recipe(name, plain=True, **options)
+    assert ours.way.endswith("compiled as a whole")
+    assert_same(ours, theirs, 6)
+    assert ours.whole is not None and ours.whole._function is not None
+
+
+@pytest.mark.parametrize(
+    ("recipe", "spec"),
+    [(R3GAN().fitted(POINTS, 40, 200), POINTS), (Vanilla(r1_gamma=0.2), Spec(4, 5, 7)), (DCGAN(width=4, d_steps=2), WIDE)],
+    ids=["points", "penalty", "two steps of D"],
+)
+def test_points_penalties_and_several_steps_of_d(recipe: Any, spec: Spec) -> None:
+    both = [make_step(recipe, dtype=torch.float64, spec=spec, **way) for way in ({"compiled": True}, {"plain": True})]
+    assert_same(*both, 5)
+
+
+def test_it_resumes_bit_for_bit() -> None:
+    recipe = R3GAN(width=16).fitted(Spec(1, 8, 8), 40, 200)
+    whole = make_step(recipe, compiled=True)
+    for _ in range(3):
+        whole()
+    saved = copy.deepcopy(whole.state.state_dict())
+    resumed = make_step(recipe, compiled=True)
+    resumed.state.load_state_dict(saved)
+    for _ in range(3):
+        assert all(torch.equal(a, b) for a, b in zip(whole().values(), resumed().values(), strict=True))
+    for network in ("g", "d", "ema"):
+        pairs = zip(*(tensors(getattr(step.state, network)) for step in (whole, resumed)), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+    ours, theirs = (step.state.d_optimizer.state_dict()["state"] for step in (whole, resumed))
+    assert all(torch.equal(ours[i][k], theirs[i][k]) for i in ours for k in ours[i])
+    assert float(ours[0]["step"]) == 6
+
+
+def test_what_is_compiled_draws_and_changes_nothing_but_by_being_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = make_step(Vanilla(), compiled=True)
+    step()
+    before: list[list[Tensor]] = []
+    monkeypatch.setattr(whole_step, "compiled_by_torch", lambda traced: before.append(tensors(step.state.g)) or traced)
+    first = tensors(step.state.g)
+    step()
+    assert all(torch.equal(a, b) for a, b in zip(first, before[0], strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first, tensors(step.state.g), strict=True))
+
+
+def test_the_inputs_are_all_that_differs_between_steps() -> None:
+    """A trace that is kept sees other rates: with a rate of zero, weights stay where they are."""
+    step = make_step(Vanilla(), compiled=True)
+    for _ in range(3):
+        step()
+    step.recipe = Vanilla(g_lr=0.0)
+    frozen, moving = tensors(step.state.g), tensors(step.state.d)
+    step()
+    assert all(torch.equal(a, b) for a, b in zip(frozen, tensors(step.state.g), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(moving, tensors(step.state.d), strict=True))
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_does_not_hold_for_every_step_is_not_traced(name: str) -> None:
+    assert of_recipe(name, compiled=True).whole is None
+
+
+@pytest.mark.parametrize(
+    "options", [{"precision": "fp16"}, {"accumulate": 2}, {"best_share": lambda seen: 0.5 if seen > 1000 else 1.0}]
+)
+def test_options_that_change_shapes_or_scales_are_not_traced(options: dict[str, Any]) -> None:
+    assert make_step(Vanilla(), compiled=True, **options).whole is None
+
+
+class Weighted(Vanilla):
+    """Adam with a decay of weights, which the trace's formula does not have."""
+
+    def optimizers(self, g: nn.Module, d: nn.Module) -> Any:
+        return tuple(torch.optim.Adam(n.parameters(), weight_decay=0.1) for n in (g, d))
+
+
+def test_another_adam_is_not_traced() -> None:
+    assert make_step(Weighted(), compiled=True).whole is None
