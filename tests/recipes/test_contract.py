@@ -63,6 +63,7 @@ def test_networks_fit_any_image(name: str, spec: Spec) -> None:
 def test_losses_are_finite_named_scalars_with_gradients(name: str, spec: Spec) -> None:
     recipe = made(name, spec)
     g, d = networks(recipe, spec)
+    recipe.optimizers(g, d)
     unused = {f"{side}.{name}" for side, network in (("g", g), ("d", d)) for name, _ in network.named_parameters()}
     for seen in range(0, 100_000, 6250):  # a network that grows uses some weights only for a while
         for network in (g, d):
