@@ -96,9 +96,9 @@ def test_only_what_is_faster_is_taken_without_being_told(long_runs: None, monkey
 
 def test_penalties_are_of_the_network_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled code can be differentiated only once."""
-    plain = make_step(DRAGAN(width=4), plain=True)
+    plain = make_step(DRAGAN(width=4, penalty=10.0), plain=True)
     compiled_as(monkeypatch, lambda: None)
-    compiled = make_step(DRAGAN(width=4), compiled=True)
+    compiled = make_step(DRAGAN(width=4, penalty=10.0), compiled=True)
     calls: list[str] = []
     compiled.d.before = lambda: calls.append("compiled")  # type: ignore[assignment]
     assert torch.equal(plain()["d/gp"], compiled()["d/gp"])

@@ -45,6 +45,14 @@ class TestPacGAN:
         assert [m.out_features for m in g.modules() if isinstance(m, nn.Linear)] == [400, 400, 400, 400, 2]
         assert [m.in_features for m in d.modules() if isinstance(m, nn.Linear)] == [6, 200, 200, 200]
 
+    def test_both_networks_work_on_coordinates(self) -> None:
+        recipe = PacGAN().fitted(Spec(2, 1, 1, 25, 4.0), 1000, 1000)
+        g, d = recipe.networks(Spec(2, 1, 1, 25, 4.0))
+        z = torch.randn(6, 2)
+        torch.testing.assert_close(4 * g(z)[:, :, 0, 0], g.layers(z))  # type: ignore[operator]
+        points = torch.rand(6, 2, 1, 1)
+        torch.testing.assert_close(d(points), d.network.layers(4 * points.reshape(3, 4)).squeeze(1))  # type: ignore[operator, union-attr]
+
 
 class TestUnrolled:
     def trained(self) -> tuple[nn.Module, torch.optim.Optimizer, torch.Tensor, torch.Tensor]:
@@ -131,6 +139,15 @@ class TestBEGAN:
         assert total == pytest.approx(real_error - 0.3 * fake_error, rel=1e-4)
         expected = min(1, max(0, 0.3 + 0.5 * (0.7 * real_error - fake_error)))
         assert d.state_dict()["balance"].item() == pytest.approx(expected, rel=1e-4)
+
+    def test_latents_are_made_uniform(self) -> None:
+        g, _ = BEGAN(width=4).networks(SPEC)
+        seen: list[torch.Tensor] = []
+        g.project.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))  # type: ignore[union-attr]
+        g(torch.randn(4000, 64))
+        shares = torch.histc(seen[0], 4, -1, 1) / seen[0].numel()
+        assert seen[0].abs().max() <= 1
+        torch.testing.assert_close(shares, torch.full((4,), 0.25), rtol=0.02, atol=0)
 
 
 class TestImproved:
