@@ -66,12 +66,12 @@ def between(real: Tensor, fake: Tensor) -> Tensor:
     return real + share * (fake - real)
 
 
-def around(real: Tensor) -> Tensor:
-    """Real images ``(N, C, H, W)`` plus noise uniform in [0, std / 2), std being that of all their values.
+def around(real: Tensor, deviation: float) -> Tensor:
+    """Real images ``(N, C, H, W)`` plus normal noise, its deviation that of all their values times ``deviation``.
 
-    Kodali 2017 (arXiv:1705.07215), section 2.3 and the authors' code. Draws from torch's global generator.
+    Kodali 2017 (arXiv:1705.07215), algorithm 1. Draws from torch's global generator.
     """
-    return real + 0.5 * real.std() * torch.rand_like(real)
+    return real + deviation * real.std() * torch.randn_like(real)
 
 
 @dataclass(frozen=True)

@@ -102,10 +102,10 @@ def test_only_what_is_faster_is_taken_without_being_told(long_runs: None, monkey
 
 def test_penalties_are_of_the_network_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled code can be differentiated only once; networks alone are compiled where one trace would not do."""
-    plain = make_step(DRAGAN(width=4), plain=True)
+    plain = make_step(DRAGAN(width=4, penalty=10.0), plain=True)
     calls: list[str] = []
     monkeypatch.setattr(training_step, "_compiled", lambda n: Calling(n, lambda: calls.append(type(n).__name__)))
-    compiled = make_step(DRAGAN(width=4), compiled=True, precision="fp16")
+    compiled = make_step(DRAGAN(width=4, penalty=10.0), compiled=True, precision="fp16")
     compiled.precision = "fp32"
     assert compiled.way == "plain, networks compiled"
     assert torch.equal(plain()["d/gp"], compiled()["d/gp"])

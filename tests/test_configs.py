@@ -19,14 +19,28 @@ def test_a_configuration_names_only_what_exists(path: Path) -> None:
     assert recipe is not None
 
 
+PICTURES: dict[str | None, dict[str, int]] = {
+    "fashion-mnist": {"channels": 1, "height": 28, "width": 28}, "cifar10": {"height": 32, "width": 32}, None: {},
+}  # fmt: skip
+"""Pictures in place of data that a test does not download, or that the configuration leaves to the user."""
+SMALL = {"cifar10": ["width=32"], "few-pictures": ["width=2"], "stacked-mnist": ["width=16"]}
+"""Settings that make the networks of a GPU small."""
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_a_configuration_trains(path: Path, data_root: Path, tmp_path: Path) -> None:
-    changes: dict[str, Any] = {"batch_size": 4}
-    if load_toml(path)["data"] == "cifar10" and not (data_root / "cifar-10-batches-py").exists():
-        changes["data"] = str(folder(tmp_path / "pictures", height=32, width=32))
-    settings = {"out": str(tmp_path / "runs"), "data_root": str(data_root), "progress": "none", "threads": 1}
-    result = train(path, steps=2, **settings, **changes)
+def test_a_configuration_trains(path: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    data = load_toml(path).get("data")
+    changes: dict[str, Any] = {}
+    if data in PICTURES:
+        changes["data"] = str(folder(tmp_path / "pictures", **PICTURES[data]))
+    elif "mnist" in data:
+        changes["data_root"] = str(request.getfixturevalue("data_root"))
+    result = train(
+        path, steps=2, batch_size=4, out=str(tmp_path / "runs"), progress="none", threads=1,
+        settings=SMALL.get(path.stem, []), **changes,
+    )  # fmt: skip
     assert result.generator.is_file()
+    assert result.steps == 2
 
 
 @pytest.mark.slow

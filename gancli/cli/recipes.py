@@ -1,11 +1,12 @@
 """``gancli recipes``."""
 
 import json
+import shutil
+import sys
+import textwrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
-
-from gancli.cli import output
 
 if TYPE_CHECKING:
     from gancli.recipes.base import Recipe, Spec
@@ -87,6 +88,16 @@ def _print_one(recipe: "type[Recipe]", spec: "Spec", as_json: bool) -> None:
     if as_json:
         print(json.dumps(head | {"hyperparameters": defaults, "meanings": meaning}))
         return
-    output.print_result(head, as_json=False)
+    _print_columns([(key, str(value)) for key, value in head.items()])
     print()
-    output.print_result({key: f"{value!s:<10} {meaning[key]}" for key, value in defaults.items()}, as_json=False)
+    _print_columns([(key, str(value), meaning[key]) for key, value in defaults.items()])
+
+
+def _print_columns(rows: list[tuple[str, ...]]) -> None:
+    """Columns, of which a terminal wraps the last at its width; a pipe gets one line a row, to be searched."""
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]) - 1)]
+    for *cells, last in rows:
+        head = "".join(f"{cell:<{width}}  " for cell, width in zip(cells, widths, strict=True))
+        lines = [last] if room is None else textwrap.wrap(last, max(20, room - len(head)))
+        print(head + f"\n{' ' * len(head)}".join(lines))

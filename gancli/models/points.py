@@ -1,5 +1,6 @@
 """Plain networks for points in the plane, ``(N, 2, 1, 1)``."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -8,21 +9,32 @@ HIDDEN = 256
 LAYERS = 3
 
 
-def perceptron(inputs: int, outputs: int, hidden: int = HIDDEN, layers: int = LAYERS) -> nn.Sequential:
-    """Linear layers with LeakyReLU of slope 0.2 between them."""
+def leaky() -> nn.Module:
+    """LeakyReLU of slope 0.2."""
+    return nn.LeakyReLU(0.2)
+
+
+def perceptron(
+    inputs: int,
+    outputs: int,
+    hidden: int = HIDDEN,
+    layers: int = LAYERS,
+    activation: Callable[[], nn.Module] = leaky,
+) -> nn.Sequential:
+    """Linear layers with an activation after each but the last."""
     sizes = [inputs, *[hidden] * layers]
     found: list[nn.Module] = []
     for before, after in pairwise(sizes):
-        found += [nn.Linear(before, after), nn.LeakyReLU(0.2)]
+        found += [nn.Linear(before, after), activation()]
     return nn.Sequential(*found, nn.Linear(sizes[-1], outputs))
 
 
 class Generator(nn.Module):
-    """latent -> 3 hidden layers -> coordinates, which nothing bounds."""
+    """latent -> coordinates, which nothing bounds: through ``layers``, 3 hidden ones of `perceptron` if None."""
 
-    def __init__(self, latent_dim: int, coordinates: int) -> None:
+    def __init__(self, latent_dim: int, coordinates: int, layers: nn.Sequential | None = None) -> None:
         super().__init__()
-        self.layers = perceptron(latent_dim, coordinates)
+        self.layers = layers or perceptron(latent_dim, coordinates)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Latents ``(N, latent_dim)`` -> points ``(N, coordinates, 1, 1)``; labels are ignored."""
@@ -30,11 +42,11 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """coordinates -> 3 hidden layers -> logit."""
+    """coordinates -> logit: through ``layers``, 3 hidden ones of `perceptron` if None."""
 
-    def __init__(self, coordinates: int) -> None:
+    def __init__(self, coordinates: int, layers: nn.Sequential | None = None) -> None:
         super().__init__()
-        self.layers = perceptron(coordinates, 1)
+        self.layers = layers or perceptron(coordinates, 1)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Points ``(N, coordinates, 1, 1)`` -> logits ``(N,)``; labels are ignored."""

@@ -1,5 +1,6 @@
 """BEGAN: D is an autoencoder, and balance is kept between how well it does on real and on generated images."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -37,6 +38,14 @@ class Decoder(nn.Module):
         return cropped(self.layers(self.project(latents).unflatten(1, (-1, *self.base))), *self.size)
 
 
+class Generator(Decoder):
+    """The decoder, from latents that are made uniform in [-1, 1]."""
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Latents ``(N, inputs)``, normal -> images ``(N, C, H, W)``, which nothing bounds."""
+        return super().forward(torch.erf(latents / math.sqrt(2)))
+
+
 class Autoencoder(nn.Module):
     """An encoder whose channels grow by ``width`` a halving, and a decoder; its answer is minus its error."""
 
@@ -64,7 +73,7 @@ class Autoencoder(nn.Module):
 
 @dataclass(frozen=True)
 class BEGAN(Recipe):
-    """Berthelot et al. 2017, eq. 5; z is normal, not uniform, and a layer has a quarter of the paper's 128 channels."""
+    """Berthelot et al. 2017, eq. 5; z, normal, is made uniform; a layer has a quarter of the paper's 128 channels."""
 
     title: ClassVar[str] = "Boundary equilibrium GAN"
     paper: ClassVar[str] = "Berthelot, Schumm and Metz 2017, BEGAN, arXiv:1703.10717"
@@ -85,7 +94,7 @@ class BEGAN(Recipe):
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""
         return (
-            Decoder(self.latent_dim, self.width, spec.shape),
+            Generator(self.latent_dim, self.width, spec.shape),
             Autoencoder(self.latent_dim, self.width, spec.shape),
         )
 

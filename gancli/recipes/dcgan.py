@@ -12,8 +12,8 @@ from gancli.recipes.base import Recipe, Spec, hyper
 
 @dataclass(frozen=True)
 class DCGAN(Recipe):
-    """Radford et al. 2016; a stage fewer or more for each halving or doubling of 64 x 64; z is normal, not uniform, and
-    batches have 64 images, as in the well-known PyTorch example, not 128.
+    """Radford et al. 2016; a stage fewer or more for each halving or doubling of 64 x 64; z is normal, not uniform,
+    kernels are 4 x 4, not 5 x 5, and batches have 64 images, not 128, as in the well-known PyTorch example.
     """
 
     title: ClassVar[str] = "Deep convolutional GAN"

@@ -1,7 +1,7 @@
 """DRAGAN: the non-saturating GAN with a gradient penalty about real images, against sharp gradients of D there."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -14,6 +14,9 @@ from gancli.recipes.base import Batch, Rates, Recipe, Spec, hyper
 class DRAGAN(Recipe):
     """Kodali et al. 2017, algorithm 1, with DCGAN's networks; D has no batch normalisation, which would mix the
     gradients of different images.
+
+    Between points in [-1, 1] a D of slope 1 tells next to nothing, and G's points stay together; so their lambda is
+    that of the toy data of Gulrajani 2017's code.
     """
 
     title: ClassVar[str] = "GAN with a gradient penalty about real images"
@@ -21,8 +24,13 @@ class DRAGAN(Recipe):
     when: ClassVar[str] = "fewer dropped modes than DCGAN with one step of D for each of G"
     separable: ClassVar[bool] = False
 
-    penalty: float = hyper(10.0, "lambda, the weight of (|gradient| - 1)^2")
+    penalty: float = hyper(-1.0, "lambda, the weight of (|gradient| - 1)^2; -1: 10 for pictures, 0.1 for points")
+    noise: float = hyper(0.15, "deviation of the noise about real images, as a share of that of their values")
     width: int = hyper(0, convolutional.WIDTH)
+
+    def fitted(self, spec: Spec, images: int, length: int) -> Self:
+        """See `Recipe.fitted`."""
+        return replace(self, penalty=self.penalty if self.penalty >= 0 else (0.1 if spec.is_points else 10.0))
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""
@@ -38,7 +46,7 @@ class DRAGAN(Recipe):
 
     def d_penalties(self, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> dict[str, Tensor]:
         """At real images with noise."""
-        return {"gp": self.penalty * penalties.one_centred(d, penalties.around(real.images), None)}
+        return {"gp": self.penalty * penalties.one_centred(d, penalties.around(real.images, self.noise), None)}
 
 
 RECIPE = DRAGAN

@@ -178,6 +178,7 @@ class FastGAN(Recipe):
     """Liu et al. 2021, eq. 2 to 5, scaled to the size of the images; always with DiffAugment unless told otherwise.
 
     The reconstructions are compared pixel by pixel, since the paper's perceptual distance needs a downloaded network.
+    Of large images D sees the full size alone, not a small one beside it as in the authors' code.
     """
 
     title: ClassVar[str] = "FastGAN: light networks, self-supervised D"

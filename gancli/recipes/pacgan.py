@@ -12,30 +12,38 @@ from gancli.recipes.base import Recipe, Spec, hyper
 
 
 class PointGenerator(nn.Module):
-    """Four layers of 400 units with batch normalisation and ReLU: the paper's network for ring and grid."""
+    """Four layers of 400 units with batch normalisation and ReLU: the paper's network for ring and grid.
 
-    def __init__(self, latent_dim: int, coordinates: int) -> None:
+    It draws coordinates, which are divided by ``scale``.
+    """
+
+    def __init__(self, latent_dim: int, coordinates: int, scale: float) -> None:
         super().__init__()
+        self.scale = scale
         layers: list[nn.Module] = []
         for before in (latent_dim, 400, 400, 400):
-            layers += [nn.Linear(before, 400), nn.BatchNorm1d(400), nn.ReLU()]
+            layers += [nn.Linear(before, 400, bias=False), nn.BatchNorm1d(400), nn.ReLU()]
         self.layers = nn.Sequential(*layers, nn.Linear(400, coordinates))
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Latents ``(N, latent_dim)`` -> points ``(N, coordinates, 1, 1)``."""
-        return self.layers(latents)[:, :, None, None]
+        return self.layers(latents)[:, :, None, None] / self.scale
 
 
 class PointDiscriminator(nn.Module):
-    """Three maxout layers of 200 units with 5 pieces: the paper's network for ring and grid."""
+    """Three maxout layers of 200 units with 5 pieces: the paper's network for ring and grid.
 
-    def __init__(self, values: int) -> None:
+    It sees coordinates, the points times ``scale``.
+    """
+
+    def __init__(self, values: int, scale: float) -> None:
         super().__init__()
+        self.scale = scale
         self.layers = nn.Sequential(Maxout(values, 200, 5), Maxout(200, 200, 5), Maxout(200, 200, 5), nn.Linear(200, 1))
 
     def forward(self, points: Tensor) -> Tensor:
         """Packed points ``(n, values, 1, 1)`` -> logits ``(n,)``."""
-        return self.layers(points.flatten(1)).squeeze(1)
+        return self.layers(self.scale * points.flatten(1)).squeeze(1)
 
 
 class Packed(nn.Module):
@@ -90,11 +98,12 @@ class PacGAN(Recipe):
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""
         values = self.pack * spec.channels
-        if spec.is_points:
-            return PointGenerator(self.latent_dim, spec.channels), Packed(PointDiscriminator(values), self.pack)
+        if spec.point_scale is not None:
+            d = PointDiscriminator(values, spec.point_scale)
+            return PointGenerator(self.latent_dim, spec.channels, spec.point_scale), Packed(d, self.pack)
         width = self.width or convolutional.default_width(spec.shape)
-        d = convolutional.Discriminator(width, (values, spec.height, spec.width))
-        return convolutional.Generator(self.latent_dim, width, spec.shape), Packed(d, self.pack)
+        network = convolutional.Discriminator(width, (values, spec.height, spec.width))
+        return convolutional.Generator(self.latent_dim, width, spec.shape), Packed(network, self.pack)
 
     def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
         """Binary cross-entropy of packs, halved."""

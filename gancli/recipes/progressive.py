@@ -185,7 +185,9 @@ class Progressive(Recipe):
     """Karras et al. 2018 with WGAN-GP's loss and the drift term of appendix A.1.
 
     The gradient penalty goes through the minibatch deviation, as in the paper: each gradient holds what an image
-    does to the others of its group. Images outside keep their full size at every stage.
+    does to the others of its group. Images outside keep their full size at every stage. For a CPU's
+    sake networks and latent are smaller than the paper's; and Adam keeps what it knows when a size is added, which the
+    authors' code forgets.
     """
 
     title: ClassVar[str] = "Progressively growing GAN"

@@ -1,20 +1,21 @@
 """SNGAN: spectral normalisation of D's weights, the hinge loss and residual networks."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
 from gancli import losses
 from gancli.models import points, residual
-from gancli.recipes.base import Recipe, Spec, hyper
+from gancli.recipes.base import Rates, Recipe, Spec, hyper
 
 
 @dataclass(frozen=True)
 class SNGAN(Recipe):
     """Miyato et al. 2018, the hinge loss with the residual networks of appendix B.4 and their Adam of (0, 0.9).
 
-    The paper's networks for CIFAR-10 have a ``width`` of 128, which a CPU is too slow for.
+    The paper's networks for CIFAR-10 have a ``width`` of 128, which a CPU is too slow for. The rates fall linearly as
+    in the authors' code, there to zero, here to a hundredth, so that a run that is made longer goes on learning.
     """
 
     title: ClassVar[str] = "GAN with spectral normalisation"
@@ -25,7 +26,20 @@ class SNGAN(Recipe):
     beta1: float = 0.0
     beta2: float = 0.9
     d_steps: int = 5
+    decay_images: float = hyper(0.0, "images over which the learning rates fall; 0: the planned length")
+    lr_end: float = hyper(0.01, "share of the learning rates that is left then; 1: they stay as they are")
     width: int = hyper(32, "channels of D's layers; G's have twice as many")
+
+    def fitted(self, spec: Spec, images: int, length: int) -> Self:
+        """See `Recipe.fitted`."""
+        return replace(self, decay_images=self.decay_images or float(length))
+
+    def schedule(self, images_seen: int) -> Rates:
+        """See `Recipe.schedule`."""
+        rates = super().schedule(images_seen)
+        done = min(1.0, images_seen / self.decay_images) if self.decay_images else 0.0
+        share = 1 - (1 - self.lr_end) * done
+        return replace(rates, g_lr=share * rates.g_lr, d_lr=share * rates.d_lr)
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""

@@ -1,70 +1,138 @@
 """Unrolled GAN: G looks ahead at what D would answer, a few steps of D later."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.optim import Optimizer
 
 from gancli import losses
-from gancli.models import convolutional, plain
+from gancli.models import plain, points
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 
-EPSILON = 1e-8
+Weights = dict[str, Tensor]
+GAIN = 1.4
+"""Of the orthogonal weights of the networks for points."""
 
 
-def unrolled(
-    d: nn.Module, real: Tensor, fake: Tensor, steps: int, rate: float, beta1: float, beta2: float
-) -> dict[str, Tensor]:
-    """D's weights after so many steps on one batch, as functions of ``fake``: eq. 7 and 8 of the paper.
+class Foreseen(nn.Module):
+    """A discriminator that knows the Adam it is trained with, so that its next steps can be foreseen."""
 
-    The steps are Adam's, which the paper trains D with, begun anew.
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.adam: Optimizer | None = None
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images ``(N, C, H, W)`` -> logits ``(N,)``; labels are ignored."""
+        return self.network(images)
+
+
+def unrolled(network: nn.Module, adam: Optimizer, loss: Callable[[Weights], Tensor], steps: int) -> Weights:
+    """The network's weights after so many steps of ``adam`` down ``loss``, a function of the weights: eq. 7 and 8.
+
+    Gradients flow back through the steps to whatever ``loss`` depends on. They start from the means and squares that
+    Adam has gathered, as in the authors' code. Begun anew, its first step is the gradient's sign, through which
+    nothing flows but where the gradient is about zero, and there without bounds. Weights that Adam has never moved,
+    frozen ones or all before its first step, stay.
     """
-    weights = {name: value.detach().clone().requires_grad_() for name, value in d.named_parameters()}
-    means = {name: torch.zeros_like(value) for name, value in weights.items()}
-    squares = {name: torch.zeros_like(value) for name, value in weights.items()}
-    for step in range(1, steps + 1):
-        loss = losses.logistic_d(functional_call(d, weights, (real,)), functional_call(d, weights, (fake,)))
-        gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
-        for name, gradient in zip(list(weights), gradients, strict=True):
+    options, moments = adam.param_groups[0], adam.state
+    rate, (beta1, beta2), epsilon = options["lr"], options["betas"], options["eps"]
+    weights = {name: value.detach().clone().requires_grad_() for name, value in network.named_parameters()}
+    known = {name: moments[value] for name, value in network.named_parameters() if moments.get(value)}
+    means = {name: state["exp_avg"] for name, state in known.items()}
+    squares = {name: state["exp_avg_sq"] for name, state in known.items()}
+    for ahead in range(1, steps + 1 if known else 1):
+        gradients = torch.autograd.grad(loss(weights), [weights[name] for name in known], create_graph=True)
+        for (name, state), gradient in zip(known.items(), gradients, strict=True):
             means[name] = beta1 * means[name] + (1 - beta1) * gradient
             squares[name] = beta2 * squares[name] + (1 - beta2) * gradient.square()
+            step = state["step"] + ahead
             mean, square = means[name] / (1 - beta1**step), squares[name] / (1 - beta2**step)
-            weights[name] = weights[name] - rate * mean / (square + EPSILON**2).sqrt()
+            weights[name] = weights[name] - rate * mean / (square + epsilon**2).sqrt()
     return weights
+
+
+def orthogonal(network: nn.Sequential) -> nn.Sequential:
+    """The same network, its weights orthogonal times `GAIN`, its biases zero."""
+    for layer in network:
+        if isinstance(layer, nn.Linear):
+            nn.init.orthogonal_(layer.weight, GAIN)
+            nn.init.zeros_(layer.bias)
+    return network
 
 
 @dataclass(frozen=True)
 class Unrolled(Recipe):
-    """Metz et al. 2017 with DCGAN's networks, D's without normalisation, and perceptrons for points."""
+    """Metz et al. 2017; G minimises f_K of eq. 9 and 10 whole, V(G, D) under the D that is K steps ahead.
+
+    For points the networks and latent are those of the authors' code for the ring, with a batch a quarter as large and
+    a rate of D ten times its 1e-4, so that 10,000 steps do for its 25,000. For pictures they are DCGAN's, a quarter as
+    wide, D without normalisation.
+    """
 
     title: ClassVar[str] = "Unrolled GAN"
     paper: ClassVar[str] = "Metz et al. 2017, Unrolled Generative Adversarial Networks, arXiv:1611.02163"
     when: ClassVar[str] = "to see dropped modes return; each step of G costs as many of D as are unrolled"
     separable: ClassVar[bool] = False
+    point_batch_size: ClassVar[int] = 128
 
     unroll: int = hyper(5, "steps of D that G looks ahead")
-    width: int = hyper(0, convolutional.WIDTH)
+    latent_dim: int = hyper(0, "size of z ~ N(0, I); 0: 100 for pictures, 256 for points")
+    g_lr: float = hyper(0.0, "Adam's learning rate for G; 0: 2e-4 for pictures, 1e-3 for points")
+    d_lr: float = hyper(0.0, "Adam's learning rate for D; 0: 2e-4 for pictures, 1e-3 for points")
+    width: int = hyper(16, "channels of the largest maps, smaller ones have twice as many")
+
+    def fitted(self, spec: Spec, images: int, length: int) -> Self:
+        """See `Recipe.fitted`."""
+        lr = 1e-3 if spec.is_points else 2e-4
+        return replace(
+            self,
+            latent_dim=self.latent_dim or (256 if spec.is_points else 100),
+            g_lr=self.g_lr or lr,
+            d_lr=self.d_lr or lr,
+        )
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""
-        return plain.networks(spec.shape, spec.is_points, self.latent_dim, self.width, d_norm="none")
+        if not spec.is_points:
+            g, d = plain.networks(spec.shape, False, self.latent_dim, self.width, d_norm="none")
+            return g, Foreseen(d)
+        layers = [
+            orthogonal(points.perceptron(inputs, outputs, hidden=128, layers=2, activation=nn.Tanh))
+            for inputs, outputs in ((self.latent_dim, spec.channels), (spec.channels, 1))
+        ]
+        g = points.Generator(self.latent_dim, spec.channels, layers[0])
+        return g, Foreseen(points.Discriminator(spec.channels, layers[1]))
+
+    def optimizers(self, g: nn.Module, d: nn.Module) -> tuple[Optimizer, Optimizer]:
+        """See `Recipe.optimizers`; D is told of its own."""
+        assert isinstance(d, Foreseen)
+        found = super().optimizers(g, d)
+        d.adam = found[1]
+        return found
 
     def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Binary cross-entropy, halved."""
-        return losses.logistic_d(real, fake)
+        """Binary cross-entropy."""
+        return 2 * losses.logistic_d(real, fake)
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """The non-saturating loss under D's unrolled weights: eq. 9 with the loss of section 3.
+        """V(G, D) with D's weights unrolled: both its terms, since D's on real images depends on G too then.
 
         In fp32, since it goes through gradients of gradients.
         """
+        d = getattr(d, "_orig_mod", d)  # compiled code can be differentiated once only
+        assert isinstance(d, Foreseen) and d.adam is not None
+        images = torch.cat([losses.at_least_fp32(real.images), fake.images])
+
+        def of_d(weights: Weights) -> Tensor:
+            return self.d_adversarial(*functional_call(d, weights, (images,)).chunk(2))
+
         with torch.autocast(fake.images.device.type, enabled=False):
-            weights = unrolled(
-                d, losses.at_least_fp32(real.images), fake.images, self.unroll, rates.d_lr, self.beta1, self.beta2
-            )
-            return Loss({"adv": losses.non_saturating_g(functional_call(d, weights, (fake.images,)))})
+            return Loss({"adv": -of_d(unrolled(d, d.adam, of_d, self.unroll))})
 
 
 RECIPE = Unrolled

@@ -65,7 +65,8 @@ def with_scaled_gradient(values: Tensor, factor: float) -> Tensor:
 
 @dataclass(frozen=True)
 class VAEGAN(Recipe):
-    """Larsen et al. 2016, algorithm 1, with DCGAN's networks; the encoder is part of G and learns with its optimizer.
+    """Larsen et al. 2016, algorithm 1, with DCGAN's networks and Adam, not RMSProp; the encoder is part of G and learns
+    with its optimizer.
 
     L_llike is the squared distance in the features before D's logit, summed over them and halved.
     """

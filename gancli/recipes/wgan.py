@@ -14,15 +14,17 @@ from gancli.recipes.base import Recipe, Spec, hyper
 
 @dataclass(frozen=True)
 class WGAN(Recipe):
-    """Arjovsky et al. 2017, algorithm 1, with DCGAN's networks as in section 4.2; beta1 and beta2 mean nothing here."""
+    """Arjovsky et al. 2017, algorithm 1, with DCGAN's networks as in section 4.2, and its RMSProp."""
 
     title: ClassVar[str] = "Wasserstein GAN with weight clipping"
     paper: ClassVar[str] = "Arjovsky, Chintala and Bottou 2017, Wasserstein GAN, arXiv:1701.07875"
     when: ClassVar[str] = "to see a loss that follows the samples' quality; wgan-gp trains better"
     mixes_samples: ClassVar[bool] = True
 
-    g_lr: float = 5e-5
-    d_lr: float = 5e-5
+    g_lr: float = hyper(5e-5, "RMSProp's learning rate for G")
+    d_lr: float = hyper(5e-5, "RMSProp's learning rate for D")
+    beta1: float = hyper(0.5, "Adam's, which is not used here")
+    beta2: float = hyper(0.999, "Adam's, which is not used here")
     d_steps: int = 5
     clip: float = hyper(0.01, "D's weights stay in [-clip, clip]")
     width: int = hyper(0, convolutional.WIDTH)

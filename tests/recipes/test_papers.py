@@ -14,6 +14,7 @@ from gancli.recipes.base import Batch, Spec
 from gancli.recipes.r3gan import R3GAN, Residual
 
 SPEC = Spec(1, 8, 8, 10)
+POINTS = Spec(2, 1, 1, 8, 1.05)
 
 
 def parts(recipe: Any, spec: Spec = SPEC) -> tuple[nn.Module, nn.Module, Batch, Batch]:
@@ -42,6 +43,31 @@ def test_wgan_gp_is_the_estimated_distance_and_ten_times_the_penalty() -> None:
     expected = 10 * (gradient.flatten(1).norm(dim=1) - 1).square().mean()
     assert loss.terms["gp"].item() == pytest.approx(expected.item(), rel=1e-4)
     assert loss.terms["adv"].item() == pytest.approx((d(fake.images).mean() - d(real.images).mean()).item(), abs=1e-6)
+
+
+def test_sngans_rates_fall_linearly_over_the_planned_length() -> None:
+    recipe = recipes.find("sngan")().fitted(SPEC, 1000, 10_000)
+    first, middle, last, after = (recipe.schedule(seen) for seen in (0, 5000, 10_000, 20_000))
+    assert (first.g_lr, first.d_lr) == (2e-4, 2e-4)
+    assert middle.g_lr == pytest.approx(0.505 * 2e-4)
+    assert last.g_lr == last.d_lr == after.g_lr == pytest.approx(2e-6)
+
+
+def test_dragan_is_the_cross_entropy_and_the_penalty_about_real_images() -> None:
+    recipe = recipes.find("dragan")(width=8).fitted(SPEC, 1000, 1000)  # type: ignore[call-arg]
+    g, d, real, fake = parts(recipe)
+    torch.manual_seed(5)
+    loss = recipe.d_loss(g, d, real, fake.detach(), recipe.schedule(0))
+    torch.manual_seed(5)
+    points = (real.images + 0.15 * real.images.std() * torch.randn_like(real.images)).requires_grad_()
+    (gradient,) = torch.autograd.grad(d(points).sum(), points)
+    expected = 10 * (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+    assert loss.terms["gp"].item() == pytest.approx(expected.item(), rel=1e-4)
+    value = torch.sigmoid(d(real.images)).log().mean() + torch.sigmoid(-d(fake.images)).log().mean()
+    assert loss.terms["adv"].item() == pytest.approx(-value.item(), rel=1e-4)
+    assert recipe.fitted(POINTS, 1000, 1000).penalty == 10, "what is recorded stays"  # type: ignore[attr-defined]
+    assert recipes.find("dragan")().fitted(POINTS, 1000, 1000).penalty == 0.1  # type: ignore[attr-defined]
+    assert recipes.find("dragan")(penalty=0.0).fitted(SPEC, 1000, 1000).penalty == 0  # type: ignore
 
 
 def test_acgan_teaches_the_classes_of_real_and_generated_images() -> None:

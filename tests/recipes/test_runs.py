@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sample_pictures import folder
 
 from gancli import network_file, recipes, train
 from gancli.cli import run
@@ -47,6 +48,28 @@ def test_a_run_resumes_exactly_samples_and_is_evaluated(
     report = command(capsys, "eval", "--ckpt", str(whole / "gen.pth"), "--n", "32")
     assert {"fd", "coverage", "modes"} <= {figure["metric"] for figure in report["figures"]}
     assert len(report["per_class"]) == (10 if recipes.find(name).conditional else 0)
+
+
+@pytest.fixture(scope="module")
+def transparent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Wide pictures with an alpha channel, in two folders that are their classes."""
+    root = tmp_path_factory.mktemp("transparent")
+    for name in ("first", "second"):
+        folder(root / name, 20, channels=4)
+    return root
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_wide_pictures_with_alpha_train_and_are_drawn(
+    name: str, transparent: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = [part for setting in SMALL.get(name, ()) for part in ("--set", setting)]
+    look = ["--labels", "folder", "--color", "rgba", "--alpha", "keep", "--image-size", "8x12"]
+    common = ["--steps", "2", "--batch-size", "8", "--eval-every", "0", "--threads", "1", "--out", str(tmp_path)]
+    made = command(capsys, "train", "--recipe", name, "--data", str(transparent), *look, *settings, *common)
+    command(capsys, "sample", "--ckpt", made["generator"], "--n", "3", "--out", str(tmp_path / "x.npy"))
+    drawn = np.load(tmp_path / "x.npy")
+    assert drawn.shape == (3, 8, 12, 4) and drawn.dtype == np.uint8
 
 
 def test_a_conditional_generator_draws_the_classes_asked_for(

@@ -45,43 +45,86 @@ class TestPacGAN:
         assert [m.out_features for m in g.modules() if isinstance(m, nn.Linear)] == [400, 400, 400, 400, 2]
         assert [m.in_features for m in d.modules() if isinstance(m, nn.Linear)] == [6, 200, 200, 200]
 
+    def test_both_networks_work_on_coordinates(self) -> None:
+        recipe = PacGAN().fitted(Spec(2, 1, 1, 25, 4.0), 1000, 1000)
+        g, d = recipe.networks(Spec(2, 1, 1, 25, 4.0))
+        z = torch.randn(6, 2)
+        torch.testing.assert_close(4 * g(z)[:, :, 0, 0], g.layers(z))  # type: ignore[operator]
+        points = torch.rand(6, 2, 1, 1)
+        torch.testing.assert_close(d(points), d.network.layers(4 * points.reshape(3, 4)).squeeze(1))  # type: ignore[operator, union-attr]
+
 
 class TestUnrolled:
-    def test_a_step_is_adams(self) -> None:
-        d = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 1)).double()
-        real, fake = torch.randn(2, 6, 4).double()
-        found = unrolled(d, real, fake, 3, 0.01, 0.5, 0.999)
-        adam = torch.optim.Adam(d.parameters(), lr=0.01, betas=(0.5, 0.999))
-        for _ in range(3):
-            adam.zero_grad()
-            losses.logistic_d(d(real), d(fake)).double().backward()
-            adam.step()
-        for name, value in d.named_parameters():
-            torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-7)
-
-    def test_gs_gradient_goes_through_ds_steps(self) -> None:
+    def trained(self) -> tuple[nn.Module, torch.optim.Optimizer, torch.Tensor, torch.Tensor]:
+        """A small D in float64 after three steps of Adam, and real and generated points."""
         torch.manual_seed(0)
         d = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)).double()
-        real, fake = torch.randn(2, 5, 3).double()
+        adam = torch.optim.Adam(d.parameters(), lr=0.05, betas=(0.5, 0.9))
+        real, fake = torch.randn(2, 6, 3).double()
+        for _ in range(3):
+            self.step(d, adam, real, fake)
+        return d, adam, real, fake
+
+    @staticmethod
+    def step(d: nn.Module, adam: torch.optim.Optimizer, real: torch.Tensor, fake: torch.Tensor) -> None:
+        adam.zero_grad()
+        losses.logistic_d(d(real), d(fake)).backward()
+        adam.step()
+
+    @staticmethod
+    def foreseen(
+        d: nn.Module, adam: torch.optim.Optimizer, real: torch.Tensor, fake: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        def loss(weights: dict[str, torch.Tensor]) -> torch.Tensor:
+            return losses.logistic_d(functional_call(d, weights, (real,)), functional_call(d, weights, (fake,)))
+
+        return unrolled(d, adam, loss, 3)
+
+    def test_the_steps_are_those_that_ds_own_adam_would_take_next(self) -> None:
+        d, adam, real, fake = self.trained()
+        found = self.foreseen(d, adam, real, fake)
+        before = {name: value.detach().clone() for name, value in d.named_parameters()}
+        for _ in range(3):
+            self.step(d, adam, real, fake)
+        for name, value in d.named_parameters():
+            torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-6)  # Adam counts in float32
+            assert not torch.allclose(value, before[name], rtol=1e-3)
+
+    def test_gs_gradient_goes_through_ds_steps(self) -> None:
+        d, adam, real, fake = self.trained()
         fake = fake.clone().requires_grad_()
 
         def objective(values: torch.Tensor) -> torch.Tensor:
-            weights = unrolled(d, real, values, 2, 0.05, 0.5, 0.9)
-            return functional_call(d, weights, (values,)).mean()
+            return functional_call(d, self.foreseen(d, adam, real, values), (values,)).mean()
 
         (gradient,) = torch.autograd.grad(objective(fake), fake)
-        (direct,) = torch.autograd.grad(functional_call(d, unrolled(d, real, fake.detach(), 2, 0.05, 0.5, 0.9),
-                                                        (fake,)).mean(), fake)  # fmt: skip
+        ahead = self.foreseen(d, adam, real, fake.detach())
+        (direct,) = torch.autograd.grad(functional_call(d, ahead, (fake,)).mean(), fake)
         assert not torch.allclose(gradient, direct, rtol=0.1), "the steps add something"
-        direction, size = torch.randn_like(fake), 1e-2  # the losses are float32
+        direction, size = torch.randn_like(fake), 1e-5
         slope = (objective(fake + size * direction) - objective(fake - size * direction)) / (2 * size)
-        assert (gradient * direction).sum().item() == pytest.approx(slope.item(), rel=0.02)
+        assert (gradient * direction).sum().item() == pytest.approx(slope.item(), rel=1e-5)
 
-    def test_no_unrolling_is_the_ordinary_gan(self) -> None:
-        recipe = Unrolled(unroll=0, width=8)
-        g, d, real, fake = parts(recipe)
-        loss = recipe.g_loss(g, d, real, fake, recipe.schedule(0)).terms["adv"]
-        assert loss.item() == pytest.approx(losses.non_saturating_g(d(fake.images)).item(), rel=1e-6)
+    def test_weights_that_adam_has_not_moved_stay(self) -> None:
+        d, adam, real, fake = self.trained()
+        frozen = nn.Sequential(nn.Linear(3, 3).double(), d)
+        found = self.foreseen(frozen, adam, real, fake)
+        assert torch.equal(found["0.weight"], frozen[0].weight)  # type: ignore[arg-type]
+        assert not torch.equal(found["1.0.weight"], d[0].weight)  # type: ignore[index]
+
+    def test_g_minimises_both_terms_of_the_value_under_the_unrolled_d(self) -> None:
+        recipe = Unrolled(width=4, latent_dim=5)
+        step = make_step(recipe)
+        for _ in range(2):
+            step()
+        g, d = step.state.g, step.state.d
+        real, z = Batch(torch.rand(8, *SPEC.shape) * 2 - 1), torch.randn(8, 5)
+        fake = Batch(g(z), None, z)
+        found = recipe.g_loss(g, d, real, fake, recipe.schedule(0)).terms["adv"].item()
+        for _ in range(recipe.unroll):  # D's next steps, for once really taken
+            self.step(d, step.state.d_optimizer, real.images, fake.images.detach())
+        value = (torch.sigmoid(d(real.images)).log() + torch.sigmoid(-d(fake.images)).log()).mean()
+        assert found == pytest.approx(value.item(), rel=1e-3)
 
 
 class TestBEGAN:
@@ -96,6 +139,15 @@ class TestBEGAN:
         assert total == pytest.approx(real_error - 0.3 * fake_error, rel=1e-4)
         expected = min(1, max(0, 0.3 + 0.5 * (0.7 * real_error - fake_error)))
         assert d.state_dict()["balance"].item() == pytest.approx(expected, rel=1e-4)
+
+    def test_latents_are_made_uniform(self) -> None:
+        g, _ = BEGAN(width=4).networks(SPEC)
+        seen: list[torch.Tensor] = []
+        g.project.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))  # type: ignore[union-attr]
+        g(torch.randn(4000, 64))
+        shares = torch.histc(seen[0], 4, -1, 1) / seen[0].numel()
+        assert seen[0].abs().max() <= 1
+        torch.testing.assert_close(shares, torch.full((4,), 0.25), rtol=0.02, atol=0)
 
 
 class TestImproved:
