@@ -9,7 +9,6 @@ stopped goes on where it was. ``--list`` says what is missing, ``--table`` print
 import argparse
 import json
 import os
-import platform
 import re
 import tempfile
 import time
@@ -25,7 +24,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: jobs must not f
 import torch
 from table import spread
 
-from gancli import evaluate, recipes, train
+from gancli import evaluate, recipes, run_folder, train
 from gancli.api import dry_run
 from gancli.errors import TrainingDiverged
 from gancli.recipes.base import Spec
@@ -49,6 +48,7 @@ class Row:
     steps: int | None = None
     """None: as long as `minutes` allow, or the recipe's own length."""
     minutes: float | None = None
+    """Of one core. The row's first seed is timed; the others take as many steps as that one."""
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -96,10 +96,12 @@ def measure(row: Row, data_root: str | None) -> dict[str, Any]:
     asked = {"data": data, **row.options, "recipe": row.recipe, "seed": row.seed, "data_root": data_root, "threads": 1}
     steps = row.steps
     if row.minutes is not None:
-        steps = max(1, int(60 * row.minutes / step_seconds(settings=row.settings, steps=1000, **asked)))
+        steps = steps_of_first_seed(row, load()) or max(
+            1, int(60 * row.minutes / step_seconds(settings=row.settings, steps=1000, **asked))
+        )
     found = {
-        **{key: value for key, value in asdict(row).items() if key != "options"},
-        "machine": platform.machine(), "torch": torch.__version__, "date": datetime.now(UTC).date().isoformat(),
+        **{key: value for key, value in asdict(row).items() if key != "options"}, "steps": steps,
+        "machine": run_folder.processor(), "torch": torch.__version__, "date": datetime.now(UTC).date().isoformat(),
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as scratch:
         try:
@@ -130,6 +132,12 @@ def measure(row: Row, data_root: str | None) -> dict[str, Any]:
         "n": report.figures[0].n,
         "config": "\n".join(config),
     }
+
+
+def steps_of_first_seed(row: Row, results: list[dict[str, Any]]) -> int | None:
+    """The length of the row's first seed where one is measured, so that seeds differ in draws and not in length."""
+    found = [r for r in results if (r["part"], r["data"], r["name"]) == row.key[:3]]
+    return min(found, key=lambda r: r["seed"])["steps"] if found else None
 
 
 def step_seconds(**asked: Any) -> float:
