@@ -1,5 +1,6 @@
 """The command ``gancli``: parse, call one function, print. Heavy imports happen inside the commands."""
 
+import io
 import logging
 import sys
 
@@ -49,6 +50,9 @@ app.command("recipes", rich_help_panel="Commands")(recipes.recipes)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code; an error is one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a stream that was closed is None
+            stream.reconfigure(errors="backslashreplace")  # so that no name or sign fails where only ASCII is known
     sys.exit(run(arguments))
 
 
