@@ -51,8 +51,9 @@ app.command("recipes", rich_help_panel="Commands")(recipes.recipes)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code; an error is one line on stderr."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name in any script is a result, wherever it is piped to
-        sys.stdout.reconfigure(errors="backslashreplace")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a stream that was closed is None
+            stream.reconfigure(errors="backslashreplace")  # so that no name or sign fails where only ASCII is known
     signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run(arguments))
 
