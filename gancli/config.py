@@ -1,6 +1,7 @@
 """What a training run is asked to do: one frozen dataclass, read from TOML files and flags, typos refused."""
 
 import json
+import sys
 import tomllib
 import types
 import typing
@@ -13,6 +14,8 @@ from gancli.errors import UsageError, nearest
 
 T = TypeVar("T")
 Precision = Literal["fp32", "bf16", "fp16"]
+MOST, MOST_THREADS, MOST_SEED = 10**9, 1024, 2**63 - 1
+"""Bounds of numbers, beyond which a counter or a library overflows."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +106,15 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.epochs is not None and self.steps is not None:
             raise UsageError("epochs and steps exclude each other; give one of them.")
-        for name in ("epochs", "steps", "batch_size", "accumulate", "threads", "log_every", "keep"):
-            _require(self, name, above_zero=True)
-        for name in ("save_every", "sample_every", "eval_every", "watch_every", "seed", "freeze_d"):
-            _require(self, name, above_zero=False)
+        for name in ("epochs", "steps", "batch_size", "accumulate", "log_every", "keep"):
+            _require(self, name, above=0)
+        for name in ("save_every", "sample_every", "eval_every", "watch_every", "freeze_d"):
+            _require(self, name, above=-1)
+        _require(self, "seed", above=-1, most=MOST_SEED)
+        _require(self, "threads", above=0, most=MOST_THREADS)
+        for name in ("data", "recipe", "out", "name", "device", "init_from"):
+            if getattr(self, name) == "":
+                raise UsageError(f"{name} is empty; leave it away or give it a value.")
         if not 0 < self.top_k <= 1:
             raise UsageError(f"top_k={self.top_k} must be more than 0 and at most 1.")
         if self.freeze_d and not self.init_from:
@@ -206,7 +214,8 @@ def merge(file: Mapping[str, Any], settings: Sequence[str], flags: Mapping[str, 
     if "steps" in given or "epochs" in given:
         merged.pop("steps", None)
         merged.pop("epochs", None)
-    return merged | given | {"hyperparameters": hyperparameters | dict(given.get("hyperparameters", {}))}
+    over = convert(given.get("hyperparameters", {}), Mapping[str, Any], "hyperparameters")
+    return merged | given | {"hyperparameters": hyperparameters | over}
 
 
 def defaults_of(cls: type) -> dict[str, Any]:
@@ -214,10 +223,14 @@ def defaults_of(cls: type) -> dict[str, Any]:
     return {f.name: f.default for f in fields(cls) if f.default is not MISSING}
 
 
-def _require(config: TrainConfig, name: str, above_zero: bool) -> None:
+def _require(config: TrainConfig, name: str, above: int, most: int = MOST) -> None:
     value = getattr(config, name)
-    if value not in (None, "auto") and not (value > 0 if above_zero else value >= 0):  # so that NaN is refused
-        raise UsageError(f"{name}={value} must be {'more than' if above_zero else 'at least'} 0.")
+    if value in (None, "auto"):
+        return
+    if not value > above:  # so that NaN is refused
+        raise UsageError(f"{name}={value} must be {'at least' if above < 0 else 'more than'} 0.")
+    if value > most:
+        raise UsageError(f"{name}={value} must be at most {most:,}.")
 
 
 def _scalar(value: Any, hint: type, name: str) -> Any:
@@ -225,11 +238,11 @@ def _scalar(value: Any, hint: type, name: str) -> Any:
         if hint is bool:
             return value == "true" if value in ("true", "false") else _refuse(value, "true or false", name)
         try:
-            return hint(value)
+            value = hint(value)
         except ValueError:
             return _refuse(value, _KINDS[hint], name)
-    if hint is float and type(value) is int:
-        return float(value)
+    if hint is float and type(value) in (int, float):
+        return float(value) if abs(value) <= sys.float_info.max else _refuse(value, "a finite number", name)
     if hint is str and type(value) is int:
         return str(value)
     return value if type(value) is hint else _refuse(value, _KINDS[hint], name)

@@ -36,7 +36,14 @@ def test_a_length_given_by_flag_replaces_the_files_other_kind_of_length() -> Non
         ({"epochs": 1, "steps": 1}, "exclude each other"),
         ({"image_size": "64x"}, "is not a size"),
         ({"hyperparameters": 3}, "must be a table"),
-        ({"epochs": math.nan}, "more than 0"),
+        ({"epochs": math.nan}, "a finite number"),
+        ({"epochs": "inf"}, "a finite number"),
+        ({"holdout": 10**400}, "a finite number"),
+        ({"steps": 10**23}, "at most 1,000,000,000"),
+        ({"seed": 2**63}, "at most 9,223,372,036,854,775,807"),
+        ({"threads": 1_000_000}, "at most 1,024"),
+        ({"data": ""}, "data is empty"),
+        ({"out": ""}, "out is empty"),
     ],
 )
 def test_a_wrong_value_is_refused_with_what_is_allowed(values: dict[str, object], message: str) -> None:
@@ -73,6 +80,11 @@ def test_a_file_that_is_not_toml_is_one_line(tmp_path: Path, content: bytes) -> 
     path.write_bytes(content)
     with pytest.raises(UsageError, match="not valid TOML"):
         config.load_toml(path)
+
+
+def test_a_table_as_a_setting_is_refused() -> None:
+    with pytest.raises(UsageError, match="must be a table"):
+        merge({}, ["hyperparameters=3"], {})
 
 
 def test_a_setting_without_equals_is_refused() -> None:
