@@ -2,12 +2,15 @@
 
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer import Option
 
 from gancli.cli import output
+from gancli.cli.options import flag
+
+if TYPE_CHECKING:
+    from gancli.running import DryRun
 
 DATA, NETWORK, LENGTH, MACHINE, FILES, SHOWN = (
     "Data", "GAN", "Length", "Machine", "Files of the run", "What is shown"
@@ -18,322 +21,183 @@ def train(
     context: typer.Context,
     data: Annotated[
         str | None,
-        Option(
-            metavar="NAME|DIR|ZIP",
-            help="A folder or zip file of pictures, or digits (embedded), mnist, fashion-mnist, kmnist, cifar10, "
-            "cifar100, stacked-mnist, ring, grid. "
-            "[dim]\\[default: digits][/]",
-            rich_help_panel=DATA,
+        flag(
+            DATA,
+            "NAME|DIR|ZIP",
+            "A folder or zip file of pictures, or digits (embedded), mnist, fashion-mnist, kmnist, cifar10, "
+            "cifar100, stacked-mnist, ring, grid.",
+            "digits",
         ),
     ] = None,
     data_root: Annotated[
         str | None,
-        Option(
-            metavar="DIR",
-            help="Folder where data sets are found or downloaded to. "
-            "[dim]\\[default: $GANCLI_DATA_ROOT, else the user's cache][/]",
-            rich_help_panel=DATA,
+        flag(
+            DATA,
+            "DIR",
+            "Folder where data sets are found or downloaded to.",
+            "$GANCLI_DATA_ROOT, else the user's cache",
         ),
     ] = None,
     image_size: Annotated[
-        str | None,
-        Option(
-            metavar="N|HxW",
-            help="Resize images to 64 or 64x96 (height first). [dim]\\[default: as they are][/]",
-            rich_help_panel=DATA,
-        ),
+        str | None, flag(DATA, "N|HxW", "Resize images to 64 or 64x96 (height first).", "as they are")
     ] = None,
     labels: Annotated[
         str | None,
-        Option(
-            metavar="auto|none|folder",
-            help="Classes of pictures: a folder for each, or a dataset.json (auto). [dim]\\[default: auto][/]",
-            rich_help_panel=DATA,
-        ),
+        flag(DATA, "auto|none|folder", "Classes of pictures: a folder for each, or a dataset.json (auto).", "auto"),
     ] = None,
     color: Annotated[
-        str | None,
-        Option(
-            metavar="auto|rgb|grey|rgba",
-            help="Channels of pictures. [dim]\\[default: auto, grey if all are][/]",
-            rich_help_panel=DATA,
-        ),
+        str | None, flag(DATA, "auto|rgb|grey|rgba", "Channels of pictures.", "auto, grey if all are")
     ] = None,
     alpha: Annotated[
-        str | None,
-        Option(
-            metavar="white|black|keep",
-            help="What shines through transparent pixels. [dim]\\[default: white][/]",
-            rich_help_panel=DATA,
-        ),
+        str | None, flag(DATA, "white|black|keep", "What shines through transparent pixels.", "white")
     ] = None,
     fit: Annotated[
-        str | None,
-        Option(
-            metavar="crop|pad|stretch",
-            help="How pictures get one shape. [dim]\\[default: crop, the middle][/]",
-            rich_help_panel=DATA,
-        ),
+        str | None, flag(DATA, "crop|pad|stretch", "How pictures get one shape.", "crop, the middle")
     ] = None,
     small_images: Annotated[
-        str | None,
-        Option(
-            metavar="upscale|skip",
-            help="What happens to pictures that are smaller. [dim]\\[default: upscale][/]",
-            rich_help_panel=DATA,
-        ),
+        str | None, flag(DATA, "upscale|skip", "What happens to pictures that are smaller.", "upscale")
     ] = None,
     bad_images: Annotated[
-        str | None,
-        Option(
-            metavar="error|skip",
-            help="What happens to files that cannot be read. [dim]\\[default: error][/]",
-            rich_help_panel=DATA,
-        ),
+        str | None, flag(DATA, "error|skip", "What happens to files that cannot be read.", "error")
     ] = None,
     holdout: Annotated[
-        float | None,
-        Option(
-            metavar="SHARE",
-            help="Share of the pictures that training never sees, by content. [dim]\\[default: 0.1][/]",
-            rich_help_panel=DATA,
-        ),
+        float | None, flag(DATA, "SHARE", "Share of the pictures that training never sees, by content.", "0.1")
     ] = None,
     cache: Annotated[
         bool | None,
-        Option(
+        flag(
+            DATA,
+            None,
+            "Keep decoded pictures in the user's cache, or decode them whenever needed.",
+            "keep",
             "--cache/--no-cache",
-            show_default=False,
-            help="Keep decoded pictures in the user's cache, or decode them whenever needed. [dim]\\[default: keep][/]",
-            rich_help_panel=DATA,
         ),
     ] = None,
-    mirror: Annotated[
-        bool | None,
-        Option("--mirror/--no-mirror", show_default=False, help="Flip half of the images.", rich_help_panel=DATA),
-    ] = None,
+    mirror: Annotated[bool | None, flag(DATA, None, "Flip half of the images.", "", "--mirror/--no-mirror")] = None,
     recipe: Annotated[
-        str | None,
-        Option(
-            help="Which GAN; `gancli recipes` lists them. [dim]\\[default: the best for such data][/]",
-            rich_help_panel=NETWORK,
-        ),
+        str | None, flag(NETWORK, None, "Which GAN; `gancli recipes` lists them.", "the best for such data")
     ] = None,
     settings: Annotated[
         list[str] | None,
-        Option(
+        flag(
+            NETWORK,
+            "KEY=VALUE",
+            "Change a hyperparameter of the recipe (or any flag), e.g. d_lr=5e-5; repeatable.",
+            "",
             "--set",
-            metavar="KEY=VALUE",
-            help="Change a hyperparameter of the recipe (or any flag), e.g. d_lr=5e-5; repeatable.",
-            rich_help_panel=NETWORK,
         ),
     ] = None,
     config: Annotated[
-        str | None,
-        Option(
-            metavar="FILE",
-            help="TOML file of flags and hyperparameters; flags and --set win over it.",
-            rich_help_panel=NETWORK,
-        ),
+        str | None, flag(NETWORK, "FILE", "TOML file of flags and hyperparameters; flags and --set win over it.")
     ] = None,
     init_from: Annotated[
         str | None,
-        Option(
-            metavar="PATH",
-            help="Start from the weights of a gen.pth, a checkpoint or a run, with new optimizers.",
-            rich_help_panel=NETWORK,
-        ),
+        flag(NETWORK, "PATH", "Start from the weights of a gen.pth, a checkpoint or a run, with new optimizers."),
     ] = None,
     augment: Annotated[
         str | None,
-        Option(
-            metavar="auto|none|diffaug|ada",
-            help="Differentiable augmentation of what D sees, for few images. [dim]\\[default: auto][/]",
-            rich_help_panel=NETWORK,
-        ),
+        flag(NETWORK, "auto|none|diffaug|ada", "Differentiable augmentation of what D sees, for few images.", "auto"),
     ] = None,
     top_k: Annotated[
         float | None,
-        Option(
-            metavar="SHARE",
-            help="Let G learn from the most real of its fakes; this share is left at the end. [dim]\\[default: 1][/]",
-            rich_help_panel=NETWORK,
-        ),
+        flag(NETWORK, "SHARE", "Let G learn from the most real of its fakes; this share is left at the end.", "1"),
     ] = None,
     freeze_d: Annotated[
-        int | None,
-        Option(
-            metavar="LAYERS",
-            help="With --init-from: keep the lowest layers of D as they are. [dim]\\[default: 0][/]",
-            rich_help_panel=NETWORK,
-        ),
+        int | None, flag(NETWORK, "LAYERS", "With --init-from: keep the lowest layers of D as they are.", "0")
     ] = None,
-    epochs: Annotated[
-        float | None,
-        Option(help="Passes over the training images. [dim]\\[default: the recipe's][/]", rich_help_panel=LENGTH),
-    ] = None,
-    steps: Annotated[int | None, Option(help="Generator updates, instead of --epochs.", rich_help_panel=LENGTH)] = None,
+    epochs: Annotated[float | None, flag(LENGTH, None, "Passes over the training images.", "the recipe's")] = None,
+    steps: Annotated[int | None, flag(LENGTH, None, "Generator updates, instead of --epochs.")] = None,
     batch_size: Annotated[
         str | None,
-        Option(
-            metavar="N|auto",
-            help="Images a step sees, over all processes; auto: the recipe's, if a step of it fits into memory, else "
-            "in parts, or less. [dim]\\[default: the recipe's][/]",
-            rich_help_panel=LENGTH,
+        flag(
+            LENGTH,
+            "N|auto",
+            "Images a step sees, over all processes; auto: the recipe's, if a step of it fits into memory, else "
+            "in parts, or less.",
+            "the recipe's",
         ),
     ] = None,
     accumulate: Annotated[
-        int | None,
-        Option(
-            metavar="PARTS",
-            help="Work through a batch in parts, to save memory; the result is the same. [dim]\\[default: 1][/]",
-            rich_help_panel=LENGTH,
-        ),
+        int | None, flag(LENGTH, "PARTS", "Work through a batch in parts, to save memory; the result is the same.", "1")
     ] = None,
-    seed: Annotated[
-        int | None,
-        Option(help="The same seed repeats the run exactly. [dim]\\[default: 0][/]", rich_help_panel=LENGTH),
-    ] = None,
-    device: Annotated[
-        str | None,
-        Option(help="auto, cpu, cuda, cuda:N or mps. [dim]\\[default: auto][/]", rich_help_panel=MACHINE),
-    ] = None,
+    seed: Annotated[int | None, flag(LENGTH, None, "The same seed repeats the run exactly.", "0")] = None,
+    device: Annotated[str | None, flag(MACHINE, None, "auto, cpu, cuda, cuda:N or mps.", "auto")] = None,
     precision: Annotated[
-        str | None,
-        Option(
-            help="fp32, bf16 (faster on new hardware) or fp16 (older GPUs). [dim]\\[default: fp32][/]",
-            rich_help_panel=MACHINE,
-        ),
+        str | None, flag(MACHINE, None, "fp32, bf16 (faster on new hardware) or fp16 (older GPUs).", "fp32")
     ] = None,
-    threads: Annotated[
-        int | None,
-        Option(help="CPU threads. [dim]\\[default: all cores, one for small images][/]", rich_help_panel=MACHINE),
-    ] = None,
+    threads: Annotated[int | None, flag(MACHINE, None, "CPU threads.", "all cores, one for small images")] = None,
     compile: Annotated[
-        str | None,
-        Option(
-            help="Compile the step: auto (tried in long runs), on or off. [dim]\\[default: auto][/]",
-            rich_help_panel=MACHINE,
-        ),
+        str | None, flag(MACHINE, None, "Compile the step: auto (tried in long runs), on or off.", "auto")
     ] = None,
     deterministic: Annotated[
         bool | None,
-        Option(
+        flag(
+            MACHINE,
+            None,
+            "Refuse operations that do not repeat exactly (CUDA).",
+            "",
             "--deterministic/--no-deterministic",
-            show_default=False,
-            help="Refuse operations that do not repeat exactly (CUDA).",
-            rich_help_panel=MACHINE,
         ),
     ] = None,
     out: Annotated[
-        str | None,
-        Option(
-            metavar="DIR",
-            help="Folder that holds runs; this one gets the next number in it. [dim]\\[default: runs][/]",
-            rich_help_panel=FILES,
-        ),
+        str | None, flag(FILES, "DIR", "Folder that holds runs; this one gets the next number in it.", "runs")
     ] = None,
-    name: Annotated[
-        str | None, Option(help="Name of the run. [dim]\\[default: data-recipe][/]", rich_help_panel=FILES)
-    ] = None,
+    name: Annotated[str | None, flag(FILES, None, "Name of the run.", "data-recipe")] = None,
     resume: Annotated[
         str | None,
-        Option(
-            metavar="PATH|latest",
-            help="Go on exactly where a run stopped: 'latest' under --out, a run's folder, or a checkpoint.",
-            rich_help_panel=FILES,
+        flag(
+            FILES,
+            "PATH|latest",
+            "Go on exactly where a run stopped: 'latest' under --out, a run's folder, or a checkpoint.",
         ),
     ] = None,
     save_every: Annotated[
-        int | None,
-        Option(
-            metavar="STEPS",
-            help="Steps between checkpoints. [dim]\\[default: 20 over the run, 500 apart at least][/]",
-            rich_help_panel=FILES,
-        ),
+        int | None, flag(FILES, "STEPS", "Steps between checkpoints.", "20 over the run, 500 apart at least")
     ] = None,
     sample_every: Annotated[
-        int | None,
-        Option(
-            metavar="STEPS",
-            help="Steps between sample grids; 0: at the end. [dim]\\[default: 20 over the run][/]",
-            rich_help_panel=FILES,
-        ),
+        int | None, flag(FILES, "STEPS", "Steps between sample grids; 0: at the end.", "20 over the run")
     ] = None,
     eval_every: Annotated[
         int | None,
-        Option(
-            metavar="STEPS",
-            help="Steps between quick evaluations, which choose the best checkpoint; 0: none. "
-            "[dim]\\[default: 20 over the run, none in a short one][/]",
-            rich_help_panel=FILES,
+        flag(
+            FILES,
+            "STEPS",
+            "Steps between quick evaluations, which choose the best checkpoint; 0: none.",
+            "20 over the run, none in a short one",
         ),
     ] = None,
     best_metric: Annotated[
         str | None,
-        Option(
-            metavar="NAME",
-            help="Which of their figures chooses: fd, kid, precision, recall, density, coverage, modes, reverse_kl, "
-            "class_kl; of points reverse_kl, modes, high_quality. [dim]\\[default: the first][/]",
-            rich_help_panel=FILES,
+        flag(
+            FILES,
+            "NAME",
+            "Which of their figures chooses: fd, kid, precision, recall, density, coverage, modes, reverse_kl, "
+            "class_kl; of points reverse_kl, modes, high_quality.",
+            "the first",
         ),
     ] = None,
-    log_every: Annotated[
-        int | None,
-        Option(
-            metavar="STEPS",
-            help="Steps that a line of metrics averages over. [dim]\\[default: 50][/]",
-            rich_help_panel=FILES,
-        ),
-    ] = None,
+    log_every: Annotated[int | None, flag(FILES, "STEPS", "Steps that a line of metrics averages over.", "50")] = None,
     watch_every: Annotated[
-        int | None,
-        Option(
-            metavar="STEPS",
-            help="Steps between looks at the GAN's health; 0: none. [dim]\\[default: 100][/]",
-            rich_help_panel=FILES,
-        ),
+        int | None, flag(FILES, "STEPS", "Steps between looks at the GAN's health; 0: none.", "100")
     ] = None,
     on_failure: Annotated[
         str | None,
-        Option(
-            metavar="warn|stop|rollback",
-            help="What to do when the GAN fails: tell, end with exit code 3, or go back to a healthy checkpoint and "
-            "try with other draws and lower rates. [dim]\\[default: warn][/]",
-            rich_help_panel=FILES,
+        flag(
+            FILES,
+            "warn|stop|rollback",
+            "What to do when the GAN fails: tell, end with exit code 3, or go back to a healthy checkpoint and "
+            "try with other draws and lower rates.",
+            "warn",
         ),
     ] = None,
-    keep: Annotated[
-        int | None,
-        Option(help="Checkpoints to keep, beside the best. [dim]\\[default: 3][/]", rich_help_panel=FILES),
-    ] = None,
+    keep: Annotated[int | None, flag(FILES, None, "Checkpoints to keep, beside the best.", "3")] = None,
     dry_run: Annotated[
-        bool,
-        Option(
-            "--dry-run",
-            help="Check everything, run one step, print the plan; write nothing.",
-            rich_help_panel=SHOWN,
-        ),
+        bool, flag(SHOWN, None, "Check everything, run one step, print the plan; write nothing.", "", "--dry-run")
     ] = False,
-    progress: Annotated[
-        str,
-        Option(
-            metavar="auto|rich|tqdm|plain|none",
-            help="How progress is shown, on stderr.",
-            rich_help_panel=SHOWN,
-        ),
-    ] = "auto",
-    as_json: Annotated[
-        bool, Option("--json", help="Print the result as one JSON object.", rich_help_panel=SHOWN)
-    ] = False,
+    progress: Annotated[str, flag(SHOWN, "auto|rich|tqdm|plain|none", "How progress is shown, on stderr.")] = "auto",
+    as_json: Annotated[bool, flag(SHOWN, None, "Print the result as one JSON object.", "", "--json")] = False,
     quiet: Annotated[
-        bool,
-        Option(
-            "--quiet",
-            "-q",
-            help="No progress and no notes; warnings and the result stay.",
-            rich_help_panel=SHOWN,
-        ),
+        bool, flag(SHOWN, None, "No progress and no notes; warnings and the result stay.", "", "--quiet", "-q")
     ] = False,
 ) -> None:
     """Train a GAN. Without flags: on the embedded digits, for a minute or two.
@@ -345,7 +209,8 @@ def train(
     own = ("config", "settings", "resume", "dry_run", "progress", "as_json", "quiet")
     flags = {key: value for key, value in context.params.items() if key not in own and value is not None}
     if dry_run:
-        output.print_result(_plan(config, resume, settings or [], flags), as_json)
+        plan = _plan(config, resume, settings or [], flags)
+        output.print_result(asdict(plan) if as_json else _in_words(plan), as_json)
         return
     from gancli import api
 
@@ -362,26 +227,27 @@ def train(
     output.print_result(result | {"best": best or None} | shown, as_json)
 
 
-def _plan(config: str | None, resume: str | None, settings: list[str], flags: dict[str, Any]) -> dict[str, Any]:
+def _plan(config: str | None, resume: str | None, settings: list[str], flags: dict[str, Any]) -> "DryRun":
     from gancli import api
     from gancli.errors import UsageError
 
     if resume is not None:
         raise UsageError("--dry-run plans a new run; leave --resume away.")
-    plan = api.dry_run(config, settings=settings, **flags)
-    resolved = asdict(plan.config)
+    return api.dry_run(config, settings=settings, **flags)
+
+
+def _in_words(plan: "DryRun") -> dict[str, Any]:
+    config = plan.config
+    names = ("data", "recipe", "hyperparameters", "device", "precision", "threads", "seed")
     return {
-        **{
-            key: resolved[key]
-            for key in ("data", "recipe", "hyperparameters", "device", "precision", "threads", "seed")
-        },
+        **{name: getattr(config, name) for name in names},
         "images": f"{plan.images} to train on, {plan.heldout} held out",
-        "batch_size": plan.config.batch_size,
-        **({"accumulate": plan.config.accumulate} if plan.config.accumulate > 1 else {}),
+        "batch_size": config.batch_size,
+        "accumulate": config.accumulate if config.accumulate > 1 else None,
         "epochs": round(plan.epochs, 2),
         "steps": plan.steps,
         "parameters": f"G {plan.generator_parameters:,}, D {plan.discriminator_parameters:,}",
         "memory": f"{plan.memory_bytes / 2**20:,.0f} MiB at the peak of one step",
         "time": f"about {timedelta(seconds=max(1, round(plan.seconds)))}",
-        "out": f"{plan.config.out} (nothing was written)",
+        "out": f"{config.out} (nothing was written)",
     }

@@ -1,6 +1,9 @@
 """The command line: results on stdout, one line for every mistake, the exit codes that scripts rely on."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,6 +119,8 @@ def test_a_dry_run_writes_nothing(capsys: Capture, tmp_path: Path, monkeypatch: 
     assert run(["train", *TINY, "--dry-run", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["steps"] == 6
+    assert plan["config"]["hyperparameters"]["latent_dim"] == 100
+    assert plan["images"] + plan["heldout"] == 1797
     assert not list(tmp_path.iterdir())
 
 
@@ -166,6 +171,14 @@ def test_debug_shows_the_traceback_wherever_it_stands(capsys: Capture) -> None:
     for arguments in (["--debug", "sample", "--ckpt", "none.pth"], ["sample", "--ckpt", "none.pth", "--debug"]):
         assert run(arguments) == 2
         assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_result_that_an_ascii_terminal_cannot_show_is_no_failure(tiny_run: TrainResult, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gancli", "sample", "--ckpt", str(tiny_run.generator), "--out", "schön.png"]
+    ascii_only = os.environ | {"PYTHONIOENCODING": "ascii:strict"}
+    finished = subprocess.run(command, cwd=tmp_path, env=ascii_only, check=False, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.startswith("samples  sch\\xf6n.png")
 
 
 def test_no_arguments_show_the_help(capsys: Capture) -> None:
