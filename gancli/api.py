@@ -1,6 +1,8 @@
 """``train``, ``sample`` and ``evaluate`` as functions: the commands parse, call one of these, and print."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,8 +18,21 @@ from gancli.judging import ExtractorChoice
 from gancli.running import DryRun, TrainResult, dry_run, train
 
 __all__ = [
-    "DryRun", "TrainResult", "dry_run", "evaluate", "evaluate_run", "reconstruct", "sample", "sample_batches", "train",
+    "Drawing", "DryRun", "TrainResult", "dry_run", "evaluate", "evaluate_run", "plan_sample", "reconstruct", "sample",
+    "train",
 ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What will be drawn."""
+
+    batches: Iterator[Tensor]
+    """See `sampling.draw`."""
+    numbers: Sequence[int]
+    """Of the images, or of an interpolation's frames from 0 on."""
+    columns: int | None
+    """Of a grid in which each class, or each way from one image to the next, has a place of its own."""
 
 
 def sample(
@@ -27,36 +42,60 @@ def sample(
     seed: int = 0,
     seeds: str | Sequence[int] | None = None,
     classes: Sequence[str] | None = None,
+    trunc: float | None = None,
+    interpolate: int | None = None,
     device: str = "auto",
     batch_size: int | None = None,
 ) -> Tensor:
     """Draw from a generator file: images, uint8 ``(n, C, H, W)``, or points, float32 ``(n, 2, 1, 1)``, on the CPU.
 
-    Image k of a ``seed`` is the same in every call; ``seeds`` picks numbers k ("0-7,12"), else 0 to n - 1.
+    Image k of a ``seed`` is the same in every call; ``seeds`` picks numbers k ("0-7,12"), else 0 to n - 1. ``trunc``
+    bounds the values of the latents. ``interpolate`` draws so many frames from each image to the next, and from the
+    last to the first: ``(n * interpolate, C, H, W)``.
     """
-    batches, _ = sample_batches(
-        ckpt, n=n, seed=seed, seeds=seeds, classes=classes, device=device, batch_size=batch_size
-    )
-    return torch.cat(list(batches))
+    drawing = plan_sample(
+        ckpt, n=n, seed=seed, seeds=seeds, classes=classes, trunc=trunc, interpolate=interpolate, device=device,
+        batch_size=batch_size,
+    )  # fmt: skip
+    return torch.cat(list(drawing.batches))
 
 
-def sample_batches(
+def plan_sample(
     ckpt: str | Path,
     *,
     n: int,
     seed: int,
     seeds: str | Sequence[int] | None,
     classes: Sequence[str] | None,
+    trunc: float | None,
+    interpolate: int | None,
     device: str,
     batch_size: int | None,
-) -> tuple[Iterator[Tensor], list[int]]:
-    """Like `sample`, one batch at a time, and the numbers of the images that will come."""
-    if n < 1 or (batch_size is not None and batch_size < 1):
-        raise UsageError("--n and --batch-size must be more than 0.")
-    numbers = sampling.parse_numbers(seeds) if isinstance(seeds, str) else list(range(n) if seeds is None else seeds)
+) -> Drawing:
+    """Like `sample`, one batch at a time, with what is known before the first."""
+    given = {"--n": n, "--batch-size": batch_size, "--trunc": trunc, "--interpolate": interpolate, "--seed": seed + 1}
+    for flag, value in given.items():
+        if value is not None and not 0 < value < float("inf"):
+            raise UsageError(f"{flag} must be {'at least 0' if flag == '--seed' else 'a number, more than 0'}.")
+    frames = interpolate or 1
+    if isinstance(seeds, str):
+        numbers: Sequence[int] = sampling.parse_numbers(seeds)
+    else:
+        numbers = range(n) if seeds is None else seeds
+    if len(numbers) * frames > sampling.MOST_IMAGES:
+        raise UsageError(f"more than {sampling.MOST_IMAGES:,} images are asked for; draw them in parts, with --seeds.")
     generator = sampling.load_generator(Path(ckpt), devices.select(device))
-    labels = sampling.labels_of(generator, classes, len(numbers)) if classes else None
-    return sampling.draw(generator, numbers, seed, labels, batch_size), numbers
+    labels = None if classes is None else sampling.labels_of(generator, classes, len(numbers))
+    batches = sampling.draw(generator, numbers, seed, labels, batch_size, trunc, frames)
+    if interpolate:
+        return Drawing(batches, range(len(numbers) * frames), frames)
+    turns = len(classes) if classes else len(generator.classes)
+    return Drawing(batches, numbers, _columns(len(numbers), turns))
+
+
+def _columns(count: int, turns: int) -> int | None:
+    """The multiple of ``turns``, as images of so many classes take turns, that makes a grid most nearly square."""
+    return turns * max(1, round(math.sqrt(count) / turns)) if 1 < turns <= count else None
 
 
 def reconstruct(

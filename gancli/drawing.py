@@ -27,17 +27,24 @@ def draw_batch(
     labels: Sequence[int] | None,
     point_scale: float | None = None,
 ) -> Tensor:
-    """One forward pass, filled up to a multiple of `ROWS`: uint8 ``(len(numbers), C, H, W)`` on the CPU.
+    """One forward pass of the latents that carry these numbers: see `draw_latents`."""
+    return draw_latents(network, numbered_latents(seed, numbers, latent_dim), labels, point_scale)
 
-    ``labels`` are class indices, one for each number, or None for an unconditional generator. With a
-    ``point_scale`` the answer is coordinates, float32 ``(len(numbers), 2, 1, 1)``, which are values times it.
+
+def draw_latents(
+    network: nn.Module, latents: Tensor, labels: Sequence[int] | None, point_scale: float | None = None
+) -> Tensor:
+    """One forward pass, filled up to a multiple of `ROWS`: uint8 ``(N, C, H, W)`` on the CPU from ``(N, latent_dim)``.
+
+    ``labels`` are class indices, one for each latent, or None for an unconditional generator. With a
+    ``point_scale`` the answer is coordinates, float32 ``(N, 2, 1, 1)``, which are values times it.
     """
-    device = next(network.parameters()).device
-    surplus = -len(numbers) % ROWS
-    latents = numbered_latents(seed, [*numbers, *[numbers[0]] * surplus], latent_dim).to(device)
+    device, count = next(network.parameters()).device, len(latents)
+    surplus = -count % ROWS
+    filled = torch.cat([latents, latents[:1].expand(surplus, -1)]).to(device)
     chosen = None if labels is None else torch.tensor([*labels, *[labels[0]] * surplus], device=device)
     with torch.inference_mode():
-        images = network(latents, chosen)[: len(numbers)]
+        images = network(filled, chosen)[:count]
         return (pictures.to_pixels(images) if point_scale is None else images.float() * point_scale).cpu()
 
 

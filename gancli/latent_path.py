@@ -2,11 +2,11 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from gancli.evaluation import Extractor
 from gancli.evaluation.metrics.base import FeaturePath
 from gancli.evaluation.metrics.smoothness import STEP
+from gancli.latent_walk import arc
 from gancli.randomness import generator
 
 BATCH = 64
@@ -28,14 +28,6 @@ def feature_path(network: nn.Module, extractor: Extractor, latent_dim: int, clas
         return ends[0], ends[1]
 
     return features
-
-
-def arc(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """Latents a share ``t`` ``(N, 1)`` of the way from a to b, ``(N, d)``, by angle and by length."""
-    start, end = normalize(a, dim=1), normalize(b, dim=1)
-    angle = (start * end).sum(1, keepdim=True).clamp(-1, 1).acos()
-    direction = (((1 - t) * angle).sin() * start + (t * angle).sin() * end) / angle.sin().clamp_min(1e-6)
-    return direction * torch.lerp(a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True), t)
 
 
 def _features(network: nn.Module, extractor: Extractor, latents: Tensor, labels: Tensor | None) -> Tensor:

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from gancli import config, devices, network_file, recipes
-from gancli.drawing import ROWS, batch_size_for, default_labels, draw_batch
+from gancli import config, devices, latent_walk, network_file, recipes
+from gancli.drawing import ROWS, batch_size_for, default_labels, draw_latents
 from gancli.errors import FileFormatError, UsageError, nearest
 from gancli.network_file import NetworkFile
 from gancli.recipes.base import Recipe
@@ -76,20 +76,26 @@ def draw(
     seed: int = 0,
     labels: Sequence[int] | None = None,
     batch_size: int | None = None,
+    truncation: float | None = None,
+    frames: int = 1,
 ) -> Iterator[Tensor]:
     """Yield images uint8 ``(n, C, H, W)`` on the CPU, batch by batch, in the order of ``numbers``.
 
     A generator of points yields coordinates, float32 ``(n, 2, 1, 1)``.
 
     ``labels`` are class indices, one for each number; None draws each class in turn if there are classes.
+    ``truncation`` bounds the latents' values. With ``frames``, so many images are drawn on the way from each number
+    to the next (and from the last to the first), of the number's class: see `latent_walk`.
     """
     spec = generator.file.origin.spec
     rows = batch_size_for(spec.height, spec.width) if batch_size is None else -(-batch_size // ROWS) * ROWS
     chosen = default_labels(numbers, len(generator.classes)) if labels is None else labels
-    for start in range(0, len(numbers), rows):
-        part = slice(start, start + rows)
-        part_labels = chosen[part] if chosen is not None else None
-        yield draw_batch(generator.network, generator.latent_dim, numbers[part], seed, part_labels, spec.point_scale)
+    count = len(numbers) * frames
+    for start in range(0, count, rows):
+        places = range(start, min(start + rows, count))
+        latents = latent_walk.frames(numbers, frames, seed, generator.latent_dim, places, truncation)
+        part_labels = None if chosen is None else [chosen[place // frames] for place in places]
+        yield draw_latents(generator.network, latents, part_labels, spec.point_scale)
 
 
 def labels_of(generator: LoadedGenerator, names: Sequence[str], count: int) -> list[int]:

@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "products": LEAVES,
     "recipes": {"losses", "penalties", "augment", "models", "errors"},
     "pictures": LEAVES,
+    "latent_walk": LEAVES,
     "drawing": LEAVES | {"pictures"},
     "torch_file": LEAVES,
     "network_file": LEAVES | {"config", "torch_file", "recipes.base", "__version__"},
