@@ -45,12 +45,13 @@ def test_wgan_gp_is_the_estimated_distance_and_ten_times_the_penalty() -> None:
     assert loss.terms["adv"].item() == pytest.approx((d(fake.images).mean() - d(real.images).mean()).item(), abs=1e-6)
 
 
-def test_sngans_rates_fall_linearly_over_the_planned_length() -> None:
-    recipe = recipes.find("sngan")().fitted(SPEC, 1000, 10_000)
+def test_sngans_rates_fall_linearly_over_the_planned_length_if_asked_to() -> None:
+    recipe = recipes.find("sngan")(lr_end=0.01).fitted(SPEC, 1000, 10_000)  # type: ignore[call-arg]
     first, middle, last, after = (recipe.schedule(seen) for seen in (0, 5000, 10_000, 20_000))
     assert (first.g_lr, first.d_lr) == (2e-4, 2e-4)
     assert middle.g_lr == pytest.approx(0.505 * 2e-4)
     assert last.g_lr == last.d_lr == after.g_lr == pytest.approx(2e-6)
+    assert recipes.find("sngan")().fitted(SPEC, 1000, 10_000).schedule(10_000).g_lr == 2e-4
 
 
 def test_dragan_is_the_cross_entropy_and_the_penalty_about_real_images() -> None:
