@@ -138,6 +138,7 @@ def evaluate(
     on_progress: Progress = lambda done, total: None,
     cache: bool = True,
     labels: Literal["auto", "none", "folder"] = "auto",
+    bad_images: Literal["error", "skip"] = "error",
 ) -> Report:
     """Measure a generator file against the held-out split of its data, or any pictures, as ``gancli eval`` does.
 
@@ -145,12 +146,12 @@ def evaluate(
     with ``data``. ``sets`` of ``n`` images each are compared with as many held-out ones (None: all; 2,500 points).
     ``plots`` is a new folder for the report and plots, ``save_features`` one for features. ``on_batch`` hears how many
     images are drawn, ``on_progress`` how many pictures are decoded; ``cache`` keeps those. ``labels="folder"`` takes
-    the folders of ``data`` for classes.
+    the folders of ``data`` for classes, ``bad_images="skip"`` leaves out pictures that cannot be read.
     """
     if (ckpt is None) == (fake is None):
         raise UsageError("give either a generator file (--ckpt) or generated images (--fake).")
     request = Request(
-        data, train, data_root, metrics, n, sets, seed, device, _chosen(extractor, weights), cache, labels,
+        data, train, data_root, metrics, n, sets, seed, device, _chosen(extractor, weights), cache, labels, bad_images,
         Path(save_features) if save_features else None, Path(plots) if plots else None, on_batch, on_progress,
     )  # fmt: skip
     if ckpt is None:

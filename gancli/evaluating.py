@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,7 @@ from torch import Tensor
 from gancli import config as configuration
 from gancli import data, devices, drawing, evaluation_files, sampling
 from gancli.data import DataSet, PictureOptions, Progress
-from gancli.errors import UsageError, nearest
+from gancli.errors import FileFormatError, UsageError, nearest
 from gancli.evaluation import (
     POINT_METRICS,
     Evaluator,
@@ -61,6 +62,8 @@ class Request:
     cache: bool = True
     labels: Literal["auto", "none", "folder"] = "auto"
     """Where the classes of real pictures come from, in place of a named set; see `PictureOptions`."""
+    bad_images: Literal["error", "skip"] = "error"
+    """What happens to pictures that cannot be read."""
     save_features: Path | None = None
     """Folder for the features of all images."""
     plots: Path | None = None
@@ -111,12 +114,26 @@ def evaluate_run(folder: Path, request: Request) -> Iterator[tuple[int, Report]]
         raise UsageError(f"--run {folder} has no checkpoint (checkpoints/step-000400.pt).")
     where, judge, count = devices.select(request.device), None, 0
     for path in paths:
-        found = checkpoint.load(path)
+        found = _sound(path)
+        if found is None:
+            continue
         generator = sampling.build_generator(sampling.generator_of(found), where)
         if judge is None:
             judge, count = _judge_of(generator, request, where)
         log.info("evaluating %s", path)
         yield found.step, _evaluate_loaded(generator, judge, count, request, str(path))
+
+    if judge is None:
+        raise UsageError(f"--run {folder} has no checkpoint that can be read.")
+
+
+def _sound(path: Path) -> checkpoint.Checkpoint | None:
+    """One is enough to spoil hours of work: a damaged file, or one that a training run has replaced by now."""
+    try:
+        return checkpoint.load(path)
+    except FileFormatError as error:
+        log.warning("%s It is left out.", error)
+        return None
 
 
 def evaluate_images(fake: str, request: Request) -> Report:
@@ -183,6 +200,8 @@ def data_of(generator: sampling.LoadedGenerator, request: Request) -> DataSet:
     if name not in data.SOURCES:  # pictures are read as those it was trained on, wherever they lie now
         asked = origin.options or {"color": {1: "grey", 3: "rgb", 4: "rgba"}.get(origin.spec.channels, "auto")}
         options = configuration.build(PictureOptions, asked, "the generator file")
+        if request.bad_images == "skip":
+            options = replace(options, bad_images="skip")
     dataset = data.load(name, _root(request), size, options, request.on_progress, request.cache)
     if dataset.train.images.shape[1] != origin.spec.channels:
         raise UsageError(
@@ -200,8 +219,11 @@ def data_of(generator: sampling.LoadedGenerator, request: Request) -> DataSet:
 def _judge_of_pictures(request: Request, where: torch.device) -> Evaluator:
     """The judge of ``--real`` with its own training split, or with the pictures of ``--train``."""
     assert request.data is not None
-    options = None if request.data in data.SOURCES else PictureOptions(labels=request.labels, holdout=HALF)
-    dataset = data.load(request.data, _root(request), None, options, request.on_progress, request.cache)
+    options = None
+    if request.data not in data.SOURCES:
+        options = PictureOptions(labels=request.labels, holdout=HALF, bad_images=request.bad_images)
+    with _naming("--real"):
+        dataset = data.load(request.data, _root(request), None, options, request.on_progress, request.cache)
     if dataset.mixture:
         raise UsageError(f"--real {request.data} has points; --fake is for pictures.")
     if request.train is not None:
@@ -217,8 +239,7 @@ def _with_train(dataset: DataSet, request: Request) -> DataSet:
     shape = (dataset.train.images.shape[1], *dataset.train.images.shape[2:])
     heldout = dataset.heldout
     if request.data not in data.SOURCES:
-        images = data.load_pictures(Path(request.data), shape, PictureOptions(), request.on_progress, request.cache)
-        heldout = data.Split(images)
+        heldout = data.Split(_load_folder("--real", request.data, shape, request))
     if request.train in data.SOURCES:
         train = data.load(request.train, _root(request), shape[1:]).train
     else:
@@ -256,7 +277,18 @@ def _load_folder(flag: str, path: str, shape: tuple[int, ...], request: Request)
     if not where.exists():
         raise UsageError(f"{flag} {path}: there is no such folder or file.")
     channels, height, width = shape
-    return data.load_pictures(where, (channels, height, width), PictureOptions(), request.on_progress, request.cache)
+    options = PictureOptions(bad_images=request.bad_images)
+    with _naming(flag):
+        return data.load_pictures(where, (channels, height, width), options, request.on_progress, request.cache)
+
+
+@contextmanager
+def _naming(flag: str) -> Iterator[None]:
+    """Errors about pictures name the flag that they were given by, not the one of ``gancli train``."""
+    try:
+        yield
+    except UsageError as error:
+        raise type(error)(str(error).replace("--data ", f"{flag} ", 1)) from error
 
 
 def _features_as_sets(fake: str) -> ImageSet:

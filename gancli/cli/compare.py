@@ -25,11 +25,12 @@ def compare(
     """
     output.set_up_log(False)
     from gancli.evaluation.comparing import compare as rows_of
+    from gancli.evaluation.report import finite
     from gancli.evaluation_files import report_of
 
-    names = [path.stem if path.suffix == ".json" else path.name for path in reports]
+    names = report_output.short_names(reports)
     rows = rows_of([report_of(path) for path in reports], names)
     if as_json:
-        print(json.dumps({"reports": [str(path) for path in reports], "rows": [asdict(row) for row in rows]}))
+        print(json.dumps({"reports": [str(path) for path in reports], "rows": [finite(asdict(row)) for row in rows]}))
     else:
         report_output.print_comparison(rows, names)

@@ -72,9 +72,16 @@ def evaluate(
             help="With --fake: the classes of --real's pictures; folder: those of the folders they are in.",
         ),
     ] = "auto",
+    bad_images: Annotated[
+        str, Option(metavar="error|skip", help="What happens to pictures that cannot be read.")
+    ] = "error",
     fail_if: Annotated[
         list[str] | None,
-        Option(metavar="'coverage<0.5'", help="Leave with exit code 4 if this holds; repeatable."),
+        Option(
+            metavar="'coverage<0.5'",
+            help="Leave with exit code 4 if this holds (with --run: of the last checkpoint); repeatable, or "
+            "several with commas.",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -100,7 +107,7 @@ def evaluate(
     from gancli.evaluating import require_measured
     from gancli.evaluation import parse_limit
 
-    limits = [parse_limit(text) for text in fail_if or []]
+    limits = [parse_limit(each) for text in fail_if or [] for each in text.split(",")]
     require_measured(limits, metrics)
     folder = out or (evaluation_files.next_folder(run) if run and run.is_dir() else None)
     if folder is not None:
@@ -109,12 +116,13 @@ def evaluate(
         "data": data, "train": train, "data_root": data_root, "metrics": metrics, "n": n, "sets": sets, "seed": seed,
         "device": device, "extractor": extractor, "weights": weights, "save_features": save_features, "cache": cache,
         "labels": output.check_choice("--labels", labels, ("auto", "none", "folder")),
+        "bad_images": output.check_choice("--bad-images", bad_images, ("error", "skip")),
     }  # fmt: skip
     reports = _measure(ckpt, fake, run, folder, quiet, options)
     _print(reports, as_json, as_csv)
     crossed = [limit.text for limit in limits if limit.crossed(reports[-1][1])]
     if crossed:
-        raise LimitCrossed(f"{', '.join(crossed)} holds.")
+        raise LimitCrossed(f"{', '.join(crossed)} {'hold' if len(crossed) > 1 else 'holds'}.")
 
 
 def _check(

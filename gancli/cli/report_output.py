@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.table import Table
 
     from gancli.evaluation import Figure, Report
@@ -15,6 +17,16 @@ if TYPE_CHECKING:
 
 COLUMNS = ("metric", "name", "value", "error", "baseline", "baseline_error", "n", "better")
 COLUMNS_OF_A_CURVE = 4
+WIDTH_OF_NAMES = 36
+"""Of a comparison's columns, beyond which they are numbered."""
+
+
+def short_names(paths: "Sequence[Path]") -> list[str]:
+    """A run's folder or a report's file by its name; with the folder before it where that is not enough."""
+    short = [path.stem if path.suffix == ".json" else path.resolve().name for path in paths]
+    if len(set(short)) == len(short):
+        return short
+    return [f"{path.resolve().parent.name}/{name}" for path, name in zip(paths, short, strict=True)]
 
 
 def new_table(columns: Sequence[str], left: Sequence[str]) -> "Table":
@@ -115,13 +127,16 @@ def print_of(figures: "Sequence[Figure]") -> None:
 
 def print_comparison(rows: "Sequence[Row]", names: Sequence[str]) -> None:
     """A row for each metric; marks say which differ from the first."""
-    table = new_table(("metric", *names, "real", "better"), ("metric", "better"))
+    columns = names if sum(map(len, names)) <= WIDTH_OF_NAMES else [f"({number + 1})" for number in range(len(names))]
+    table = new_table(("metric", *columns, "real", "better"), ("metric", "better"))
     for row in rows:
         marks = ["", *(" *" if each.better else " x" if each.better is False else "" for each in row.differences)]
         values = [with_error(f.value, f.error) + mark for f, mark in zip(row.figures, marks, strict=True)]
         first = row.figures[0]
         table.add_row(first.metric, *values, with_error(first.baseline, first.baseline_error), first.better)
     print_table(table)
+    if columns is not names:
+        print("\n".join(f"{column}: {name}" for column, name in zip(columns, names, strict=True)))
     print_of([row.figures[0] for row in rows])
     print(f"*: better than {names[0]}, x: worse (Welch's test over the sets, p < .05 corrected for all comparisons).")
     print("It knows the error of sampling alone: other training seeds may differ by more.")

@@ -13,7 +13,7 @@ from gancli.errors import UsageError
 from gancli.evaluation import feasible, findings, metrics, per_class
 from gancli.evaluation.extractors import Extractor
 from gancli.evaluation.features import Features
-from gancli.evaluation.image_set import ImageSet, TooFewImages
+from gancli.evaluation.image_set import ImageSet, TooFewImages, require
 from gancli.evaluation.metrics.base import FeaturePath, Metric, Sides
 from gancli.evaluation.report import Figure, Report, figure_of
 from gancli.randomness import generator
@@ -208,6 +208,7 @@ class Evaluator:
 
     def _halves(self, n: int) -> Sides:
         """Held-out images in place of generated ones, against the others, for what is about training images."""
+        require(n, 2, "a baseline")
         real = self._sides(self.heldout, n).real
         odd, even = real.part(slice(1, None, 2)), real.part(slice(None, None, 2))
         return Sides(even, odd, self.train, self._scale, self.seed)

@@ -83,7 +83,8 @@ def load_features(path: Path) -> Features:
             raise FileFormatError(f"cannot read {path}: {error.strerror}.") from error
         raise FileFormatError(f"{path} is not a file of features ({error}).") from error
     except Exception as error:
-        raise FileFormatError(f"{path} is not a file of features that gancli eval saved ({error}).") from error
+        reason = "it holds pickled objects" if "pickle" in str(error) else error
+        raise FileFormatError(f"{path} is not a file of features that gancli eval saved ({reason}).") from error
 
 
 def _check(features: Features) -> None:

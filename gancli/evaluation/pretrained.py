@@ -159,7 +159,10 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
     found = nested if isinstance(nested, dict) else content
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
         raise FileFormatError(f"--weights {path} is not a dictionary of tensors.")
-    return {str(name).removeprefix("module."): value for name, value in found.items()}
+    return {
+        str(name).removeprefix("module."): value.float() if value.is_floating_point() else value
+        for name, value in found.items()
+    }
 
 
 def _is_script(path: Path) -> bool:

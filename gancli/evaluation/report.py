@@ -76,7 +76,7 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON; a number that is not finite becomes None."""
-        return {"format": KIND, "version": VERSION} | _finite(asdict(self))
+        return {"format": KIND, "version": VERSION} | finite(asdict(self))
 
     def figure(self, metric: str) -> Figure:
         """The figure with this short or full name; UsageError with the nearest if there is none."""
@@ -150,9 +150,10 @@ def _figure(plain: Mapping[str, Any]) -> Figure:
     return replace(Figure(**known), value=value, n=int(known["n"]), values=tuple(known["values"]))
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Plain data in which numbers that JSON lacks are None."""
     if isinstance(value, Mapping):
-        return {key: _finite(each) for key, each in value.items()}
+        return {key: finite(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
+        return [finite(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -135,6 +136,64 @@ def test_every_checkpoint_of_a_run_and_a_comparison(capsys: Capture, tiny_run: T
     assert "N is 60 in the first and 50 in the other" in capsys.readouterr().err
 
 
+def test_a_damaged_checkpoint_does_not_spoil_the_others(capsys: Capture, tiny_run: TrainResult, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(tiny_run.run, copy)
+    checkpoints = sorted((copy / "checkpoints").iterdir())
+    checkpoints[1].write_bytes(checkpoints[1].read_bytes()[:1000])
+    arguments = ["eval", "--run", str(copy), "--metrics", "fd", "--sets", "1", "--n", "40"]
+    assert run([*arguments, "--json", "-q"]) == 0
+    out, errors = capsys.readouterr()
+    assert [each["step"] for each in json.loads(out)["checkpoints"]] == [4, 12]
+    assert f"{checkpoints[1].name}" in errors and "left out" in errors
+    for path in checkpoints:
+        path.write_bytes(b"PK")
+    assert "no checkpoint that can be read" in fails_at_last(capsys, *arguments)
+
+
+def fails_at_last(capsys: Capture, *arguments: str) -> str:
+    capsys.readouterr()
+    assert run([*arguments, "-q"]) == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_pictures_that_cannot_be_read_are_an_error_or_skipped(capsys: Capture, pictures: Path, tmp_path: Path) -> None:
+    shutil.copytree(pictures, tmp_path / "fakes")
+    (tmp_path / "fakes" / "0500.png").write_bytes(b"broken")
+    (tmp_path / "none").mkdir()
+    arguments = ["--fake", str(tmp_path / "fakes"), "--real", "digits", "--metrics", "fd"]
+    assert "--bad-images skip" in fails(capsys, *arguments, "-q")
+    assert answer(capsys, "eval", *arguments, "--bad-images", "skip")["figures"][0]["n"] == 200
+    assert "error: --fake" in fails(capsys, "--fake", str(tmp_path / "none"), *arguments[2:], "-q")
+    assert "error: --real" in fails(capsys, *arguments[:2], "--real", str(tmp_path / "none"), "-q")
+
+
+def test_one_picture_is_told_to_be_too_few(capsys: Capture, pictures: Path, tmp_path: Path) -> None:
+    shutil.copy(pictures / "0000.png", tmp_path)
+    report = answer(capsys, "eval", "--fake", str(tmp_path), "--real", "digits")
+    assert "fd" not in {figure["metric"] for figure in report["figures"]}
+    assert any(each.startswith("left out: fd") for each in report["warnings"])
+
+
+def test_a_comparison_with_figures_that_are_no_numbers_is_json(
+    capsys: Capture, tiny_run: TrainResult, tmp_path: Path
+) -> None:
+    arguments = ["eval", "--ckpt", str(tiny_run.generator), "--metrics", "fd,coverage", "--sets", "2", "--n", "50"]
+    report = answer(capsys, *arguments)
+    report["figures"][0] |= {"value": None, "values": [None, 1.0]}
+    for folder in ("a-run-of-a-rather-long-name", "another-run-of-a-long-name", "third"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "report.json").write_text(json.dumps(report))
+    paths = [str(each / "report.json") for each in sorted(tmp_path.iterdir())]
+    capsys.readouterr()
+    assert run(["compare", *paths, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(name))
+    assert found["rows"][0]["figures"][0]["value"] is None
+    assert run(["compare", *paths]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "(1)" in lines[0] + lines[1] and "(1): a-run-of-a-rather-long-name/report" in lines
+
+
 def answer_of_compare(capsys: Capture, *paths: str) -> dict:
     capsys.readouterr()
     assert run(["compare", *paths, "--json"]) == 0
@@ -208,12 +267,12 @@ def test_conditions_in_a_shell_script(tiny_run: TrainResult) -> None:
     set -u
     gancli="{sys.executable} -m gancli eval --ckpt {tiny_run.generator} --metrics fd,coverage --n 60 --sets 1 -q --json"
     $gancli --fail-if 'fd<0' --fail-if 'coverage>1' > /dev/null && echo passed
-    $gancli --fail-if 'fd<0' --fail-if 'coverage<=1' --fail-if 'fd>=0' > /dev/null
+    $gancli --fail-if 'fd<0, coverage<=1' --fail-if 'fd>=0' > /dev/null
     echo $?
     """
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["passed", "4"]
-    assert done.stderr == "gancli: error: coverage<=1, fd>=0 holds.\n"
+    assert done.stderr == "gancli: error: coverage<=1, fd>=0 hold.\n"
 
 
 def test_more_images_than_are_held_out_are_told(capsys: Capture, tiny_run: TrainResult) -> None:

@@ -147,7 +147,7 @@ def test_vgg16_gives_its_second_layer(tmp_path: Path) -> None:
 
     with torch.device("meta"):
         shapes = vgg16(weights=None).state_dict()
-    weights = {name: torch.tensor(1e-3).expand(value.shape) for name, value in shapes.items()}
+    weights = {name: torch.tensor(1e-3, dtype=torch.half).expand(value.shape) for name, value in shapes.items()}
     found = pretrained.load("vgg16", saved(weights, tmp_path), CPU)
     features = extract(torch.zeros(1, 3, 32, 32, dtype=torch.uint8), found, "generated")
     assert features.values.shape == (1, 4096)

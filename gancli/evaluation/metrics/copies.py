@@ -33,6 +33,7 @@ def _ratios(apart: Tensor) -> Tensor:
 
 
 def _share(ours: Tensor, theirs: Tensor) -> float:
+    require(min(len(ours), len(theirs)), 1, "a comparison of copies")
     return (ours <= theirs.quantile(STANDS_OUT)).double().mean().item()
 
 

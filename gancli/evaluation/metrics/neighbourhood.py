@@ -41,26 +41,31 @@ def neighbourhood(
     require(min(len(generated), len(real)), DENSITY_K + 1, "neighbourhoods")
     real_radii = distances.nearest_others(real, NEIGHBOURS) if real_radii is None else real_radii
     own_radii = distances.nearest_others(generated, NEIGHBOURS) if generated_radii is None else generated_radii
-    inside_real, balls, reached = [], 0, torch.zeros(len(real), dtype=torch.bool)
-    nearest = torch.full((len(real),), torch.inf, dtype=torch.float64)
-    for rows, apart in distances.blocks(generated, real):
-        inside_real.append((apart <= real_radii[:, PRECISION_K - 1]).any(1))
-        balls += int((apart < real_radii[:, DENSITY_K - 1]).sum())
-        reached |= (apart <= own_radii[rows, PRECISION_K - 1 : PRECISION_K]).any(0)
-        nearest = torch.minimum(nearest, apart.amin(0))
+    precise = torch.zeros(len(generated), dtype=torch.bool)
+    reached, covered = (torch.zeros(len(real), dtype=torch.bool) for _ in range(2))
+    balls = 0
+    own, small, large = own_radii[:, PRECISION_K - 1], real_radii[:, PRECISION_K - 1], real_radii[:, DENSITY_K - 1]
+    for near in distances.pairs_within(generated, real, own, large):
+        rows, columns, apart = near.rows, near.columns, near.apart
+        precise[rows[apart <= small[columns]]] = True
+        reached[columns[apart <= own[rows]]] = True
+        inside = columns[apart < large[columns]]
+        covered[inside] = True
+        balls += len(inside)
     return Neighbourhood(
-        precision=_share(torch.cat(inside_real)),
+        precision=_share(precise),
         recall=_share(reached),
         density=balls / (DENSITY_K * len(generated)),
-        coverage=_share(nearest < real_radii[:, DENSITY_K - 1]),
+        coverage=_share(covered),
     )
 
 
 def near_duplicates(generated_radii: Tensor, real_radii: Tensor) -> float:
     """Share of generated images that have a twin: another one as near as only 1 % of real images have.
 
-    Radii are distances to the nearest others ``(N, k)``, of equally many images on both sides.
+    Radii are distances to the nearest others ``(N, k)``, of equally many images on both sides. UsageError below 2.
     """
+    require(min(len(generated_radii), len(real_radii)), 2, "a comparison of near-duplicates")
     return _share(generated_radii[:, 0] <= real_radii[:, 0].quantile(TWINS))
 
 
