@@ -148,7 +148,8 @@ class WholeStep:
         def run(numbers: Tensor, *tensors: Tensor) -> list[Tensor]:
             g_lr, d_lr, gamma, decay = numbers[-4:].unbind()
             sizes = list(numbers[:-4].view(-1, 3).unbind())
-            own = replace(state, d_optimizer=_TracedAdam(d, sizes[:-1]), g_optimizer=_TracedAdam(g, sizes[-1:]))
+            traced_d, traced_g = _TracedAdam(d, sizes[:-1]), _TracedAdam(g, sizes[-1:])
+            own = replace(state, d_optimizer=traced_d, g_optimizer=traced_g)  # type: ignore[arg-type]
             rates = Rates(g_lr, d_lr, 0.0, gamma)  # type: ignore[arg-type]
             self._outcome = replace(self.step, state=own, compiled=False).compute(_filled(draws, tensors), rates, decay)
             self._names = list(self._outcome.scalars)

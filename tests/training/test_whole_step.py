@@ -66,7 +66,11 @@ def test_a_trace_goes_on_as_the_plain_step_does(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("recipe", "spec"),
-    [(R3GAN().fitted(POINTS, 40, 200), POINTS), (Vanilla(r1_gamma=0.2), Spec(4, 5, 7)), (DCGAN(width=4, d_steps=2), WIDE)],
+    [
+        (R3GAN().fitted(POINTS, 40, 200), POINTS),
+        (Vanilla(r1_gamma=0.2), Spec(4, 5, 7)),
+        (DCGAN(width=4, d_steps=2), WIDE),
+    ],
     ids=["points", "penalty", "two steps of D"],
 )
 def test_points_penalties_and_several_steps_of_d(recipe: Any, spec: Spec) -> None:
