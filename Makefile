@@ -31,7 +31,7 @@ check: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)
-	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/training_step.py --compiled
 	$(BIN)/python benchmarks/training_step_plot.py
 	$(BIN)/python benchmarks/costs.py
 

@@ -52,12 +52,12 @@ def in_turns(work: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
 
 
 def loop_overhead(prepared: Prepared, folder: RunFolder, rounds: int, steps: int = 100) -> dict[str, float]:
-    """Milliseconds of a step, bare and in the loop with metrics, TensorBoard and progress, and the share on top.
+    """Milliseconds of a step, bare and in the loop with metrics, TensorBoard, progress and the watch; the share on top.
 
     Neither draws samples nor saves; those are counted apart.
     """
     loop = Loop(prepared.step, prepared.plan)
-    loop.callbacks = running._callbacks(prepared, folder, "plain")
+    loop.callbacks, loop.vital_signs = running._callbacks(prepared, folder, "plain"), running._vital_signs(prepared)
     for callback in loop.callbacks:
         callback.on_start(loop)
 

@@ -24,13 +24,14 @@ from torch.nn.functional import conv2d, linear
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from gancli import devices, products, recipes, run_folder
+from gancli import compiling, devices, products, recipes, run_folder
 from gancli.recipes.base import Spec
 from gancli.training import state as training_state
 from gancli.training.batches import Noise, ResidentImages
 from gancli.training.step import Step
 
 WAYS = ("plain", "fp32", "bf16")
+COMPILED = ("fp32 compiled", "bf16 compiled")
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def flops(step: Callable[[], object]) -> int:
 def measure(name: str, threads: int, options: argparse.Namespace) -> dict[str, Any]:
     """One row: milliseconds, ratios, and the share of the peak that was measured in the same rounds."""
     case, images, device = CASES[name], pictures(CASES[name].spec), options.device
-    ways = [*WAYS, "fp32 compiled", "bf16 compiled"] if options.compiled else WAYS
+    ways = (*WAYS, *COMPILED) if options.compiled else WAYS
     steps: dict[str, Callable[[], object]] = {way: gancli_step(case, images, device, way) for way in ways}
     steps |= peaks(device)
     if case.example:
@@ -133,7 +134,12 @@ def measure(name: str, threads: int, options: argparse.Namespace) -> dict[str, A
         "gflop": {each: round(counted[each] / 1e9, 3) for each in ("plain", "fp32")},
         "gflop_per_s": {each: round(value / 1e9, 1) for each, value in rate.items()},
         "share_of_peak": round(rate["fp32"] / rate[peak], 2),
+        "compiled_share_of_peak": _share(counted["fp32"], seconds.get("fp32 compiled"), rate[peak]),
     }
+
+
+def _share(operations: int, seconds: float | None, peak: float) -> float | None:
+    return None if seconds is None else round(operations / seconds / peak, 2)
 
 
 def known(path: Path, facts: dict[str, Any], fresh: bool) -> list[dict[str, Any]]:
@@ -153,13 +159,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
-    parser.add_argument("--compiled", action="store_true", help="compiled networks too, which takes a minute a case")
+    parser.add_argument("--compiled", action="store_true", help="compiled steps too, which takes a minute a case")
     parser.add_argument("--fresh", action="store_true", help="measure everything anew")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     on_cpu = options.device.type == "cpu"
     out = options.out or Path(__file__).with_suffix(".json" if on_cpu else "_cuda.json")
     devices.prefer_speed(options.device, False)
+    compiling.use_cache()
     facts = {
         "torch": torch.__version__,
         "processor": run_folder.processor(),
@@ -173,9 +180,10 @@ def main() -> None:
             if not any((row["case"], row["threads"]) == (name, threads) for row in rows):
                 rows.append(measure(name, threads, options) | {"date": datetime.now(UTC).date().isoformat()})
                 out.write_text(json.dumps(facts | {"rows": rows}, indent=1) + "\n")
-    print("| case | threads | against | " + " | ".join(WAYS) + " | share of peak |\n|---|---|---|---|---|---|---|")
+    ways = [way for way in (*WAYS, *COMPILED) if any(way in row["times_faster"] for row in rows)]
+    print("| case | threads | against | " + " | ".join(ways) + " | share of peak |\n" + "|---" * (len(ways) + 4) + "|")
     for row in rows:
-        ratios = " | ".join(f"{row['times_faster'][way]:.2f}" for way in WAYS)
+        ratios = " | ".join(f"{row['times_faster'][way]:.2f}" if way in row["times_faster"] else "" for way in ways)
         print(f"| {row['case']} | {row['threads']} | {row['against']} | {ratios} | {row['share_of_peak']:.2f} |")
 
 

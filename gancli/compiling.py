@@ -1,8 +1,8 @@
 """Whether a run compiles its step: tried with real steps where the run is long, and taken where it pays.
 
 Compiling takes from some seconds to minutes, and what it gains depends on processor, libraries and networks, from
-nothing to a half. So nothing is guessed: `choose` times both ways, and the run records the answer, since it changes the rounding
-and a resume must not decide anew. Compiled code is kept in the user's cache.
+nothing to a half. So nothing is guessed: `choose` times both ways, and the run records the answer, since it changes
+the rounding and a resume must not decide anew. Compiled code is kept in the user's cache.
 """
 
 import logging

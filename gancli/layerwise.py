@@ -33,10 +33,12 @@ from gancli import linear_maps
 LINEAR = frozenset(
     f"{name}Backward{number}"
     for name, number in (
-        ("Add", 0), ("AvgPool2D", 0), ("Clone", 0), ("ConstantPadNd", 0), ("Convolution", 0), ("LeakyRelu", 0),
-        ("LeakyRelu", 1), ("MaxPool2DWithIndices", 0), ("Mul", 0), ("Neg", 0), ("Permute", 0), ("Relu", 0),
+        ("AdaptiveAvgPool2D", 0), ("Add", 0), ("AvgPool2D", 0), ("Clone", 0), ("ConstantPadNd", 0), ("Convolution", 0),
+        ("Expand", 0), ("Hardtanh", 0), ("LeakyRelu", 0), ("LeakyRelu", 1), ("MaxPool2DWithIndices", 0), ("Mean", 0),
+        ("Mean", 1), ("Mul", 0), ("Neg", 0), ("Permute", 0), ("ReflectionPad2D", 0), ("Relu", 0),
         ("ReplicationPad2D", 0), ("ReshapeAlias", 0), ("Slice", 0), ("Squeeze", 0), ("Squeeze", 1), ("Sub", 0),
-        ("Transpose", 0), ("Unsqueeze", 0), ("UnsafeView", 0), ("View", 0), ("Product", ""),
+        ("Sum", 0), ("Sum", 1), ("Transpose", 0), ("Unsqueeze", 0), ("UnsafeView", 0), ("UpsampleBilinear2D", 0),
+        ("UpsampleBilinear2D", 1), ("UpsampleNearest2D", 0), ("UpsampleNearest2D", 1), ("View", 0), ("Product", ""),
     )
 )  # fmt: skip
 """Autograd's names of what is piecewise linear in an image; of `PRODUCTS` if one factor alone depends on it."""

@@ -28,7 +28,7 @@ FRAME_MILLISECONDS = 40
 
 def to_pixels(images: Tensor) -> Tensor:
     """Float images in [-1, 1] to uint8 of the same shape, rounded to the nearest of 256 levels."""
-    return (images.float().clamp(-1, 1) + 1).mul(127.5).round().to(torch.uint8)
+    return images.float().clamp(-1, 1).add_(1).mul_(127.5).round_().to(torch.uint8)
 
 
 def enlarged(images: Tensor) -> Tensor:

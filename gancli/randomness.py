@@ -5,6 +5,7 @@ that each take their part of a global batch see what one process would have seen
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Sequence
 
 import torch
@@ -22,12 +23,20 @@ def generator(seed: int, purpose: str, *place: int, device: torch.device | str =
     return torch.Generator(device).manual_seed(key(seed, purpose, *place))
 
 
+BLOCK = 64
+"""Images whose latents are drawn together."""
+
+
 def numbered_latents(seed: int, numbers: Sequence[int], latent_dim: int) -> Tensor:
     """Latents of the images that carry these numbers: float32 ``(len(numbers), latent_dim)`` on the CPU.
 
-    Each is drawn from N(0, I) by itself, so image k of a seed is the same in every batch, in any order.
+    Image k of a seed has row k mod `BLOCK` of block k div `BLOCK`, whose N(0, I) is drawn by itself: it is the same in
+    every batch, in any order.
     """
-    latents, drawn = torch.empty(len(numbers), latent_dim), torch.Generator()
-    for number, row in zip(numbers, latents, strict=True):
-        row.normal_(generator=drawn.manual_seed(key(seed, "image", number)))
+    latents, blocks = torch.empty(len(numbers), latent_dim), defaultdict[int, list[int]](list)
+    for place, number in enumerate(numbers):
+        blocks[number // BLOCK].append(place)
+    for block, places in blocks.items():
+        drawn = torch.randn(BLOCK, latent_dim, generator=generator(seed, "images", block))
+        latents[places] = drawn[[numbers[place] % BLOCK for place in places]]
     return latents

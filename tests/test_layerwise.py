@@ -78,6 +78,16 @@ LINEAR: dict[str, Callable[[], nn.Module]] = {
     "pooled": lambda: Judging(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 1, bias=False)),
     "skipping": lambda: Judging(nn.Flatten(), nn.Linear(64, 8), Skipping(), nn.Linear(8, 1)),
     "one layer": lambda: Judging(nn.Flatten(), nn.Linear(64, 1)),
+    "averaged": lambda: Judging(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 1)),
+    "enlarged": lambda: Judging(
+        nn.Upsample(scale_factor=2, mode="bilinear"),
+        nn.Conv2d(1, 2, 3, stride=(3, 2), bias=False),
+        nn.Hardtanh(),
+        nn.Upsample(scale_factor=2),
+        nn.Conv2d(2, 2, 2, 2, groups=2),
+        nn.Flatten(),
+        nn.Linear(70, 1),
+    ),
 }
 OTHER: dict[str, Callable[[], nn.Module]] = {
     "smooth": lambda: Judging(nn.Flatten(), nn.Linear(64, 4), nn.Tanh(), nn.Linear(4, 1)),
@@ -147,6 +157,26 @@ def test_penalties_have_double_backwards_gradient_by_whichever_way(build: Callab
     loss = loss_of(*penalties.zero_centred_with_logits(d, images, None))
     found = torch.autograd.grad(loss, list(d.parameters()), materialize_grads=True)
     for ours, theirs in zip(found, by_double_backward(d, images), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("count", [1, N])
+def test_slopes_at_exactly_zero_are_double_backwards(count: int) -> None:
+    """A black image in layers without bias: every activation is zero, and every slope that of a corner."""
+    torch.manual_seed(0)
+    d = Judging(
+        nn.Conv2d(1, 4, 3, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(144, 8, bias=False), nn.LeakyReLU(0.2),
+        nn.Linear(8, 1),
+    ).double()  # fmt: skip
+    images = torch.randn(count, 1, 8, 8, dtype=torch.float64)
+    images[0] = 0
+    assert is_linear(d, images)
+    _, squares = penalties.zero_centred_with_logits(d, images, None)
+    found = torch.autograd.grad(squares.sum(), list(d.parameters()), materialize_grads=True)
+    points = images.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(d(points).sum(), points, create_graph=True)
+    expected = torch.autograd.grad(0.5 * gradient.square().sum(), list(d.parameters()), materialize_grads=True)
+    for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
 
 

@@ -11,8 +11,12 @@ def test_keys_are_the_same_on_every_machine() -> None:
 
 
 def test_a_numbered_latent_does_not_depend_on_its_neighbours() -> None:
-    many = numbered_latents(5, range(40), 100)
-    assert torch.equal(numbered_latents(5, [17, 3], 100), many[[17, 3]])
+    many = numbered_latents(5, range(200), 100)
+    assert len(many.unique(dim=0)) == 200
+    for numbers in ([17, 3], [17], [199, 0, 64, 63, 64], list(range(60, 140))):
+        assert torch.equal(numbered_latents(5, numbers, 100), many[numbers])
+    far = [10**30, 10**30 + 1]
+    assert torch.equal(numbered_latents(5, far[::-1], 8), numbered_latents(5, far, 8).flip(0))
     assert not torch.equal(numbered_latents(6, [17], 100), many[17:18])
 
 

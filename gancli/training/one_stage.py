@@ -40,14 +40,13 @@ def suits(recipe: Recipe, d: nn.Module, precision: str) -> bool:
 
 def backward(
     recipe: Recipe,
-    g: nn.Module,
     d: nn.Module,
     real: Batch,
     fake: Batch,
     rates: Rates,
     autocast: AbstractContextManager[None],
 ) -> tuple[Loss, Loss] | None:
-    """Put both networks' gradients where the optimizers look for them; D's loss and G's.
+    """Put both networks' gradients, of which there is none yet, where the optimizers look for them; both losses.
 
     ``fake`` carries G's graph, ``autocast`` is for D's pass forward. None, with nothing changed, if D has weights
     outside of what `layerwise` knows.
@@ -64,8 +63,6 @@ def backward(
     (d_weights,) = torch.autograd.grad(d_terms["adv"], answers)
     (g_weights,) = torch.autograd.grad(g_term, answers)
 
-    for network in (g, d):
-        network.zero_grad(set_to_none=True)
     of_images = _into_weights(logits, leaf, visits, d_weights)
     fake.images.backward(of_images * g_weights[count:].to(of_images.dtype).view(-1, 1, 1, 1))
     with autocast:

@@ -155,10 +155,13 @@ class Step:
         return Outcome(scalars_of("d", d_loss) | g_scalars, [d_loss.logits["real"].detach()])
 
     def _at_once(self, real: Batch, fake: Batch, rates: Rates) -> Outcome | None:
-        found = one_stage.backward(self.recipe, self.state.g, self.state.d, real, fake, rates, self._autocast())
+        both = ((self.state.g, self.state.g_optimizer), (self.state.d, self.state.d_optimizer))
+        for _, optimizer in both:
+            optimizer.zero_grad(set_to_none=True)
+        found = one_stage.backward(self.recipe, self.state.d, real, fake, rates, self._autocast())
         if found is None:
             return None
-        for network, optimizer in ((self.state.g, self.state.g_optimizer), (self.state.d, self.state.d_optimizer)):
+        for network, optimizer in both:
             self.group.average_gradients(network)
             optimizer.step()
         self.recipe.constrain(self.state.d)

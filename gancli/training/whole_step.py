@@ -109,7 +109,8 @@ class WholeStep:
 
     def ready(self) -> bool:
         """Whether Adam has begun to remember; it does so in the first step of a run, which is not compiled."""
-        return all(len({float(s["step"]) for s in o.state.values()}) == 1 for o in _optimizers(self.step))
+        counts = ({float(s["step"]) for s in o.state.values()} for o in _optimizers(self.step))
+        return self._function is not None or all(len(each) == 1 for each in counts)
 
     def __call__(self, draws: Draws, rates: Rates, decay: float) -> "Outcome":
         """See `Step.compute`."""
@@ -126,7 +127,7 @@ class WholeStep:
         scalars = {name: next(found) for name in self._names}
         for parameter in self._moved:
             parameter.grad = next(found)
-        return replace(self._outcome, scalars=scalars, real_logits=list(found))
+        return replace(self._empty, scalars=scalars, real_logits=list(found))
 
     def _numbers(self, rates: Rates, decay: float) -> Tensor:
         """``(3 d_steps + 7,)``: a row of `sizes_of` for each of D's steps and for G's, and what `_trace` takes last."""
@@ -148,13 +149,14 @@ class WholeStep:
         def run(numbers: Tensor, *tensors: Tensor) -> list[Tensor]:
             g_lr, d_lr, gamma, decay = numbers[-4:].unbind()
             sizes = list(numbers[:-4].view(-1, 3).unbind())
-            own = replace(state, d_optimizer=_TracedAdam(d, sizes[:-1]), g_optimizer=_TracedAdam(g, sizes[-1:]))
+            traced_d, traced_g = _TracedAdam(d, sizes[:-1]), _TracedAdam(g, sizes[-1:])
+            own = replace(state, d_optimizer=traced_d, g_optimizer=traced_g)  # type: ignore[arg-type]
             rates = Rates(g_lr, d_lr, 0.0, gamma)  # type: ignore[arg-type]
-            self._outcome = replace(self.step, state=own, compiled=False).compute(_filled(draws, tensors), rates, decay)
-            self._names = list(self._outcome.scalars)
+            outcome = replace(self.step, state=own, compiled=False).compute(_filled(draws, tensors), rates, decay)
+            self._empty, self._names = replace(outcome, scalars={}, real_logits=[]), list(outcome.scalars)
             self._moved = [parameter for parameter in state.g.parameters() if parameter.grad is not None]
             gradients = [parameter.grad for parameter in self._moved if parameter.grad is not None]
-            return [*self._outcome.scalars.values(), *gradients, *self._outcome.real_logits]
+            return [*outcome.scalars.values(), *gradients, *outcome.real_logits]
 
         traced = make_fx(run)(*inputs)
         with torch.no_grad():
