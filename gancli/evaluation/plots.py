@@ -71,8 +71,10 @@ def classes(path: Path, report: Report) -> None:
     panel.set_xticks(
         places.tolist(), list(report.shares), fontsize=7, rotation=90 if len("".join(report.shares)) > LETTERS else 0
     )
+    panel.set_xlabel("class, as the extractor sees it", fontsize=8)
     panel.set_ylabel("share of images", fontsize=8)
-    panel.legend(fontsize=7)
+    panel.set_ylim(0, 1.2 * max(*ours, *real))
+    panel.legend(fontsize=7, ncols=2, loc="upper center")
     _save(plot, path)
 
 
@@ -113,9 +115,9 @@ def neighbours(path: Path, generated: ImageSet, train: ImageSet) -> None:
     (apart, by_features), (_, by_pixels) = (generated.nearest_in(train, what) for what in ("features", "pixels"))
     chosen = apart[:, 0].argsort()[:SHOWN]
     rows = (
-        ("generated", generated.pixels[chosen]),
-        ("nearest by features", train.pixels[by_features[chosen, 0]]),
-        ("nearest by pixels", train.pixels[by_pixels[chosen, 0]]),
+        ("generated images nearest to training images", generated.pixels[chosen]),
+        ("their nearest training images by features", train.pixels[by_features[chosen, 0]]),
+        ("and by pixels, whatever the brightness", train.pixels[by_pixels[chosen, 0]]),
     )
     plot, panels = _panels(3, columns=1, width=0.6 * len(chosen), height=0.95)
     for panel, (title, images) in zip(panels, rows, strict=True):
