@@ -19,7 +19,7 @@ from gancli.training.step import Step
 
 WIDE, POINTS = Spec(3, 9, 14, 4), Spec(2, 1, 1, 0, 1.0)
 QUICK = {"vanilla", "r3gan", "dcgan"}
-OTHERS = {"wgan": "steps by RMSprop", "progressive": "grows"}
+OTHERS = {"wgan": "steps by RMSprop", "progressive": "grows", "unrolled": "looks into D's Adam"}
 TRACED = [name for name in recipes.names() if name not in OTHERS]
 NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in TRACED]
 
