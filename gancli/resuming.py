@@ -27,8 +27,8 @@ def folder_of(resume: str, out: Path) -> RunFolder:
     if resume != "latest" and path.is_file():
         if path.suffix == ".pth":
             raise UsageError(
-                f"--resume {resume}: a network file does not hold all of a run; give --resume the run's folder, or start "
-                "a new run with --init-from."
+                f"--resume {resume}: a network file does not hold all of a run; give --resume the run's folder, or "
+                "start a new run with --init-from."
             )
         run_folder.step_of(path)
         folder = RunFolder(path.absolute().parent.parent)

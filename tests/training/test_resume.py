@@ -205,7 +205,7 @@ def test_pictures_may_move_but_not_change(tmp_path: Path) -> None:
     (tmp_path / "before").rename(tmp_path / "after")
     moved = {"resume": str(picture_run.path), "data": str(tmp_path / "after"), "progress": "none"}
     assert train(**moved, steps=9).steps == 9
-    (tmp_path / "after" / sorted(os.listdir(tmp_path / "after"))[0]).unlink()
+    min((tmp_path / "after").iterdir()).unlink()
     with pytest.raises(UsageError, match="the data have changed"):
         train(**moved, steps=10)
 
