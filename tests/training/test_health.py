@@ -307,5 +307,10 @@ def test_a_healthy_run_is_called_so(tmp_path: Path, capsys: pytest.CaptureFixtur
     folder = train(steps=60, recipe="dcgan", out=str(tmp_path), threads=1, watch_every=20, progress="none").run
     assert run(["doctor", str(folder), "-q"]) == 0
     assert "verdict  healthy" in capsys.readouterr().out
+    (folder / "health.png").unlink()
+    (folder / "health.png").mkdir()
+    assert run(["doctor", str(folder), "--json", "-q"]) == 0, "without its plot"
+    told = capsys.readouterr()
+    assert json.loads(told.out)["plot"] is None and "--plot names another place" in told.err
     assert run(["doctor", str(tmp_path), "-q"]) == 2
     assert "not the folder of a run" in capsys.readouterr().err
