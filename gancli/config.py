@@ -16,6 +16,8 @@ T = TypeVar("T")
 Precision = Literal["fp32", "bf16", "fp16"]
 MOST, MOST_THREADS, MOST_SEED = 10**9, 1024, 2**63 - 1
 """Bounds of numbers, beyond which a counter or a library overflows."""
+LARGEST_FILE = 2**16
+"""Bytes of a configuration; the time that TOML takes to read grows with the square of a key's length."""
 
 
 @dataclass(frozen=True)
@@ -177,9 +179,13 @@ def convert(value: Any, hint: Any, name: str) -> Any:
 
 
 def load_toml(path: Path) -> dict[str, Any]:
-    """Read a configuration file into untyped values; UsageError if it is missing or is not TOML."""
+    """Read a configuration file into untyped values; UsageError if it is missing, too large, or is not TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
+            raise UsageError(f"{path} is not a configuration: it is larger than {LARGEST_FILE} bytes.")
+        return tomllib.loads(content.decode())
     except OSError as error:
         raise UsageError(f"cannot read the configuration {path}: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:

@@ -20,7 +20,11 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], durable: b
     does not wait for the disk: thousands of small files that can be made again need not outlive a power failure.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     try:
         with os.fdopen(descriptor, "wb") as file:
             write(file)

@@ -8,6 +8,7 @@ from gancli.preparation import Prepared, after_rollbacks
 from gancli.run_folder import RunFolder, step_of
 from gancli.training import checkpoint
 from gancli.training.distributed import Group
+from gancli.training.records import tolerated
 
 log = logging.getLogger(__name__)
 MOST = 3
@@ -42,7 +43,9 @@ def rolled_back(
         if step_of(path) > step:
             path.unlink()
     line = {"step": step, "rollback": {"number": count, "from_step": prepared.step.state.step, "why": str(failure)}}
-    with folder.metrics.open("a") as file:
+    with tolerated(f"A line of {folder.metrics}"), folder.metrics.open("a") as file:
         file.write(json.dumps(line) + "\n")
-    log.warning("rollback %d of %d to step %d: other draws, learning rates times %g.", count, MOST, step, 0.5**count)
+    why = f" {failure}" if isinstance(failure, TrainingDiverged) else ""  # others were told when they were seen
+    changes = f"other draws, learning rates times {0.5**count:g}"
+    log.warning("rollback %d of %d to step %d: %s.%s", count, MOST, step, changes, why)
     return fresh

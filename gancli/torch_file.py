@@ -1,6 +1,7 @@
 """The ``.pth`` and ``.pt`` files: tensors and plain data with a format and a version, never code."""
 
 import io
+import pickletools
 import sys
 import warnings
 import zipfile
@@ -64,8 +65,18 @@ def _verify(path: Path) -> None:
         if packed or sum(part.file_size for part in parts) > path.stat().st_size:
             raise _strange(path, "compressed or overlapping parts")
         damaged = archive.testzip()
+        for part in parts:
+            if part.filename.endswith(".pkl") and not damaged:
+                _require_short_texts(archive.read(part), path)
     if damaged is not None:
         raise FileFormatError(f"{path} is damaged: the checksum of {damaged[:80]} is wrong.")
+
+
+def _require_short_texts(pickled: bytes, path: Path) -> None:
+    """FileFormatError for a name or text that takes torch for ever to complain of."""
+    for _, argument, _ in pickletools.genops(pickled):
+        if isinstance(argument, str | bytes) and len(argument) > LONGEST_TEXT:
+            raise _strange(path, "a text of strange length")
 
 
 def _require_plain(content: Any, path: Path) -> None:
@@ -83,8 +94,6 @@ def _require_plain(content: Any, path: Path) -> None:
                 raise _strange(path, "a tensor of a strange kind")
         elif not isinstance(value, Scalar):
             raise _strange(path, f"a {type(value).__name__}")
-        elif isinstance(value, str) and len(value) > LONGEST_TEXT:
-            raise _strange(path, "a text of strange length")
         elif isinstance(value, int) and abs(value) >= LARGEST_NUMBER:
             raise _strange(path, "a number of strange size")
         if count + len(waiting) > MOST_VALUES:

@@ -8,6 +8,7 @@ ends otherwise and leaves with 1.
 
 import argparse
 import io
+import json
 import logging
 import os
 import random
@@ -28,14 +29,15 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import torch
 from sample_pictures import encoded, folder, picture
 
+from gancli import checkup, data, sampling, train
 from gancli import config as configuration
-from gancli import data, sampling, train
 from gancli.config import TrainConfig
 from gancli.data import PictureOptions
 from gancli.errors import GancliError
-from gancli.preparation import recipe_of
+from gancli.preparation import after_rollbacks, prepare, recipe_of
 from gancli.run_folder import RunFolder
 from gancli.training import checkpoint
+from gancli.training.distributed import Group
 
 SECONDS, MEMORY = 20, 3 * 2**30
 """What one case may take, and what all of them may allocate beyond what the libraries need."""
@@ -54,6 +56,27 @@ def generator(path: Path) -> object:
 def resumed(path: Path) -> object:
     """What ``gancli train --resume`` does first."""
     return checkpoint.load(path).step
+
+
+def restored(run: Path) -> Reader:
+    """What ``gancli train --resume`` does with a checkpoint of a run, and the first step after it."""
+    prepared = prepare(configuration.build(TrainConfig, configuration.load_toml(run / "config.toml"), "it"), Group())
+
+    def restored(path: Path) -> object:
+        step = after_rollbacks(prepared, 0, Group()).step
+        checkpoint.restore(step.state, checkpoint.load(path))
+        return step()
+
+    return restored
+
+
+def doctor(path: Path) -> object:
+    """What ``gancli doctor`` does with ``metrics.jsonl``."""
+    run = path.with_name("doctored")
+    run.mkdir(exist_ok=True)
+    (run / "metrics.jsonl").write_bytes(path.read_bytes())
+    found = checkup.examine(run)
+    return [str(alarm) for alarm in found.alarms], found.verdict
 
 
 def settings(path: Path) -> object:
@@ -89,6 +112,8 @@ def seeds(scratch: Path) -> list[tuple[str, bytes, Reader]]:
         run = train(recipe=recipe, hyperparameters=small, steps=1, batch_size=4, out=str(out), progress="none")
         found.append((".pth", run.generator.read_bytes(), generator))
     found.append((".pt", RunFolder(run.run).checkpoint(1).read_bytes(), resumed))
+    found.append((".pt", RunFolder(run.run).checkpoint(1).read_bytes(), restored(run.run)))
+    found.append((".jsonl", measured(), doctor))
     found.append((".toml", (run.run / "config.toml").read_bytes(), settings))
     for kind, suffix in (("PNG", ".png"), ("JPEG", ".jpg"), ("GIF", ".gif"), ("BMP", ".bmp"), ("TIFF", ".tif")):
         found.append((suffix, encoded(picture(3, 12, 12), kind), beside_sound_ones))
@@ -96,9 +121,24 @@ def seeds(scratch: Path) -> list[tuple[str, bytes, Reader]]:
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         for number in range(40):
             file.writestr(f"a/{number}.png", encoded(picture(number, 9, 9)))
-        file.writestr("dataset.json", '{"labels": null}')
+        labels = [[f"a/{number}.png", number % 3] for number in range(40)]
+        file.writestr("dataset.json", json.dumps({"labels": labels}))
     found.append((".zip", archive.getvalue(), pictures_of))
     return found
+
+
+def measured() -> bytes:
+    """Metrics of a run that fails."""
+    signs = {
+        "separation": 1.0,
+        "memorised": 0.1,
+        "g_gradient": 1e-9,
+        "diversity": 0.1,
+        "duplicates": 0.9,
+        "contrast": 1.0,
+    }
+    values = {f"health/{name}": value for name, value in signs.items()} | {"d/adv": 0.01, "health/d_left": 0.01}
+    return "".join(json.dumps({"step": 100 * i, "epoch": 0.1} | values) + "\n" for i in range(1, 20)).encode()
 
 
 def mutated(content: bytes, draw: random.Random) -> bytes:
@@ -127,7 +167,7 @@ def _in_a_member(content: bytes, draw: random.Random) -> bytes:
 def _changed(content: bytes, draw: random.Random) -> bytes:
     if not content:
         return b"\x00"
-    place, kind = draw.randrange(len(content)), draw.randrange(7)
+    place, kind = draw.randrange(len(content)), draw.randrange(8)
     length = min(len(content) - place, draw.choice([1, 2, 4, 8, 64]))
     rest = content[place + length :]
     if kind == 0:
@@ -143,7 +183,9 @@ def _changed(content: bytes, draw: random.Random) -> bytes:
     if kind == 5:
         letters = "".join(draw.choice(string.printable) for _ in range(length))
         return content[:place] + letters.encode() + rest
-    return content[:place] + str(10 ** draw.choice([3, 9, 18, 400])).encode() + rest
+    if kind == 6:  # nested as deep as no reader goes
+        return content[:place] + draw.choice([b"[", b'{"a":', b"{a=", b"a."]) * draw.choice([50, 5000, 100_000]) + rest
+    return content[:place] + b"1" + b"0" * draw.choice([3, 9, 18, 400, 5000]) + rest
 
 
 def hostile_generators(sound: bytes, scratch: Path) -> list[tuple[str, bytes, Reader]]:
@@ -156,6 +198,8 @@ def hostile_generators(sound: bytes, scratch: Path) -> list[tuple[str, bytes, Re
         {"hyperparameters": {"latent_dim": "many"}}, {"hyperparameters": []}, {"recipe": 5}, {"recipe": "../x"},
         {"recipe": "base"}, {"weights": {}}, {"weights": None}, {"weights": {"a": torch.zeros(1)}}, {"steps": "x"},
         {"weights": {"layers.0.weight": torch.zeros(1).expand(10**6, 10**6)}}, {"options": 4}, {"data": 7},
+        {"hyperparameters": {"latent_dim": endless()}}, {"format": endless()}, {"classes": endless()},
+        {"role": endless()}, {"spec": {"channels": endless()}}, {"version": endless()}, {"recipe": "x" * 10**7},
     ]  # fmt: skip
     content = torch.load(io.BytesIO(sound), weights_only=True)
     found = []
@@ -164,6 +208,14 @@ def hostile_generators(sound: bytes, scratch: Path) -> list[tuple[str, bytes, Re
         torch.save(content | change, file)
         found.append((".pth", file.getvalue(), generator))
     return found
+
+
+def endless() -> list[Any]:
+    """Ten references to ten references and so on: a few bytes that stand for more than any memory."""
+    value: list[Any] = ["ha"]
+    for _ in range(12):
+        value = [value] * 10
+    return value
 
 
 def attempt(reader: Reader, path: Path) -> str:

@@ -116,6 +116,15 @@ def test_values_that_no_file_of_gancli_holds_are_refused(
     assert len(str(caught.value)) < 300 and not recwarn.list
 
 
+def test_a_name_that_takes_for_ever_to_complain_of_is_refused_at_once(path: Path) -> None:
+    old = zipfile.ZipFile(io.BytesIO(path.read_bytes()))
+    with zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, b"\x80\x02c" + b"a" * 10**6 + b"\nb\n." if name.endswith(".pkl") else old.read(name))
+    with pytest.raises(FileFormatError, match="text of strange length"):
+        torch_file.load(path, "kind", 1)
+
+
 def test_missing_foreign_and_newer_files_say_what_they_are(path: Path, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.pth"
     torch.save({"some": "weights"}, foreign)

@@ -1,12 +1,18 @@
 """``gancli doctor``."""
 
+import logging
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
 from gancli.cli import output
+
+if TYPE_CHECKING:
+    from gancli.checkup import Checkup
+
+log = logging.getLogger(__name__)
 
 
 def doctor(
@@ -28,9 +34,9 @@ def doctor(
     from gancli import checkup
 
     found = checkup.examine(run)
-    drawn = checkup.draw(found, plot or run / "health.png")
+    drawn = _drawn(found, run, plot)
     if as_json:
-        output.print_result(found.as_dict() | {"plot": str(drawn)}, True)
+        output.print_result(found.as_dict() | {"plot": drawn}, True)
     else:
         output.print_result({"run": run, "steps": found.steps, "verdict": found.verdict, "plot": drawn}, False)
         for alarm in found.alarms:
@@ -38,3 +44,16 @@ def doctor(
             print(f"\n{alarm.failure} (step {alarm.step}, {state})\n  {alarm.evidence}\n  {alarm.advice}")
     if found.present:
         raise typer.Exit(3)
+
+
+def _drawn(found: "Checkup", run: Path, plot: Path | None) -> Path | None:
+    """The plot; a run's folder that cannot be written to still has its diagnosis."""
+    from gancli import checkup
+
+    try:
+        return checkup.draw(found, plot or run / "health.png")
+    except OSError as error:
+        if plot is not None:
+            raise
+        log.warning("the curves were not drawn (%s: %s); --plot names another place.", error.strerror, error.filename)
+        return None

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_steps import make_step, tensors
 
 from gancli import recipes, train
 from gancli.cli import run
 from gancli.errors import TrainingFailed
 from gancli.recipes.dcgan import DCGAN
-from gancli.run_folder import RunFolder
+from gancli.run_folder import RunFolder, step_of
 from gancli.training.health import diagnose
 from gancli.training.loop import Callback, Loop
 from gancli.training.vital_signs import VitalSigns
@@ -46,6 +47,28 @@ def test_each_failure_raises_one_alarm_once_it_lasts(failure: str, lasting: int,
     assert present == {failure}
     assert "1200" in alarms[0].evidence and "--" in alarms[0].advice
     assert diagnose(lines(5 + lasting, **sick)) == ([], set()), "one measurement less is no alarm"
+
+
+def test_copies_are_a_collapse_though_they_differ_from_each_other() -> None:
+    alarms, _ = diagnose(lines(duplicates=0.8))
+    assert [(alarm.failure, alarm.since) for alarm in alarms] == [("collapse", 1200)]
+    assert "80% have a twin" in alarms[0].evidence
+
+
+def test_a_number_that_is_not_finite_is_a_failure_until_it_is_measured_to_be_over() -> None:
+    ruined = {"step": 1800, "d/adv": None, "g/adv": 0.3}
+    alarms, present = diagnose([*lines(), ruined])
+    assert [(alarm.failure, alarm.step) for alarm in alarms] == [("diverged", 1800)] and present == {"diverged"}
+    assert diagnose([*lines(), ruined, {"step": 1900} | SOUND])[1] == set()
+
+
+def test_lines_that_nobody_measured_are_passed_over() -> None:
+    strange: list[dict[str, Any]] = [
+        {"step": 900, "health/separation": "x"}, {"step": 900} | dict.fromkeys(SOUND), {"step": 900, "d/adv": 10**400},
+        *({"step": 900} | dict.fromkeys(SOUND, value) for value in ("x", 10**400, True)),
+    ]  # fmt: skip
+    alarms, _ = diagnose([*lines(3), *strange, *lines()])
+    assert [alarm.failure for alarm in alarms] == ["diverged"], "only the loss that is too large for a number"
 
 
 def test_swings_of_d_are_an_oscillation() -> None:
@@ -208,6 +231,45 @@ def test_rollback_goes_back_before_the_failure_and_gives_up_at_last(
     assert newest.get("state", {"rollbacks": 3})["rollbacks"] in (2, 3)
 
 
+def test_a_healthy_checkpoint_is_kept_while_the_gan_is_sick(tmp_path: Path) -> None:
+    settings = WON | {"save_every": 10, "keep": 2}
+    folder = RunFolder(train(steps=400, out=str(tmp_path), hyperparameters=STRONG, **settings).run)
+    since = next(a["since"] for line in metrics(folder.path) for a in line.get("alarms", ()))
+    kept = [step_of(path) for path in folder.checkpoints()]
+    assert kept[-2:] == [390, 400] and since - 10 in kept[:-2]
+
+
+@pytest.mark.parametrize("act", ["warn", "stop"])
+def test_a_training_that_diverges_says_so_in_its_files(
+    tmp_path: Path, act: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual = Loop.run
+    monkeypatch.setattr(Loop, "run", lambda loop: (setattr(loop, "callbacks", [*loop.callbacks, Ruins()]), usual(loop)))
+    flags = ["--recipe", "vanilla", "--batch-size", "16", "--steps", "100", "--save-every", "40", "--on-failure", act]
+    assert run(["train", *flags, "--out", str(tmp_path), "--quiet", "--threads", "1"]) == 3
+    assert "diverged" in capsys.readouterr().err
+    folder = next(tmp_path.iterdir())
+    text = (folder / "metrics.jsonl").read_text()
+    assert "NaN" not in text and metrics(folder)[-1]["d/adv"] is None
+    assert alarms_of(folder) == [("diverged", 100)]
+    board = EventAccumulator(str(folder / "tensorboard")).Reload()
+    assert any(tag.startswith("alarm/diverged") for tag in board.Tags()["tensors"])
+    assert [path.name for path in RunFolder(folder).checkpoints()] == ["step-000040.pt", "step-000080.pt"]
+    weights = torch.load(folder / "gen.pth", weights_only=True)["weights"]
+    assert all(value.isfinite().all() for value in weights.values())
+    assert run(["doctor", str(folder), "--json", "-q"]) == 3
+    assert json.loads(capsys.readouterr().out)["present"] == ["diverged"]
+
+
+class Ruins(Callback):
+    """Makes a weight NaN after step 85."""
+
+    def on_step(self, loop: Loop) -> None:
+        if loop.state.step == 85:
+            with torch.no_grad():
+                next(loop.state.g.parameters())[0] = torch.nan
+
+
 class FailsOnce(Callback):
     """Finds a failure at step 100, as if since step 90, unless the run has rolled back."""
 
@@ -245,5 +307,10 @@ def test_a_healthy_run_is_called_so(tmp_path: Path, capsys: pytest.CaptureFixtur
     folder = train(steps=60, recipe="dcgan", out=str(tmp_path), threads=1, watch_every=20, progress="none").run
     assert run(["doctor", str(folder), "-q"]) == 0
     assert "verdict  healthy" in capsys.readouterr().out
+    (folder / "health.png").unlink()
+    (folder / "health.png").mkdir()
+    assert run(["doctor", str(folder), "--json", "-q"]) == 0, "without its plot"
+    told = capsys.readouterr()
+    assert json.loads(told.out)["plot"] is None and "--plot names another place" in told.err
     assert run(["doctor", str(tmp_path), "-q"]) == 2
     assert "not the folder of a run" in capsys.readouterr().err

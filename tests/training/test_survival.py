@@ -1,10 +1,12 @@
 """What a run does when the disk is full, its folder is gone, its weights are ruined or somebody else holds it."""
 
+import contextlib
 import errno
 import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -17,10 +19,10 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from gancli import files, run_lock, train
+from gancli import files, progress, run_lock, train
 from gancli.errors import CannotSave, TrainingDiverged, UsageError
 from gancli.run_folder import RunFolder
-from gancli.training import checkpoint
+from gancli.training import checkpoint, signals
 from gancli.training import loop as training_loop
 from gancli.training.loop import Callback, Loop
 
@@ -144,6 +146,56 @@ def test_a_folder_that_vanishes_is_made_again(tmp_path: Path, during: Any) -> No
     assert [path.name for path in folder.checkpoints()] == ["step-000008.pt", "step-000012.pt"]
     assert folder.generator.is_file() and steps(folder)[-1] == 12
     assert train(resume=str(folder.path), steps=14, progress="none").steps == 14
+
+
+def test_a_terminal_that_is_gone_ends_the_view_and_not_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone(Callback):
+        def on_record(self, loop: Loop, record: Any) -> None:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(progress, "choose", lambda view: Gone())
+    assert steps(tiny(tmp_path)) == [2, 4, 6, 8, 10, 12]
+
+
+def test_signals_end_the_loop_and_are_handed_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(each) for each in watched]
+    for number in watched:
+        heard: list[int] = []
+        with signals.caught(heard.append):
+            os.kill(os.getpid(), number)
+            assert heard == [number]
+            assert all(signal.getsignal(each) == signal.SIG_DFL for each in watched), "a second one ends at once"
+    assert [signal.getsignal(each) for each in watched] == before
+    with nohup(), signals.caught(lambda number: pytest.fail("nohup asks for silence")):
+        os.kill(os.getpid(), signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def nohup() -> Iterator[None]:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("replaced", ["tensorboard", "samples", "gen.pth"])
+def test_a_file_where_a_folder_should_be_costs_only_what_lies_there(tmp_path: Path, replaced: str) -> None:
+    folder = tiny(tmp_path)
+    strange = folder.path / replaced
+    if strange.is_file():
+        strange.unlink()
+        strange.mkdir()
+    else:
+        shutil.rmtree(strange)
+        strange.touch()
+    if replaced == "gen.pth":
+        with pytest.raises(CannotSave, match="Is a directory"):
+            train(resume=str(folder.path), steps=14, progress="none")
+    else:
+        assert train(resume=str(folder.path), steps=14, progress="none").steps == 14
+    assert folder.checkpoint(14).is_file()
 
 
 def test_an_error_of_the_disk_names_the_file(small_disk: Path) -> None:
