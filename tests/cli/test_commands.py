@@ -114,6 +114,14 @@ def test_a_diverging_run_leaves_with_3_and_keeps_the_last_good_files(capsys: Cap
     assert not list(tmp_path.rglob("*.pt"))
 
 
+def test_of_several_processes_one_speaks(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    for rank, speaks in ("1", False), ("0", True):
+        monkeypatch.setenv("RANK", rank)
+        assert run(["train", *TINY, "--dry-run"]) == 0
+        out, errors = capsys.readouterr()
+        assert (bool(out), bool(errors)) == (speaks, speaks)
+
+
 def test_a_dry_run_writes_nothing(capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(["train", *TINY, "--dry-run", "--json"]) == 0
