@@ -91,7 +91,8 @@ def test_train_sample_eval_with_json(capsys: Capture, tmp_path: Path) -> None:
     report = json.loads(capsys.readouterr().out)
     assert [figure["metric"] for figure in report["figures"]] == [
         "fd", "kid", "precision", "recall", "density", "coverage", "modes", "reverse_kl", "class_kl",
-        "diversity", "intra_diversity", "is", "authpct", "c_t", "copies", "duplicates", "swd",
+        "copies", "moved_copies", "leaks", "diversity", "intra_diversity", "is", "authpct", "c_t", "duplicates", "swd",
+        "tone",
     ]  # fmt: skip
     assert all(figure["n"] == report["figures"][0]["n"] for figure in report["figures"])
 
