@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -12,13 +13,18 @@ from gancli.errors import UsageError, nearest
 debug = False
 
 
+def leads() -> bool:
+    """Whether this process speaks for all that ``torchrun`` started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def set_up_log(quiet: bool) -> None:
     """Send gancli's notes and warnings to stderr, as single lines; with ``quiet`` only warnings."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine())
     logger = logging.getLogger("gancli")
     logger.handlers = [handler]
-    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    logger.setLevel((logging.WARNING if quiet else logging.INFO) if leads() else logging.ERROR)
     logger.propagate = False
 
 
@@ -30,7 +36,9 @@ class _OneLine(logging.Formatter):
 
 
 def print_result(result: Mapping[str, Any], as_json: bool) -> None:
-    """One JSON object, or a line for each entry that is not empty."""
+    """One JSON object, or a line for each entry that is not empty; once, however many processes there are."""
+    if not leads():
+        return
     if as_json:
         print(json.dumps(result, default=str))
         return

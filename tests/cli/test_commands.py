@@ -91,7 +91,8 @@ def test_train_sample_eval_with_json(capsys: Capture, tmp_path: Path) -> None:
     report = json.loads(capsys.readouterr().out)
     assert [figure["metric"] for figure in report["figures"]] == [
         "fd", "kid", "precision", "recall", "density", "coverage", "modes", "reverse_kl", "class_kl",
-        "diversity", "intra_diversity", "is", "authpct", "c_t", "copies", "duplicates", "swd",
+        "copies", "moved_copies", "leaks", "diversity", "intra_diversity", "is", "authpct", "c_t", "duplicates", "swd",
+        "tone",
     ]  # fmt: skip
     assert all(figure["n"] == report["figures"][0]["n"] for figure in report["figures"])
 
@@ -112,6 +113,14 @@ def test_a_diverging_run_leaves_with_3_and_keeps_the_last_good_files(capsys: Cap
     assert "diverged" in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.pth"))
     assert not list(tmp_path.rglob("*.pt"))
+
+
+def test_of_several_processes_one_speaks(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    for rank, speaks in ("1", False), ("0", True):
+        monkeypatch.setenv("RANK", rank)
+        assert run(["train", *TINY, "--dry-run"]) == 0
+        out, errors = capsys.readouterr()
+        assert (bool(out), bool(errors)) == (speaks, speaks)
 
 
 def test_a_dry_run_writes_nothing(capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
