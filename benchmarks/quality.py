@@ -198,12 +198,13 @@ COLUMNS = {
 def print_table() -> None:
     """A Markdown table for each part and data set; the last row is what real data score."""
     results = load()
-    for part, data in dict.fromkeys((row.part, row.data) for part in PARTS for row in rows_of(part)):
+    rows = [row for part in PARTS for row in rows_of(part)]
+    for part, data in dict.fromkeys((row.part, row.data) for row in rows):
         columns = COLUMNS[part]
         print(f"\n{data} ({part})\n\n| recipe | seeds | steps | {' | '.join(columns)} | diverged |")
         print("|---" * (len(columns) + 4) + "|")
         here = [r for r in results if (r["part"], r["data"]) == (part, data)]
-        for name in dict.fromkeys(row.name for row in rows_of(part) if row.data == data):
+        for name in dict.fromkeys(row.name for row in rows if (row.part, row.data) == (part, data)):
             found = [r for r in here if r["name"] == name]
             sound = [r for r in found if "figures" in r]
             if not found:
