@@ -153,6 +153,10 @@ def test_keep_never_trusts_damaged_checkpoints(tmp_path: Path, caplog: pytest.Lo
     assert [path.name for path in run.checkpoints()] == ["step-000010.pt"]
     assert run.checkpoint(12).with_name("step-000012.pt.aside").read_bytes() == b"damaged"
     assert "now called *.aside" in caplog.text and not leftover.exists()
+    run.checkpoint(12).write_bytes(b"damaged anew")
+    train(resume=str(run.path), steps=10, keep=1, progress="none")
+    assert run.checkpoint(12).with_name("step-000012.pt.aside").read_bytes() == b"damaged"
+    assert run.checkpoint(12).with_name("step-000012.pt.2.aside").read_bytes() == b"damaged anew"
 
 
 def test_what_a_death_right_after_the_last_checkpoint_left_out_is_written(tmp_path: Path) -> None:
