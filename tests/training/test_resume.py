@@ -237,6 +237,7 @@ OPTIMIZER = "g_optimizer/state/0"
         ("d/layers.0.bias", torch.zeros(512).double(), "discriminator's weights do not fit"),
         ("ema/layers.0.bias", torch.full((256,), torch.nan), "not finite"),
         (f"{OPTIMIZER}/exp_avg", torch.zeros(1).expand(2**20, 2**20), "exp_avg has another shape"),
+        (f"{OPTIMIZER}/step", torch.tensor(-1.0), "step is no count"),
         (OPTIMIZER, {}, "remembers something else"),
         ("d_optimizer/state/99", {}, "of other parameters"),
         ("feedback", torch.zeros(9), "feedback"),
@@ -245,6 +246,7 @@ OPTIMIZER = "g_optimizer/state/0"
         ("scaler", 4, "scaler"),
         ("step", -4, "no checkpoint .* can be read"),
         ("step", 5, "no checkpoint .* can be read"),
+        ("seconds", float("nan"), "counters"),
         ("rollbacks", "many", "no checkpoint .* can be read"),
     ],
 )
