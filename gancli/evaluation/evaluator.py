@@ -98,14 +98,6 @@ class Evaluator:
             data=data,
         )
 
-    def _by_class(
-        self, features: Sequence[Features], asked: Tensor
-    ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-        """Of each class the agreement with what was asked for, and the diversity beside that of real images."""
-        real = self.heldout.features.part(self._order)
-        agreement = per_class.agreement(features, asked, self.classes)
-        return agreement, per_class.diversity(features, real, asked, self.classes)
-
     def _image_set(self, images: Generated, split: str) -> ImageSet:
         if isinstance(images, ImageSet):
             return images
@@ -131,6 +123,14 @@ class Evaluator:
     def _full_name(self, metric: Metric) -> str:
         name = self.extractor.distance_name if metric.name == "fd" else metric.name
         return f"{name}_{'pixels' if metric.pixels else self.heldout.features.extractor}"
+
+    def _by_class(
+        self, features: Sequence[Features], asked: Tensor
+    ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+        """Of each class the agreement with what was asked for, and the diversity beside that of real images."""
+        real = self.heldout.features.part(self._order)
+        agreement = per_class.agreement(features, asked, self.classes)
+        return agreement, per_class.diversity(features, real, asked, self.classes)
 
     @cached_property
     def _order(self) -> Tensor:
