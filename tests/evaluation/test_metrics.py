@@ -315,21 +315,6 @@ def test_large_sets_are_measured_as_small_ones_are(monkeypatch: pytest.MonkeyPat
     assert (one.precision, one.recall) == (1, pytest.approx(1 / 280))
 
 
-def test_single_precision_hides_no_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many at nearly the same distance, far from the origin, and twins among them."""
-    monkeypatch.setattr(distances, "EXACT_WORK", 0)
-    directions = torch.nn.functional.normalize(normal(80, 10, 0), dim=1)
-    around = 3e4 + directions * (1 + 1e-9 * torch.arange(80)[:, None])
-    around[40] = around[3]
-    centre = torch.full((1, 10), 3e4, dtype=torch.float64)
-    apart, _ = distances.nearest(centre, around, 4)
-    expected = np.sort(np.linalg.norm(around.numpy() - centre.numpy(), axis=1))[:4]
-    assert np.allclose(apart[0], expected, rtol=1e-12, atol=0)
-    own = np.linalg.norm(around.numpy()[:, None] - around.numpy()[None], axis=2) + np.diag(np.full(80, np.inf))
-    assert np.allclose(distances.nearest_others(around, 3), np.sort(own, 1)[:, :3], rtol=1e-9, atol=1e-9)
-    assert distances.nearest_others(around[:3], 5).isinf().sum() == 9
-
-
 @pytest.mark.parametrize("case", ["far clusters", "outlier", "huge", "tiny", "grid"])
 def test_products_hide_nothing_whatever_the_range(monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     """Sets whose distances a product in single precision, or in double, would round away or overflow."""
@@ -355,3 +340,18 @@ def test_products_hide_nothing_whatever_the_range(monkeypatch: pytest.MonkeyPatc
         within = expected <= limits[:, None]
         assert torch.equal(torch.stack([rows, columns], 1), within.nonzero())
         torch.testing.assert_close(near, expected[within], rtol=1e-9, atol=0)
+
+
+def test_single_precision_hides_no_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many at nearly the same distance, far from the origin, and twins among them."""
+    monkeypatch.setattr(distances, "EXACT_WORK", 0)
+    directions = torch.nn.functional.normalize(normal(80, 10, 0), dim=1)
+    around = 3e4 + directions * (1 + 1e-9 * torch.arange(80)[:, None])
+    around[40] = around[3]
+    centre = torch.full((1, 10), 3e4, dtype=torch.float64)
+    apart, _ = distances.nearest(centre, around, 4)
+    expected = np.sort(np.linalg.norm(around.numpy() - centre.numpy(), axis=1))[:4]
+    assert np.allclose(apart[0], expected, rtol=1e-12, atol=0)
+    own = np.linalg.norm(around.numpy()[:, None] - around.numpy()[None], axis=2) + np.diag(np.full(80, np.inf))
+    assert np.allclose(distances.nearest_others(around, 3), np.sort(own, 1)[:, :3], rtol=1e-9, atol=1e-9)
+    assert distances.nearest_others(around[:3], 5).isinf().sum() == 9
