@@ -1,6 +1,5 @@
 """From a configuration to something that can run: data, recipe, networks, device and plan, all checked."""
 
-import logging
 import math
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
@@ -25,7 +24,6 @@ from gancli.training.loop import Plan
 from gancli.training.prefetching import PrefetchedImages
 from gancli.training.step import Step
 
-log = logging.getLogger(__name__)
 LEAST_EVALUATED = 200_000
 """Images shown in all from which a run is evaluated unless it is told to: a shorter one is over before its evaluation
 has what it needs."""

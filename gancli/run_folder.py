@@ -1,5 +1,6 @@
 """The folder of a run: its number, its name, where each file lies."""
 
+import itertools
 import json
 import logging
 import os
@@ -78,9 +79,19 @@ def go_on_from(folder: RunFolder, step: int) -> None:
     remove_leftovers(folder.path)
     later = [path for path in folder.checkpoints() if step_of(path) > step]
     for path in later:
-        path.replace(path.with_name(path.name + ASIDE))
+        path.rename(_aside(path))
     if later:
         log.warning("%s and later ones are now called *%s; nothing uses them.", later[0], ASIDE)
+
+
+def _aside(path: Path) -> Path:
+    """A name that nothing has, not even what was put aside before."""
+    name = path.with_name(path.name + ASIDE)
+    for number in itertools.count(2):
+        if not name.exists():
+            break
+        name = path.with_name(f"{path.name}.{number}{ASIDE}")
+    return name
 
 
 def step_of(checkpoint: Path) -> int:

@@ -87,6 +87,7 @@ def test_what_compiles_to_something_else_is_not_taken(
 
 
 def test_only_what_is_faster_is_taken_without_being_told(long_runs: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiling, "ROUNDS", 3)
     compiled_as(monkeypatch, lambda: time.sleep(0.002))
     assert compiling.choose("on", 10, build) == "on"
     assert compiling.choose("auto", 10**6, build) == "off"

@@ -23,7 +23,9 @@ PICTURES: dict[str | None, dict[str, int]] = {
     "fashion-mnist": {"channels": 1, "height": 28, "width": 28}, "cifar10": {"height": 32, "width": 32}, None: {},
 }  # fmt: skip
 """Pictures in place of data that a test does not download, or that the configuration leaves to the user."""
-SMALL = {"cifar10": ["width=32"], "few-pictures": ["width=2"], "stacked-mnist": ["width=16"]}
+SMALL = {
+    "cifar10": ["width=16"], "few-pictures": ["width=2", "image_size=64"], "stacked-mnist": ["width=16"]
+}  # fmt: skip
 """Settings that make the networks of a GPU small."""
 
 

@@ -1,6 +1,5 @@
 """Generated images against held-out ones, and training images against the same for comparison."""
 
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -15,10 +14,9 @@ from gancli.evaluation.extractors import Extractor
 from gancli.evaluation.features import Features
 from gancli.evaluation.image_set import ImageSet, TooFewImages, require
 from gancli.evaluation.metrics.base import FeaturePath, Metric, Sides
-from gancli.evaluation.report import Figure, Report, figure_of
+from gancli.evaluation.report import Report, figure_of
 from gancli.randomness import generator
 
-log = logging.getLogger(__name__)
 LEAST_BASELINE = 2000
 """Training images that are drawn for the baseline and the features' scale, at least, if there are so many."""
 Generated = Tensor | Features | ImageSet
@@ -81,6 +79,8 @@ class Evaluator:
         ]
         features = [each.features for each in sets]
         shares = per_class.shares(features, self.heldout.features, self.classes)
+        agreement, diversity = ({}, {}) if asked is None else self._by_class(features, torch.tensor(asked[:n]))
+        few = feasible.warnings(chosen, n, features[0].values.shape[1], len(sets), len(self._sampled))
         return Report(
             figures=tuple(figures),
             extractor=self.extractor.name,
@@ -88,17 +88,9 @@ class Evaluator:
             split=self.heldout.split,
             fingerprint=self.fingerprint,
             seed=self.seed,
-            warnings=(
-                *notes,
-                *more_notes,
-                *feasible.warnings(chosen, n, features[0].values.shape[1], len(sets), len(self._sampled)),
-            ),
-            per_class={} if asked is None else per_class.agreement(features, torch.tensor(asked[:n]), self.classes),
-            class_diversity={}
-            if asked is None
-            else per_class.diversity(
-                features, self.heldout.features.part(self._order), torch.tensor(asked[:n]), self.classes
-            ),
+            warnings=(*notes, *more_notes, *few),
+            per_class=agreement,
+            class_diversity=diversity,
             shares=shares,
             findings=findings.find({each.metric: each for each in figures}, shares, n * len(sets)),
             seconds={name: round(value, 3) for name, value in seconds.items()},
@@ -131,6 +123,14 @@ class Evaluator:
     def _full_name(self, metric: Metric) -> str:
         name = self.extractor.distance_name if metric.name == "fd" else metric.name
         return f"{name}_{'pixels' if metric.pixels else self.heldout.features.extractor}"
+
+    def _by_class(
+        self, features: Sequence[Features], asked: Tensor
+    ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+        """Of each class the agreement with what was asked for, and the diversity beside that of real images."""
+        real = self.heldout.features.part(self._order)
+        agreement = per_class.agreement(features, asked, self.classes)
+        return agreement, per_class.diversity(features, real, asked, self.classes)
 
     @cached_property
     def _order(self) -> Tensor:
@@ -256,6 +256,3 @@ def _as_list(generated: Generated | Sequence[Generated]) -> list[Generated]:
     if not found:
         raise UsageError("give at least one set of generated images.")
     return found
-
-
-__all__ = ["Evaluator", "Figure", "Generated"]

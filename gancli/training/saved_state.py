@@ -1,5 +1,6 @@
 """Compares a saved state with the one that is to take it, so that nothing is loaded from a file that lies."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,7 +26,8 @@ def require_loadable(state: TrainState, saved: Mapping[str, Any]) -> None:
         _require_optimizer(getattr(state, name), saved[name].get("state"), name)
     _require_scaler(own["scaler"], saved["scaler"])
     _require(_like(saved["feedback"], state.feedback), "its feedback is strange")
-    _require(min(saved["step"], saved["rollbacks"], saved["seconds"]) >= 0, "it has negative counters")
+    counters = [saved[name] for name in ("step", "rollbacks", "seconds")]
+    _require(all(0 <= value < math.inf for value in counters), "its counters are strange")
     _require_running(saved["running"])
     best = saved["best"]
     kinds = {"metric": str, "value": float, "step": int}
@@ -43,6 +45,7 @@ def _require_optimizer(optimizer: Optimizer, remembered: Any, what: str) -> None
         for name, example in examples.items():
             expected = example if example.ndim == 0 else parameters[number]
             _require(_like(values[name], expected), f"{what}'s {name} has another shape or type")
+            _require(example.ndim > 0 or 0 <= float(values[name]) < math.inf, f"{what}'s {name} is no count")
 
 
 def _remembered(optimizer: Optimizer) -> dict[str, Tensor]:

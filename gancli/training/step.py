@@ -129,12 +129,19 @@ class Step:
 
         ``decay`` is the average's.
         """
-        set_rates(self.state.g_optimizer, rates.g_lr, rates.beta2)
-        set_rates(self.state.d_optimizer, rates.d_lr, rates.beta2)
+        self.set_rates(rates)
         found = self._simultaneous(draws, rates) if self.recipe.simultaneous else self._alternate(draws, rates)
         self.state.scaler.update()
         self.average.update(decay)
         return found
+
+    def set_rates(self, rates: Rates) -> None:
+        """Set the learning rates and, unless None, Adam's second decay in every group of both optimizers."""
+        for optimizer, rate in ((self.state.g_optimizer, rates.g_lr), (self.state.d_optimizer, rates.d_lr)):
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+                if rates.beta2 is not None:
+                    group["betas"] = (group["betas"][0], rates.beta2)
 
     def _simultaneous(self, draws: Draws, rates: Rates) -> Outcome:
         real = self._real(draws, 0)
@@ -268,11 +275,3 @@ def scalars_of(prefix: str, loss: Loss) -> dict[str, Tensor]:
     """Terms as ``d/adv`` and mean logits as ``d/logit_real``, the names under which they are logged."""
     terms = {f"{prefix}/{name}": value.detach() for name, value in loss.terms.items()}
     return terms | {f"{prefix}/logit_{name}": value.detach().float().mean() for name, value in loss.logits.items()}
-
-
-def set_rates(optimizer: Optimizer, rate: float, beta2: float | None) -> None:
-    """Set the learning rate and, unless None, Adam's second decay in every group of an optimizer."""
-    for parameters in optimizer.param_groups:
-        parameters["lr"] = rate
-        if beta2 is not None:
-            parameters["betas"] = (parameters["betas"][0], beta2)

@@ -92,16 +92,16 @@ class _TracedAdam:
                 weight.sub_(size * mean / (square.sqrt() + small))
 
 
-def sizes_of(optimizer: Optimizer, taken: float, rate: float, beta2: float | None) -> list[float]:
+def sizes_of(optimizer: Optimizer, taken: float) -> list[float]:
     """What Adam's step after ``taken`` steps multiplies and adds, its corrections of the bias drawn in.
 
     With m, v the decayed means of the gradient and of its square, a weight moves by -a m / (sqrt(v) + b); a, b and
     1 - beta2 come back.
     """
     (group,) = optimizer.param_groups
-    beta1, beta2 = group["betas"][0], group["betas"][1] if beta2 is None else beta2
+    beta1, beta2 = group["betas"]
     root = math.sqrt(1 - beta2 ** (taken + 1))
-    return [rate * root / (1 - beta1 ** (taken + 1)), group["eps"] * root, 1 - beta2]
+    return [group["lr"] * root / (1 - beta1 ** (taken + 1)), group["eps"] * root, 1 - beta2]
 
 
 class WholeStep:
@@ -118,6 +118,7 @@ class WholeStep:
 
     def __call__(self, draws: Draws, rates: Rates, decay: float) -> "Outcome":
         """See `Step.compute`."""
+        self.step.set_rates(rates)
         inputs = [self._numbers(rates, decay), *_tensors(draws)]
         if self._function is None:
             random = torch.get_rng_state()  # layers draw from it
@@ -137,8 +138,8 @@ class WholeStep:
         """``(3 d_steps + 7,)``: a row of `sizes_of` for each of D's steps and for G's, and what `_trace` takes last."""
         d, g = _optimizers(self.step)
         taken = [float(next(iter(o.state.values()))["step"]) for o in (d, g)]
-        rows = [sizes_of(d, taken[0] + i, rates.d_lr, rates.beta2) for i in range(self.step.recipe.d_steps)]
-        rows.append(sizes_of(g, taken[1], rates.g_lr, rates.beta2))
+        rows = [sizes_of(d, taken[0] + i) for i in range(self.step.recipe.d_steps)]
+        rows.append(sizes_of(g, taken[1]))
         values = [*itertools.chain(*rows), rates.g_lr, rates.d_lr, rates.gamma, decay]
         return torch.tensor(values, dtype=next(self.step.state.g.parameters()).dtype)
 

@@ -309,10 +309,37 @@ def test_large_sets_are_measured_as_small_ones_are(monkeypatch: pytest.MonkeyPat
     assert neighbourhood(fake, real) == expected
     monkeypatch.setattr(distances, "MOST_NEAR", 0)
     assert neighbourhood(fake, real) == expected
-    monkeypatch.setattr(distances, "SINGLE_ROUNDING", 0.1)
+    monkeypatch.setitem(distances.ROUNDING, torch.float32, 0.1)
     assert neighbourhood(fake, real) == expected, "bounds that tell nothing cost time alone"
     one = neighbourhood(real[:1].expand(100, 12), real)
     assert (one.precision, one.recall) == (1, pytest.approx(1 / 280))
+
+
+@pytest.mark.parametrize("case", ["far clusters", "outlier", "huge", "tiny", "grid"])
+def test_products_hide_nothing_whatever_the_range(monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    """Sets whose distances a product in single precision, or in double, would round away or overflow."""
+    monkeypatch.setattr(distances, "EXACT_WORK", 0)
+    a, b = normal(90, 16, 0), normal(70, 16, 1)
+    if case == "grid":
+        a, b = a.sign(), b.sign()
+    elif case in ("huge", "tiny"):
+        a, b = (each * {"huge": 1e30, "tiny": 1e-30}[case] for each in (a, b))
+    elif case == "outlier":
+        a[0], b[0] = 1e6 * a[0], 1e6 * b[0]
+    else:
+        a, b = (each + 1e5 * (torch.arange(len(each)) % 2)[:, None] for each in (a, b))
+    expected = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+    apart, places = distances.nearest(a, b, 3)
+    torch.testing.assert_close(apart, expected.topk(3, largest=False).values, rtol=1e-12, atol=0)
+    torch.testing.assert_close(apart, expected.gather(1, places), rtol=1e-12, atol=0)
+    limits = expected.median(1).values * (1 + 1e-9)
+    for share in (0, 1):
+        monkeypatch.setattr(distances, "MOST_NEAR", share)
+        found = [*distances.pairs_within(a, b, limits, torch.zeros(70, dtype=torch.float64))]
+        rows, columns, near = (torch.cat([getattr(each, n) for each in found]) for n in ("rows", "columns", "apart"))
+        within = expected <= limits[:, None]
+        assert torch.equal(torch.stack([rows, columns], 1), within.nonzero())
+        torch.testing.assert_close(near, expected[within], rtol=1e-9, atol=0)
 
 
 def test_single_precision_hides_no_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:

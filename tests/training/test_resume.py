@@ -153,6 +153,10 @@ def test_keep_never_trusts_damaged_checkpoints(tmp_path: Path, caplog: pytest.Lo
     assert [path.name for path in run.checkpoints()] == ["step-000010.pt"]
     assert run.checkpoint(12).with_name("step-000012.pt.aside").read_bytes() == b"damaged"
     assert "now called *.aside" in caplog.text and not leftover.exists()
+    run.checkpoint(12).write_bytes(b"damaged anew")
+    train(resume=str(run.path), steps=10, keep=1, progress="none")
+    assert run.checkpoint(12).with_name("step-000012.pt.aside").read_bytes() == b"damaged"
+    assert run.checkpoint(12).with_name("step-000012.pt.2.aside").read_bytes() == b"damaged anew"
 
 
 def test_what_a_death_right_after_the_last_checkpoint_left_out_is_written(tmp_path: Path) -> None:
@@ -233,6 +237,7 @@ OPTIMIZER = "g_optimizer/state/0"
         ("d/layers.0.bias", torch.zeros(512).double(), "discriminator's weights do not fit"),
         ("ema/layers.0.bias", torch.full((256,), torch.nan), "not finite"),
         (f"{OPTIMIZER}/exp_avg", torch.zeros(1).expand(2**20, 2**20), "exp_avg has another shape"),
+        (f"{OPTIMIZER}/step", torch.tensor(-1.0), "step is no count"),
         (OPTIMIZER, {}, "remembers something else"),
         ("d_optimizer/state/99", {}, "of other parameters"),
         ("feedback", torch.zeros(9), "feedback"),
@@ -241,6 +246,7 @@ OPTIMIZER = "g_optimizer/state/0"
         ("scaler", 4, "scaler"),
         ("step", -4, "no checkpoint .* can be read"),
         ("step", 5, "no checkpoint .* can be read"),
+        ("seconds", float("nan"), "counters"),
         ("rollbacks", "many", "no checkpoint .* can be read"),
     ],
 )

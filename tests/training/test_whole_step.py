@@ -57,8 +57,7 @@ def assert_same(ours: Step, theirs: Step, steps: int, tolerance: float = 1e-9) -
 @pytest.mark.parametrize("name", NAMES)
 def test_a_trace_goes_on_as_the_plain_step_does(name: str) -> None:
     """Six steps, through which rates, gamma and the decay of the average change."""
-    options: dict[str, Any] = {"augmentation": "ada"} if name == "vanilla" else {}
-    ours, theirs = of_recipe(name, compiled=True, **options), of_recipe(name, plain=True, **options)
+    ours, theirs = of_recipe(name, compiled=True), of_recipe(name, plain=True)
     assert ours.way.endswith("compiled as a whole")
     assert_same(ours, theirs, 6)
     assert ours.whole is not None and ours.whole._function is not None
@@ -78,22 +77,38 @@ def test_points_penalties_and_several_steps_of_d(recipe: Any, spec: Spec) -> Non
     assert_same(*both, 5)
 
 
+def test_a_trace_follows_the_strength_of_the_augmentation() -> None:
+    ours, theirs = (of_recipe("vanilla", augmentation="ada", **way) for way in ({"compiled": True}, {"plain": True}))
+    assert_same(ours, theirs, 4)
+    for step in (ours, theirs):
+        step.state.feedback[0] = 0.8
+    assert_same(ours, theirs, 2)
+    unaugmented = of_recipe("vanilla", compiled=True)
+    assert all(unaugmented() for _ in range(6))
+    assert not torch.equal(tensors(unaugmented.state.d)[0], tensors(ours.state.d)[0])
+
+
 def test_it_resumes_bit_for_bit() -> None:
     recipe = R3GAN(width=16).fitted(Spec(1, 8, 8), 40, 200)
-    whole = make_step(recipe, compiled=True)
+    whole = make_step(recipe, compiled=True, rate_scale=0.5)
     for _ in range(3):
         whole()
     saved = copy.deepcopy(whole.state.state_dict())
-    resumed = make_step(recipe, compiled=True)
+    resumed = make_step(recipe, compiled=True, rate_scale=0.5)
     resumed.state.load_state_dict(saved)
     for _ in range(3):
         assert all(torch.equal(a, b) for a, b in zip(whole().values(), resumed().values(), strict=True))
     for network in ("g", "d", "ema"):
         pairs = zip(*(tensors(getattr(step.state, network)) for step in (whole, resumed)), strict=True)
         assert all(torch.equal(a, b) for a, b in pairs)
-    ours, theirs = (step.state.d_optimizer.state_dict()["state"] for step in (whole, resumed))
-    assert all(torch.equal(ours[i][k], theirs[i][k]) for i in ours for k in ours[i])
-    assert float(ours[0]["step"]) == 6
+    for name in ("g_optimizer", "d_optimizer"):
+        ours, theirs = (getattr(step.state, name).state_dict() for step in (whole, resumed))
+        assert ours["param_groups"] == theirs["param_groups"]
+        assert all(
+            torch.equal(ours["state"][i][k], theirs["state"][i][k]) for i in ours["state"] for k in ours["state"][i]
+        )
+        assert float(ours["state"][0]["step"]) == 6
+    assert ours["param_groups"][0]["lr"] == 0.5 * recipe.schedule(5 * 8).d_lr
 
 
 def test_what_is_compiled_draws_and_changes_nothing_but_by_being_called(monkeypatch: pytest.MonkeyPatch) -> None:
