@@ -1,6 +1,7 @@
 """What ``gancli eval`` compares: a generator's own data, pictures from anywhere, or features from a file."""
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -119,7 +120,8 @@ def _naming(flag: str) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        raise type(error)(str(error).replace("--data ", f"{flag} ", 1)) from error
+        said = re.sub(r"--data\b", flag, str(error))
+        raise type(error)(said if flag in said else f"{flag}: {said}") from error
 
 
 def is_features(path: str) -> bool:
