@@ -128,7 +128,8 @@ def _disjoint(images: ImageSet, n: int, request: Request) -> list[ImageSet]:
 
 def _write(judge: Evaluator, sets: Sequence[ImageSet], request: Request, report: Report) -> None:
     if request.plots is not None:
-        evaluation_files.write_report(request.plots, report, plots.Shown(sets[0], judge.heldout, judge.train))
+        shown = plots.Shown(sets[0], *judge.counterparts(len(sets[0])), judge.train)
+        evaluation_files.write_report(request.plots, report, shown)
     if request.save_features is None:
         return
     facts = {"fingerprint": judge.fingerprint, "seed": request.seed, "data": report.data}
