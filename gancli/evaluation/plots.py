@@ -50,17 +50,23 @@ def report_plots(folder: Path, report: Report, shown: Shown | None) -> None:
 
 def curve(path: Path, reports: Sequence[tuple[int, Report]]) -> None:
     """A panel for each metric over the steps, with error bars and the real images' value as a dashed line."""
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
     figures = reports[-1][1].figures
     plot, panels = _panels(len(figures))
     steps = [step for step, _ in reports]
+    margin = 0.05 * (steps[-1] - steps[0]) or 1
     for panel, last in zip(panels, figures, strict=True):
         these = [report.figure(last.metric) for _, report in reports]
         panel.errorbar(steps, [f.value for f in these], [f.error or 0 for f in these], marker="o", ms=3, capsize=2)
         if last.baseline is not None:
             panel.axhline(last.baseline, linestyle="--", color="grey")
         panel.set_title(f"{last.name} ({last.better})", fontsize=8)
+        panel.set_xlim(steps[0] - margin, steps[-1] + margin)  # where figures are infinite or none, too
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        panel.xaxis.set_major_formatter(EngFormatter(sep=""))
         panel.tick_params(labelsize=7)
-    plot.supxlabel("step; dashed: real images", fontsize=8)
+    plot.supxlabel(f"step; dashed: real images; bars: standard error; N = {figures[0].n:,}", fontsize=8)
     _save(plot, path)
 
 
@@ -113,7 +119,7 @@ def curve_of_precision(path: Path, shown: Shown) -> None:
     panel.tick_params(labelsize=7)
     panel.set_xlabel("recall", fontsize=8)
     panel.set_ylabel("precision", fontsize=8)
-    panel.set_title(f"precision and recall over {CLUSTERS} clusters", fontsize=8)
+    panel.set_title(f"precision and recall over {CLUSTERS} clusters, N = {len(real):,}", fontsize=8)
     panel.legend(fontsize=7)
     _save(plot, path)
 
