@@ -9,11 +9,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from gancli import devices, evaluating, reconstruction, sampling
+from gancli import devices, evaluating, evaluation_inputs, reconstruction, sampling
 from gancli.data import Progress
 from gancli.errors import UsageError
-from gancli.evaluating import Request
 from gancli.evaluation import Report
+from gancli.evaluation_request import SETS, Request
 from gancli.judging import ExtractorChoice
 from gancli.running import DryRun, TrainResult, dry_run, train
 
@@ -113,7 +113,7 @@ def reconstruct(
     if n < 1:
         raise UsageError("--n must be more than 0.")
     generator = sampling.load_generator(Path(ckpt), devices.select(device))
-    heldout = evaluating.data_of(generator, Request(data, data_root=data_root)).heldout.images
+    heldout = evaluation_inputs.data_of(generator, Request(data, data_root=data_root)).heldout.images
     images = torch.as_tensor(heldout[:n])
     return images, reconstruction.reconstruct(generator, images)
 
@@ -127,7 +127,7 @@ def evaluate(
     data_root: str | Path | None = None,
     metrics: str | Sequence[str] = "standard",
     n: int | None = None,
-    sets: int = evaluating.SETS,
+    sets: int = SETS,
     seed: int = 0,
     device: str = "auto",
     extractor: str = "auto",

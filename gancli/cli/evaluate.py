@@ -104,8 +104,8 @@ def evaluate(
     output.set_up_log(quiet)
     _check(ckpt, fake, run, train, as_json, as_csv)
     from gancli import evaluation_files
-    from gancli.evaluating import require_measured
     from gancli.evaluation import parse_limit
+    from gancli.evaluation_request import require_measured
 
     limits = [parse_limit(each) for text in fail_if or [] for each in text.split(",")]
     require_measured(limits, metrics)

@@ -98,6 +98,11 @@ class Evaluator:
             data=data,
         )
 
+    def counterparts(self, n: int) -> tuple[ImageSet, ImageSet | None]:
+        """``n`` of the held-out images, and as many training images for the baseline, if there are training images."""
+        n = min(n, len(self.heldout))
+        return self._held_out(n), next(iter(self._real_sets(n, 1)), None)
+
     def _image_set(self, images: Generated, split: str) -> ImageSet:
         if isinstance(images, ImageSet):
             return images
@@ -160,11 +165,14 @@ class Evaluator:
         return values.square().mean().sqrt().item() or 1.0
 
     def _sides(self, images: ImageSet, n: int, path: FeaturePath | None = None, number: int = 0) -> Sides:
+        return Sides(
+            images, self._held_out(n), self.train, self._scale, self.seed, self.heldout, self._unrelated, path, number
+        )
+
+    def _held_out(self, n: int) -> ImageSet:
         if n not in self._parts:
             self._parts[n] = self.heldout if n == len(self.heldout) else self.heldout.part(self._order[:n])
-        return Sides(
-            images, self._parts[n], self.train, self._scale, self.seed, self.heldout, self._unrelated, path, number
-        )
+        return self._parts[n]
 
     def _measure(
         self, sides: Sides, wanted: Sequence[Metric], seconds: dict[str, float]

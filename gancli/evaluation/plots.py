@@ -28,10 +28,13 @@ ANGLES = 201
 
 @dataclass(frozen=True)
 class Shown:
-    """Images whose neighbours are shown."""
+    """Images whose neighbours and distribution are shown."""
 
     generated: ImageSet
     real: ImageSet
+    """Held-out images, as many."""
+    baseline: ImageSet | None
+    """Real images in place of the generated, as many."""
     train: ImageSet | None
 
 
@@ -40,24 +43,30 @@ def report_plots(folder: Path, report: Report, shown: Shown | None) -> None:
     if 0 < len(report.shares) <= MOST_BARS:
         classes(folder / "classes.png", report)
     if shown is not None:
-        curve_of_precision(folder / "pr_curve.png", shown.generated.features.values, shown.real.features.values)
+        curve_of_precision(folder / "pr_curve.png", shown)
         if shown.train is not None and shown.generated.pixels is not None and shown.train.pixels is not None:
             neighbours(folder / "neighbours.png", shown.generated, shown.train)
 
 
 def curve(path: Path, reports: Sequence[tuple[int, Report]]) -> None:
     """A panel for each metric over the steps, with error bars and the real images' value as a dashed line."""
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
     figures = reports[-1][1].figures
     plot, panels = _panels(len(figures))
     steps = [step for step, _ in reports]
+    margin = 0.05 * (steps[-1] - steps[0]) or 1
     for panel, last in zip(panels, figures, strict=True):
         these = [report.figure(last.metric) for _, report in reports]
         panel.errorbar(steps, [f.value for f in these], [f.error or 0 for f in these], marker="o", ms=3, capsize=2)
         if last.baseline is not None:
             panel.axhline(last.baseline, linestyle="--", color="grey")
         panel.set_title(f"{last.name} ({last.better})", fontsize=8)
+        panel.set_xlim(steps[0] - margin, steps[-1] + margin)  # where figures are infinite or none, too
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        panel.xaxis.set_major_formatter(EngFormatter(sep=""))
         panel.tick_params(labelsize=7)
-    plot.supxlabel("step; dashed: real images", fontsize=8)
+    plot.supxlabel(f"step; dashed: real images; bars: standard error; N = {figures[0].n:,}", fontsize=8)
     _save(plot, path)
 
 
@@ -71,6 +80,7 @@ def classes(path: Path, report: Report) -> None:
     panel.set_xticks(
         places.tolist(), list(report.shares), fontsize=7, rotation=90 if len("".join(report.shares)) > LETTERS else 0
     )
+    panel.tick_params(labelsize=7)
     panel.set_xlabel("class, as the extractor sees it", fontsize=8)
     panel.set_ylabel("share of images", fontsize=8)
     panel.set_ylim(0, 1.2 * max(*ours, *real))
@@ -97,15 +107,20 @@ def precision_recall(generated: Tensor, real: Tensor, seed: int = 0) -> tuple[Te
     return torch.minimum(slopes * p, q).sum(1), torch.minimum(p, q / slopes).sum(1)
 
 
-def curve_of_precision(path: Path, generated: Tensor, real: Tensor) -> None:
-    """Precision against recall, over clusters; see `precision_recall`."""
+def curve_of_precision(path: Path, shown: Shown) -> None:
+    """Precision against recall, over clusters, of generated images and of real ones; see `precision_recall`."""
     plot, (panel,) = _panels(1)
-    precision, recall = precision_recall(generated, real)
-    panel.plot(recall.tolist(), precision.tolist())
+    real = shown.real.features.values
+    for images, label, style in ((shown.generated, "generated", "-"), (shown.baseline, "real", "--")):
+        if images is not None:
+            precision, recall = precision_recall(images.features.values, real)
+            panel.plot(recall.tolist(), precision.tolist(), style, label=label, color=None if style == "-" else "grey")
     panel.set(xlim=(0, 1.02), ylim=(0, 1.02))
+    panel.tick_params(labelsize=7)
     panel.set_xlabel("recall", fontsize=8)
     panel.set_ylabel("precision", fontsize=8)
-    panel.set_title("precision and recall over 20 clusters", fontsize=8)
+    panel.set_title(f"precision and recall over {CLUSTERS} clusters, N = {len(real):,}", fontsize=8)
+    panel.legend(fontsize=7)
     _save(plot, path)
 
 
