@@ -92,7 +92,7 @@ def test_pictures_that_moved_are_named_again(tmp_path: Path, capsys: Capture) ->
         (["--color", "gray"], "did you mean 'grey'"),
         (["--alpha", "keep"], "needs color=rgba"),
         (["--holdout", "0"], "between 0 and 1"),
-        (["--holdout", "nan"], "between 0 and 1"),
+        (["--holdout", "nan"], "must be a finite number"),
         (["--image-size", "2"], "is not a size"),
         (["--labels", "folder"], "at least two classes"),
         ([], "6 of 70 pictures cannot be used"),
