@@ -101,7 +101,7 @@ def _columns(count: int, turns: int) -> int | None:
 def reconstruct(
     ckpt: str | Path,
     *,
-    data: str | None = None,
+    data: str | Path | None = None,
     data_root: str | Path | None = None,
     n: int = 64,
     device: str = "auto",
@@ -113,7 +113,7 @@ def reconstruct(
     if n < 1:
         raise UsageError("--n must be more than 0.")
     generator = sampling.load_generator(Path(ckpt), devices.select(device))
-    heldout = evaluation_inputs.data_of(generator, Request(data, data_root=data_root)).heldout.images
+    heldout = evaluation_inputs.data_of(generator, Request(_text(data), data_root=data_root)).heldout.images
     images = torch.as_tensor(heldout[:n])
     return images, reconstruction.reconstruct(generator, images)
 
@@ -122,8 +122,8 @@ def evaluate(
     ckpt: str | Path | None = None,
     *,
     fake: str | Path | None = None,
-    data: str | None = None,
-    train: str | None = None,
+    data: str | Path | None = None,
+    train: str | Path | None = None,
     data_root: str | Path | None = None,
     metrics: str | Sequence[str] = "standard",
     n: int | None = None,
@@ -151,7 +151,8 @@ def evaluate(
     if (ckpt is None) == (fake is None):
         raise UsageError("give either a generator file (--ckpt) or generated images (--fake).")
     request = Request(
-        data, train, data_root, metrics, n, sets, seed, device, _chosen(extractor, weights), cache, labels, bad_images,
+        _text(data), _text(train), data_root, metrics, n, sets, seed, device, _chosen(extractor, weights), cache,
+        labels, bad_images,
         Path(save_features) if save_features else None, Path(plots) if plots else None, on_batch, on_progress,
     )  # fmt: skip
     if ckpt is None:
@@ -160,14 +161,24 @@ def evaluate(
 
 
 def evaluate_run(
-    run: str | Path, *, extractor: str = "auto", weights: str | Path | None = None, **options: Any
+    run: str | Path,
+    *,
+    data: str | Path | None = None,
+    extractor: str = "auto",
+    weights: str | Path | None = None,
+    **options: Any,
 ) -> list[tuple[int, Report]]:
     """Measure each kept checkpoint of a run: its step and its report, oldest first; other options as for `evaluate`."""
     options.pop("train", None)
     if options.get("save_features") is not None:
         raise UsageError("--save-features is for one generator; leave it away with --run.")
-    request = Request(extractor=_chosen(extractor, weights), **options)
+    request = Request(_text(data), extractor=_chosen(extractor, weights), **options)
     return list(evaluating.evaluate_run(Path(run), request))
+
+
+def _text(name: str | Path | None) -> str | None:
+    """What may be a data set's name or a path, as text."""
+    return None if name is None else str(name)
 
 
 def _chosen(extractor: str, weights: str | Path | None) -> ExtractorChoice:

@@ -7,7 +7,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal, TypeVar
 
 from gancli.errors import UsageError, nearest
@@ -240,6 +240,8 @@ def _require(config: TrainConfig, name: str, above: int, most: int = MOST) -> No
 
 
 def _scalar(value: Any, hint: type, name: str) -> Any:
+    if hint is str and isinstance(value, PurePath):
+        return str(value)
     if isinstance(value, str) and hint is not str:
         if hint is bool:
             return value == "true" if value in ("true", "false") else _refuse(value, "true or false", name)

@@ -27,20 +27,27 @@ HALF = 0.5
 def data_of(generator: sampling.LoadedGenerator, request: Request) -> DataSet:
     """The data set that a generator is compared with; UsageError if its images have other channels."""
     origin = generator.file.origin
-    size = None if origin.spec.is_points else (origin.spec.height, origin.spec.width)
-    name = request.data or origin.data
+    spec, name = origin.spec, request.data or origin.data
+    size = None if spec.is_points else (spec.height, spec.width)
     options = None
     if name not in data.SOURCES:  # pictures are read as those it was trained on, wherever they lie now
-        asked = origin.options or {"color": {1: "grey", 3: "rgb", 4: "rgba"}.get(origin.spec.channels, "auto")}
+        asked = origin.options or {"color": {1: "grey", 3: "rgb", 4: "rgba"}.get(spec.channels, "auto")}
         options = configuration.build(PictureOptions, asked, "the generator file")
         if request.bad_images == "skip":
             options = replace(options, bad_images="skip")
-    dataset = data.load(name, _root(request), size, options, request.on_progress, request.cache)
-    if dataset.train.images.shape[1] != origin.spec.channels:
-        raise UsageError(
-            f"the generator draws {origin.spec.channels} channels and {dataset.name} has "
-            f"{dataset.train.images.shape[1]}; name the data it was trained on with --data."
+    dataset = data.load(name, _root(request), size if options else None, options, request.on_progress, request.cache)
+    drawn, there = (
+        "points" if is_points else f"pictures of {channels} channels"
+        for is_points, channels in (
+            (spec.is_points, spec.channels), (dataset.mixture is not None, dataset.train.images.shape[1])
         )
+    )  # fmt: skip
+    if drawn != there:
+        raise UsageError(
+            f"the generator draws {drawn} and {dataset.name} has {there}; name the data it was trained on with "
+            "--data (or --real)."
+        )
+    dataset = dataset.resized(*size) if size and not options else dataset
     if dataset.name == origin.data and dataset.fingerprint != origin.fingerprint:
         log.warning(
             "%s is not as it was when this generator was trained; its held-out split may differ.",
@@ -73,14 +80,23 @@ def _with_train(dataset: DataSet, request: Request) -> DataSet:
     heldout = dataset.heldout
     if request.data not in data.SOURCES:
         heldout = data.Split(_load_folder("--real", request.data, shape, request))
-    if request.train in data.SOURCES:
-        train = data.load(request.train, _root(request), shape[1:]).train
-    else:
-        train = data.Split(_load_folder("--train", request.train, shape, request))
+    train = _train_of(request.train, shape, request)
     found = replace(dataset, train=train, heldout=heldout, known_fingerprint=None)
     if train.labels is None or heldout.labels is None:
         return replace(found, train=data.Split(train.images), heldout=data.Split(heldout.images), classes=())
     return found
+
+
+def _train_of(name: str, shape: tuple[int, ...], request: Request) -> data.Split:
+    """The training images of ``--train``, ``(C, H, W)`` like those of ``--real``."""
+    if name not in data.SOURCES:
+        return data.Split(_load_folder("--train", name, shape, request))
+    found = data.load(name, _root(request))
+    if found.mixture or found.train.images.shape[1] != shape[0]:
+        raise UsageError(
+            f"--train {name} has no pictures of {shape[0]} channels, as --real has; name what goes with it."
+        )
+    return found.resized(*shape[1:]).train
 
 
 def judge_of_features(request: Request) -> Evaluator:
@@ -106,12 +122,13 @@ def pictures_like(fake: str, judge: Evaluator, request: Request) -> ImageSet:
 
 def _load_folder(flag: str, path: str, shape: tuple[int, ...], request: Request) -> Tensor:
     where = Path(path).expanduser()
-    if not where.exists():
+    if not path or not where.exists():
         raise UsageError(f"{flag} {path}: there is no such folder or file.")
     channels, height, width = shape
     options = PictureOptions(bad_images=request.bad_images)
+    told = flag == "--real"  # whose pictures were loaded before, for their shape
     with _naming(flag):
-        return data.load_pictures(where, (channels, height, width), options, request.on_progress, request.cache)
+        return data.load_pictures(where, (channels, height, width), options, request.on_progress, request.cache, told)
 
 
 @contextmanager

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gancli import sampling
 from gancli.data import Progress
 from gancli.errors import UsageError, nearest
 from gancli.evaluation import POINT_METRICS, Limit, metrics
 from gancli.judging import AUTO, ExtractorChoice
 
-SETS = 3
+SETS, MOST_SETS = 3, 1000
 
 
 def _silent(done: int, total: int) -> None:
@@ -46,9 +47,10 @@ class Request:
     on_progress: Progress = _silent
 
     def __post_init__(self) -> None:
-        for name in ("n", "sets"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise UsageError(f"--{name} {getattr(self, name)} must be more than 0.")
+        for name, most in (("n", sampling.MOST_IMAGES), ("sets", MOST_SETS)):
+            value = getattr(self, name)
+            if value is not None and not 0 < value <= most:
+                raise UsageError(f"--{name} {value} must be more than 0 and at most {most:,}.")
         measured(self.metrics)
         if self.save_features and self.save_features.exists() and any(self.save_features.glob("*.npz")):
             raise UsageError(f"--save-features {self.save_features} has features already; name another folder.")
@@ -67,7 +69,15 @@ def require_measured(limits: Sequence[Limit], wanted: str | Sequence[str]) -> No
     names = measured(wanted)
     known = [*names, *(["fid"] if "fd" in names else [])]
     for limit in limits:
-        if not any(limit.metric == name or limit.metric.startswith(f"{name}_") for name in known):
-            raise UsageError(
-                f"--fail-if {limit.text!r}: there is no metric {limit.metric!r}; {nearest(limit.metric, known)}"
-            )
+        if _is_of(limit, known):
+            continue
+        wrong = f"there is no metric {limit.metric!r}; {nearest(limit.metric, known)}"
+        for name in (*metrics.table(), "fid", *POINT_METRICS):
+            if _is_of(limit, [name]):
+                wrong = f"{name} is not measured; add {'fd' if name == 'fid' else name} to --metrics."
+        raise UsageError(f"--fail-if {limit.text!r}: {wrong}")
+
+
+def _is_of(limit: Limit, names: Sequence[str]) -> bool:
+    """Whether a condition is on one of these figures, perhaps by its full name."""
+    return any(limit.metric == name or limit.metric.startswith(f"{name}_") for name in names)

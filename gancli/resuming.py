@@ -21,8 +21,11 @@ CONFIGURED = tuple(name for name in RESUME_FIXED if name not in ("data", "recipe
 """Fields of the configuration that no resumed run may change, and that its networks' origin does not tell."""
 
 
-def folder_of(resume: str, out: Path) -> RunFolder:
-    """The run that ``--resume`` means: ``latest``, a run's folder, or one checkpoint in it."""
+def folder_of(resume: str | Path, out: Path | None) -> RunFolder:
+    """The run that ``--resume`` means: ``latest`` of those in ``out``, a run's folder, or one checkpoint in it.
+
+    UsageError if there is none, or if it lies elsewhere than in ``out``, where there is one.
+    """
     path = Path(resume)
     if resume != "latest" and path.is_file():
         if path.suffix == ".pth":
@@ -33,13 +36,15 @@ def folder_of(resume: str, out: Path) -> RunFolder:
         run_folder.step_of(path)
         folder = RunFolder(path.absolute().parent.parent)
     else:
-        folder = run_folder.newest(out) if resume == "latest" else RunFolder(path)
+        folder = run_folder.newest(out or Path(TrainConfig().out)) if resume == "latest" else RunFolder(path)
     if not folder.config.is_file():
         raise UsageError(f"--resume {resume}: {folder.path} is not the folder of a run (it has no config.toml).")
+    if out is not None and folder.path.resolve().parent != out.resolve():
+        raise UsageError(f"--resume {resume} goes on in its own folder; leave --out {out} away.")
     return folder
 
 
-def checkpoint_of(resume: str, folder: RunFolder) -> Checkpoint | None:
+def checkpoint_of(resume: str | Path, folder: RunFolder) -> Checkpoint | None:
     """The checkpoint that is meant, else the run's newest that can be read.
 
     None for a run that was stopped before its first one; it starts anew, with the same draws.
@@ -60,7 +65,7 @@ def merged_config(folder: RunFolder, settings: Sequence[str], flags: Mapping[str
         raise UsageError(f"{folder.config} is not as the run wrote it: it names no recipe.")
     file = configuration.load_toml(folder.config)
     merged = configuration.build(TrainConfig, configuration.merge(file, settings, flags), "the command line")
-    for name in RESUME_FIXED:
+    for name in (*RESUME_FIXED, "name", "out"):
         before, after = getattr(own, name), getattr(merged, name)
         if name == "data" and Path(after).exists() and folder.checkpoints():
             continue  # they may have moved; `require_same_run` knows them

@@ -1,5 +1,6 @@
 """The folder of a run: its number, its name, where each file lies."""
 
+import contextlib
 import itertools
 import json
 import logging
@@ -7,6 +8,7 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,18 +110,42 @@ def create(out: Path, name: str) -> RunFolder:
     safe = safe.encode()[:LONGEST].decode(errors="ignore")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        while True:
-            number = max((n for n, _ in _numbered(out)), default=0) + 1
+        with _reserved_number(out) as number:
             folder = out / f"{number:04}-{safe}"
-            if not any(n == number for n, _ in _numbered(out)):
-                folder.mkdir()
-                return RunFolder(folder)
+            folder.mkdir()
+            return RunFolder(folder)
     except FileExistsError:
-        if not out.is_dir():
-            raise UsageError(f"--out {out} is a file; name a folder.") from None
-        return create(out, name)
+        raise UsageError(f"--out {out} is a file; name a folder.") from None
     except OSError as error:
         raise UsageError(f"cannot make a run folder in {out}: {error.strerror}; choose another --out.") from error
+
+
+@contextlib.contextmanager
+def _reserved_number(out: Path) -> Iterator[int]:
+    """The next number, which no other process gets while this one makes its folder.
+
+    What reserves it is a folder ``.0007``, since of all who make one a single one succeeds, on any file system.
+    """
+    number = 0
+    while True:
+        number = max(number, *_taken(out)) + 1
+        reservation = out / f".{number:04}"
+        try:
+            reservation.mkdir()
+        except FileExistsError:
+            continue
+        try:
+            if number not in _taken(out):  # by whoever had reserved it before
+                yield number
+                return
+        finally:
+            with contextlib.suppress(OSError):
+                reservation.rmdir()
+
+
+def _taken(out: Path) -> set[int]:
+    """Numbers of whatever is called like a run, and 0."""
+    return {0} | {int(match[1]) for entry in os.scandir(out) if (match := NUMBERED.match(entry.name))}
 
 
 def newest(out: Path) -> RunFolder:

@@ -71,7 +71,7 @@ class DryRun:
 def train(
     config: str | Path | TrainConfig | None = None,
     *,
-    resume: str | None = None,
+    resume: str | Path | None = None,
     progress: View = "tqdm",
     settings: Sequence[str] = (),
     **options: Any,
@@ -139,22 +139,27 @@ def dry_run(config: str | Path | TrainConfig | None = None, *, settings: Sequenc
 
 
 def _asked(config: str | Path | TrainConfig | None, settings: Sequence[str], options: dict[str, Any]) -> TrainConfig:
+    if config == "":
+        raise UsageError("config is empty; leave it away or give it a value.")
     if isinstance(config, TrainConfig):
         file, what = {k: v for k, v in asdict(config).items() if v is not None}, "the configuration"
     else:
-        file, what = (configuration.load_toml(Path(config)), str(config)) if config else ({}, "the configuration")
+        file, what = (
+            (configuration.load_toml(Path(config)), str(config)) if config is not None else ({}, "the configuration")
+        )
     configuration.build(TrainConfig, file, what)
     return configuration.build(TrainConfig, configuration.merge(file, settings, options), "the command line")
 
 
 def _folder_to_resume(
-    config: str | Path | TrainConfig | None, resume: str | None, options: dict[str, Any]
+    config: str | Path | TrainConfig | None, resume: str | Path | None, options: dict[str, Any]
 ) -> RunFolder | None:
     if resume is None:
         return None
     if config is not None:
         raise UsageError("--resume goes on with the run's own configuration; leave --config away.")
-    return resuming.folder_of(resume, Path(options.pop("out", None) or TrainConfig().out))
+    out = options.pop("out", None)
+    return resuming.folder_of(resume, None if out is None else Path(out))
 
 
 def _start_from(prepared: Prepared, found: Checkpoint | None, folder: RunFolder | None) -> None:

@@ -4,12 +4,13 @@ import io
 import logging
 import signal
 import sys
+from itertools import pairwise
 
 import typer
 
 from gancli import __version__
 from gancli.cli import compare, data, doctor, evaluate, output, recipes, reconstruct, sample, train, verify_resume
-from gancli.errors import GancliError, Interrupted, is_out_of_memory
+from gancli.errors import GancliError, Interrupted, UsageError, is_out_of_memory
 
 app = typer.Typer(
     name="gancli",
@@ -54,17 +55,26 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a stream that was closed is None
             stream.reconfigure(errors="backslashreplace")  # so that no name or sign fails where only ASCII is known
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _stop)
     sys.exit(run(arguments))
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM outside of a training's steps: like Ctrl-C, it lets temporary files be removed."""
+class Stopped(BaseException):
+    """SIGINT or SIGTERM outside of a training's steps; temporary files are removed on its way.
+
+    No KeyboardInterrupt, which the parser turns into a silent exit.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
 
 
-def _terminate(number: int, frame: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends at once
-    raise Terminated
+def _stop(number: int, frame: object) -> None:
+    signal.signal(number, signal.SIG_DFL)  # a second one ends at once
+    raise Stopped(number)
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -72,6 +82,7 @@ def run(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     output.debug = "--debug" in given  # before or after the command's name
     try:
+        _require_values(given)
         code = app([word for word in given if word != "--debug"], standalone_mode=False)
         return code if isinstance(code, int) else 0
     except Interrupted as error:
@@ -81,9 +92,9 @@ def run(arguments: list[str] | None = None) -> int:
         return _fail(error, str(error), error.exit_code)
     except typer.Abort:
         return 1
-    except KeyboardInterrupt as error:
+    except Stopped as error:
         print("gancli: interrupted.", file=sys.stderr)
-        return 143 if isinstance(error, Terminated) else 130
+        return error.exit_code
     except BrokenPipeError:
         sys.stderr.close()
         return 1
@@ -91,6 +102,16 @@ def run(arguments: list[str] | None = None) -> int:
         if hasattr(error, "format_message"):  # what the parser raises for a wrong command line
             return _fail(error, error.format_message(), getattr(error, "exit_code", 2))
         return _fail(error, describe(error), 1)
+
+
+def _require_values(given: list[str]) -> None:
+    """UsageError for an empty value, which as a path would mean the current folder."""
+    for before, word in pairwise(["", *given]):
+        flag, equals, value = word.partition("=")
+        if word and not (flag.startswith("--") and equals and not value):
+            continue
+        name = flag or (before if before.startswith("-") else "an argument")
+        raise UsageError(f"{name} is empty; leave it away or give it a value.")
 
 
 def describe(error: Exception) -> str:

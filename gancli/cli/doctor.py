@@ -8,6 +8,7 @@ import typer
 from typer import Argument, Option
 
 from gancli.cli import output
+from gancli.errors import UsageError
 
 if TYPE_CHECKING:
     from gancli.checkup import Checkup
@@ -19,7 +20,7 @@ def doctor(
     run: Annotated[Path, Argument(metavar="RUN", help="A run's folder; it may still be going on.")],
     plot: Annotated[
         Path | None,
-        Option(metavar="FILE.png", help="Where the curves are drawn. [dim]\\[default: RUN/health.png][/]"),
+        Option(metavar="FILE.png", help="Where the curves are drawn, a new file. [dim]\\[default: RUN/health.png][/]"),
     ] = None,
     as_json: Annotated[bool, Option("--json", help="Print the diagnosis as one JSON object.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No notes.")] = False,
@@ -31,6 +32,8 @@ def doctor(
     [bold]gancli doctor runs/0003-mnist-vanilla[/]
     """
     output.set_up_log(quiet)
+    if plot is not None and plot.exists():
+        raise UsageError(f"--plot {plot} exists already; name a new file.")
     from gancli import checkup
 
     found = checkup.examine(run)
@@ -54,6 +57,6 @@ def _drawn(found: "Checkup", run: Path, plot: Path | None) -> Path | None:
         return checkup.draw(found, plot or run / "health.png")
     except OSError as error:
         if plot is not None:
-            raise
+            raise UsageError(f"--plot {plot} cannot be written: {error.strerror}; name another file.") from error
         log.warning("the curves were not drawn (%s: %s); --plot names another place.", error.strerror, error.filename)
         return None

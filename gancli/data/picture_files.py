@@ -64,10 +64,12 @@ def load_all(
     options: PictureOptions,
     on_progress: Progress = lambda done, total: None,
     cache: bool = True,
+    told: bool = False,
 ) -> Tensor:
     """All pictures below a folder or in a zip file, without a split, in the order of their names.
 
-    uint8 ``(N, C, H, W)`` of that ``shape``, ``(C, H, W)``. Errors are those of `load`.
+    uint8 ``(N, C, H, W)`` of that ``shape``, ``(C, H, W)``. Errors are those of `load`. ``told``: that files are left
+    out has been said.
     """
     listing = list_pictures(path)
     colour: Colour = "grey" if shape[0] == 1 else "rgba" if shape[0] == 4 else "rgb"
@@ -77,6 +79,8 @@ def load_all(
     images, facts = (decoded if cache else streamed)(listing, shape, wanted, on_progress)
     if refused := _refusal_of_bad(listing, facts, options):
         raise DataError(f"{path}: {refused}.")
+    if not told:
+        _warn_of_left_out(listing, facts)
     order = torch.tensor([*facts.train, *facts.heldout]).argsort()
     return torch.cat([images[part][:] for part in PARTS])[order]
 
@@ -162,6 +166,10 @@ def _say_what_is_done(
     log.info("%s: %s", listing.root, "; ".join(notes))
     if facts.enlarged:
         log.warning("%d pictures are smaller and are enlarged; --small-images skip leaves them out.", facts.enlarged)
+    _warn_of_left_out(listing, facts)
+
+
+def _warn_of_left_out(listing: Listing, facts: Facts) -> None:
     found = ((len(facts.bad), "bad files"), (len(facts.too_small), "too small pictures"))
     if left_out := " and ".join(f"{count:,} {what}" for count, what in found if count):
-        log.warning("%s are left out; a run's skipped.jsonl names each.", left_out)
+        log.warning("%s of %s are left out; gancli data check names each.", left_out, listing.root)

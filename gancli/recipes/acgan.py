@@ -36,7 +36,7 @@ class ACGAN(Recipe):
     mixes_samples: ClassVar[bool] = True
     draws_points: ClassVar[bool] = False
 
-    dropout: float = hyper(0.5, "share of D's activations that are dropped")
+    dropout: float = hyper(0.5, "share of D's activations that are dropped", below=1.0)
     class_weight: float = hyper(1.0, "weight of the classes' loss L_C")
     width: int = hyper(0, convolutional.WIDTH)
 

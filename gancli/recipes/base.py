@@ -4,8 +4,10 @@ A recipe is a frozen dataclass whose fields are its hyperparameters and whose me
 its two losses and its rates. It opens no file, prints nothing and moves nothing to a device.
 """
 
+import math
 import re
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -83,9 +85,17 @@ class Rates:
     """Adam's decay of the gradients' square, for a recipe that changes it."""
 
 
-def hyper(default: Any, meaning: str) -> Any:
-    """A hyperparameter: its default and one line that says what it does."""
-    return field(default=default, metadata={"meaning": meaning})
+MOST_WHOLE = 10**6
+"""Bound of whole numbers, beyond which sizes of tensors overflow."""
+
+
+def hyper(default: Any, meaning: str, least: float | None = None, below: float = math.inf) -> Any:
+    """A hyperparameter: its default, one line that says what it does, and what a number may be.
+
+    That is at least ``least``, unless told otherwise 0, and 1 for whole numbers; less than ``below``; or the default,
+    which may stand for a choice that is left to the data.
+    """
+    return field(default=default, metadata={"meaning": meaning, "least": least, "below": below})
 
 
 @dataclass(frozen=True)
@@ -132,20 +142,18 @@ class Recipe:
     latent_dim: int = hyper(100, "size of z ~ N(0, I)")
     g_lr: float = hyper(2e-4, "Adam's learning rate for G")
     d_lr: float = hyper(2e-4, "Adam's learning rate for D")
-    beta1: float = hyper(0.5, "Adam's decay of the gradients' mean")
-    beta2: float = hyper(0.999, "Adam's decay of the gradients' square")
+    beta1: float = hyper(0.5, "Adam's decay of the gradients' mean", below=1.0)
+    beta2: float = hyper(0.999, "Adam's decay of the gradients' square", below=1.0)
     d_steps: int = hyper(1, "steps of D for each step of G")
     ema_half_life: float = hyper(
         10_000.0, "images after which the averaged generator has forgotten half; 0: no average"
     )
 
     def __post_init__(self) -> None:
-        if self.d_steps < 1 or (self.simultaneous and self.d_steps > 1):
-            raise ValueError(
-                f"d_steps={self.d_steps}: {'both networks step at once here' if self.simultaneous else 'at least 1'}."
-            )
-        if self.latent_dim < 0 or self.ema_half_life < 0:
-            raise ValueError("latent_dim and ema_half_life must not be negative.")
+        for each in fields(self):
+            _require_in_range(each, getattr(self, each.name))
+        if self.simultaneous and self.d_steps > 1:
+            raise ValueError(f"d_steps={self.d_steps}: both networks step at once here.")
 
     def fitted(self, spec: Spec, images: int, length: int) -> Self:
         """This recipe with everything that it leaves to the data filled in.
@@ -228,8 +236,26 @@ def judge_together(d: nn.Module, real: Batch, fake: Batch) -> Tensor:
 
 def meanings(recipe: type[Recipe]) -> dict[str, str]:
     """What each hyperparameter of a recipe does; one whose default alone differs means what it does in `Recipe`."""
-    shared = {f.name: f.metadata["meaning"] for f in fields(Recipe)}
-    return {f.name: f.metadata.get("meaning") or shared.get(f.name, "") for f in fields(recipe)}
+    return {f.name: _described(f)["meaning"] for f in fields(recipe)}
+
+
+def _described(hyperparameter: Field[Any]) -> Mapping[str, Any]:
+    """What `hyper` was told of it, here or in `Recipe`."""
+    shared = {f.name: f.metadata for f in fields(Recipe)}
+    return hyperparameter.metadata or shared.get(hyperparameter.name) or hyper(None, "").metadata
+
+
+def _require_in_range(hyperparameter: Field[Any], value: Any) -> None:
+    """ValueError for a number that makes no sense; see `hyper`."""
+    if value == hyperparameter.default or type(value) not in (int, float):
+        return
+    limits, whole = _described(hyperparameter), type(value) is int and type(hyperparameter.default) is int
+    least = limits["least"] if limits["least"] is not None else int(whole)
+    below = min(limits["below"], MOST_WHOLE) if whole else limits["below"]
+    if not (least <= value < below and math.isfinite(value)):
+        wanted = f"at least {least:g}" if least > -math.inf else "a number"
+        bound = f"less than {below:,.0f}" if below < math.inf else "finite"
+        raise ValueError(f"{hyperparameter.name}={value} must be {wanted} and {bound}.")
 
 
 def year_of(recipe: type[Recipe]) -> int:

@@ -65,8 +65,8 @@ class CGAN(Recipe):
 
     g_lr: float = 1e-3
     d_lr: float = 1e-3
-    dropout: float = hyper(0.5, "share of D's activations that are dropped")
-    g_dropout: float = hyper(0.0, "share of G's activations that are dropped; 0.5 in the paper")
+    dropout: float = hyper(0.5, "share of D's activations that are dropped", below=1.0)
+    g_dropout: float = hyper(0.0, "share of G's activations that are dropped; 0.5 in the paper", below=1.0)
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""

@@ -1,5 +1,6 @@
 """LSGAN: least squares in place of cross-entropy, so that fakes far on the right side of D still get a gradient."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,9 +20,9 @@ class LSGAN(Recipe):
     when: ClassVar[str] = "a smoother loss than DCGAN's at the same cost"
     mixes_samples: ClassVar[bool] = True
 
-    a: float = hyper(0.0, "D's target for generated images")
-    b: float = hyper(1.0, "D's target for real images")
-    c: float = hyper(1.0, "what G wants D to say of generated images")
+    a: float = hyper(0.0, "D's target for generated images", least=-math.inf)
+    b: float = hyper(1.0, "D's target for real images", least=-math.inf)
+    c: float = hyper(1.0, "what G wants D to say of generated images", least=-math.inf)
     width: int = hyper(0, convolutional.WIDTH)
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:

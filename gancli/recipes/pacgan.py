@@ -76,13 +76,8 @@ class PacGAN(Recipe):
     latent_dim: int = hyper(0, "size of z ~ N(0, I); 0: 100 for pictures, 2 for points")
     g_lr: float = hyper(0.0, "Adam's learning rate for G; 0: 2e-4 for pictures, 1e-4 for points")
     d_lr: float = hyper(0.0, "Adam's learning rate for D; 0: 2e-4 for pictures, 1e-4 for points")
-    beta1: float = hyper(-1.0, "Adam's decay of the gradients' mean; -1: 0.5 for pictures, 0.8 for points")
+    beta1: float = hyper(-1.0, "Adam's decay of the gradients' mean; -1: 0.5 for pictures, 0.8 for points", below=1.0)
     width: int = hyper(0, convolutional.WIDTH)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.pack < 1:
-            raise ValueError(f"pack={self.pack}: at least 1.")
 
     def fitted(self, spec: Spec, images: int, length: int) -> Self:
         """See `Recipe.fitted`."""

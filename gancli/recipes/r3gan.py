@@ -139,8 +139,8 @@ class R3GAN(Recipe):
     d_lr: float = hyper(0.0, "Adam's first learning rate for D; 0: 2e-4, 1e-3 for perceptrons")
     lr_end: float = hyper(0.0, "share of the learning rates that is left at the end; 0: 1/4, 1/10,000 for points")
     beta1: float = 0.0
-    beta2: float = hyper(0.0, "Adam's first decay of the gradients' square; 0: 0.9, 0.99 for points")
-    beta2_end: float = hyper(0.99, "Adam's last decay of the gradients' square")
+    beta2: float = hyper(0.0, "Adam's first decay of the gradients' square; 0: 0.9, 0.99 for points", below=1.0)
+    beta2_end: float = hyper(0.99, "Adam's last decay of the gradients' square", below=1.0)
     gamma: float = hyper(0.0, "first weight of R1 and of R2; 0: by the network and the size of the images")
     gamma_end: float = hyper(0.0, "last weight of R1 and of R2; 0: a tenth of gamma, a thousandth for points")
     decay_images: float = hyper(0.0, "images over which the rates reach their ends; 0: the planned length")

@@ -80,7 +80,7 @@ class Unrolled(Recipe):
     separable: ClassVar[bool] = False
     point_batch_size: ClassVar[int] = 128
 
-    unroll: int = hyper(5, "steps of D that G looks ahead")
+    unroll: int = hyper(5, "steps of D that G looks ahead; 0: none", least=0)
     latent_dim: int = hyper(0, "size of z ~ N(0, I); 0: 100 for pictures, 256 for points")
     g_lr: float = hyper(0.0, "Adam's learning rate for G; 0: 2e-4 for pictures, 1e-3 for points")
     d_lr: float = hyper(0.0, "Adam's learning rate for D; 0: 2e-4 for pictures, 1e-3 for points")

@@ -23,8 +23,8 @@ class WGAN(Recipe):
 
     g_lr: float = hyper(5e-5, "RMSProp's learning rate for G")
     d_lr: float = hyper(5e-5, "RMSProp's learning rate for D")
-    beta1: float = hyper(0.5, "Adam's, which is not used here")
-    beta2: float = hyper(0.999, "Adam's, which is not used here")
+    beta1: float = hyper(0.5, "Adam's, which is not used here", below=1.0)
+    beta2: float = hyper(0.999, "Adam's, which is not used here", below=1.0)
     d_steps: int = 5
     clip: float = hyper(0.01, "D's weights stay in [-clip, clip]")
     width: int = hyper(0, convolutional.WIDTH)

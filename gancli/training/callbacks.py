@@ -132,6 +132,17 @@ class Checkpoints(Callback):
                 f"step {loop.state.step}, the last of this run, cannot be saved ({error.strerror or error}); {rest}."
             ) from error
 
+    def on_error(self, loop: Loop) -> None:
+        """Save what was not saved, if it is sound and can be."""
+        if loop.state.step in (0, self.saved_step):
+            return
+        try:
+            self.on_finish(loop)
+        except Exception as error:  # what led here matters more
+            log.warning("step %d was not saved: %s", loop.state.step, error)
+        else:
+            log.warning("step %d is saved; --resume %s goes on from it.", loop.state.step, self.folder.path)
+
     def _save_checkpoint(self, loop: Loop) -> None:
         if not self.folder.config.exists():
             log.warning("%s was moved or removed; it is written again, from here on.", self.folder.path)

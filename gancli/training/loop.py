@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from gancli.errors import Interrupted, TrainingDiverged, TrainingFailed
+from gancli.errors import CannotSave, Interrupted, TrainingDiverged, TrainingFailed
 from gancli.training.health import DIVERGED_ADVICE, Alarm, Watch
 from gancli.training.state import TrainState
 from gancli.training.step import Step
@@ -70,6 +70,9 @@ class Callback:
     def on_finish(self, loop: "Loop") -> None:
         """After the last step, also when a signal made it the last."""
 
+    def on_error(self, loop: "Loop") -> None:
+        """After an error that nobody foresaw, or of the data, between two steps; the state is that after a step."""
+
     def close(self) -> None:
         """Whatever happened."""
 
@@ -100,7 +103,8 @@ class Loop:
     def run(self) -> None:
         """Train. Raises TrainingDiverged at the first line of metrics, or checkpoint, that is not finite.
 
-        Raises Interrupted after a signal, when the callbacks have saved what there is.
+        Raises Interrupted after a signal, when the callbacks have saved what there is. They are told of any other
+        error too, unless it left the networks in the midst of a step.
         """
         self._resumed_at = time.perf_counter() - self.state.seconds
         try:
@@ -110,6 +114,13 @@ class Loop:
                 self._one_step()
             for callback in self.callbacks:
                 callback.on_finish(self)
+        except (TrainingDiverged, TrainingFailed, CannotSave):
+            raise
+        except Exception:
+            if not self.step.under_way:
+                for callback in self.callbacks:
+                    callback.on_error(self)
+            raise
         finally:
             for callback in self.callbacks:
                 callback.close()

@@ -78,6 +78,8 @@ class Step:
         self.augment = Augmentation(
             self.augmentation, self.noise.seed, self.noise.batch_size, self.group, self.state.feedback
         )
+        self.under_way = False
+        """Whether the state is no longer that of before a step and not yet that of after it."""
         self.average = Average(self.state.ema, self.state.g)
         self.trained = [parameter for parameter in self.state.d.parameters() if parameter.requires_grad]
 
@@ -95,10 +97,12 @@ class Step:
         compute = self.whole if self.whole and self.whole.ready() else self.compute
         seed_layers(key(self.noise.seed, "layers", step, self.group.rank), self.noise.device)
         half_life = rates.ema_half_life
+        self.under_way = True
         found = compute(draws, rates, 0.5 ** (self.noise.batch_size / half_life) if half_life else 0.0)
         for number, logits in enumerate(found.real_logits, step * self.recipe.d_steps):
             self.augment.observe(logits, number)
         self.state.step += 1
+        self.under_way = False
         return found.scalars
 
     @property

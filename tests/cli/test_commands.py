@@ -2,14 +2,16 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from gancli import checkup
 from gancli.api import TrainResult
-from gancli.cli import run
+from gancli.cli import main, run
 
 TINY = ["--steps", "6", "--batch-size", "16", "--threads", "1", "--log-every", "3", "--recipe", "vanilla"]
 Capture = pytest.CaptureFixture[str]
@@ -188,6 +190,37 @@ def test_a_result_that_an_ascii_terminal_cannot_show_is_no_failure(tiny_run: Tra
     finished = subprocess.run(command, cwd=tmp_path, env=ascii_only, check=False, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.startswith("samples  sch\\xf6n.png")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_outside_of_training_is_one_line_and_its_exit_code(
+    number: signal.Signals, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(checkup, "examine", lambda run: signal.raise_signal(number))
+    try:
+        with pytest.raises(SystemExit) as left:
+            main(["doctor", str(tmp_path)])
+    finally:
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
+    assert left.value.code == 128 + number
+    assert capsys.readouterr() == ("", "gancli: interrupted.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["doctor", ""], "an argument"),
+        (["data", "check", ""], "an argument"),
+        (["train", "--config", ""], "--config"),
+        (["train", "--config="], "--config"),
+        (["eval", "--fake", "", "--real", "digits"], "--fake"),
+        (["sample", "--ckpt", "x.pth", "-n", ""], "-n"),
+    ],
+)
+def test_an_empty_value_is_not_the_current_folder(capsys: Capture, arguments: list[str], named: str) -> None:
+    assert f"error: {named} is empty" in fails(capsys, 2, *arguments)
 
 
 def test_no_arguments_show_the_help(capsys: Capture) -> None:

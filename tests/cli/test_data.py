@@ -92,7 +92,7 @@ def test_pictures_that_moved_are_named_again(tmp_path: Path, capsys: Capture) ->
         (["--color", "gray"], "did you mean 'grey'"),
         (["--alpha", "keep"], "needs color=rgba"),
         (["--holdout", "0"], "between 0 and 1"),
-        (["--holdout", "nan"], "between 0 and 1"),
+        (["--holdout", "nan"], "must be a finite number"),
         (["--image-size", "2"], "is not a size"),
         (["--labels", "folder"], "at least two classes"),
         ([], "6 of 70 pictures cannot be used"),
@@ -160,7 +160,7 @@ def test_names_that_the_terminal_has_no_letters_for_are_printed(tmp_path: Path) 
 def test_what_check_is_not_for(tmp_path: Path, capsys: Capture) -> None:
     for path, message in (
         ("digits", "write ./digits for a folder"),
-        ("", "no such folder"),
+        ("", "is empty"),
         (str(tmp_path / "gone"), "no such folder"),
         (os.fsdecode(os.fsencode(folder(tmp_path / "x")) + b"/\xff"), "plain name"),
     ):

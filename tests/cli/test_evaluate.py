@@ -164,8 +164,25 @@ def test_pictures_that_cannot_be_read_are_an_error_or_skipped(capsys: Capture, p
     arguments = ["--fake", str(tmp_path / "fakes"), "--real", "digits", "--metrics", "fd"]
     assert "--bad-images skip" in fails(capsys, *arguments, "-q")
     assert answer(capsys, "eval", *arguments, "--bad-images", "skip")["figures"][0]["n"] == 200
+    real = ["--real", str(tmp_path / "fakes"), "--train", "digits", "--bad-images", "skip", "-q"]
+    assert run(["eval", "--fake", str(pictures), *real, "--metrics", "fd"]) == 0
+    assert capsys.readouterr().err.count("1 bad files of") == 1, "once, though they are read twice"
+    assert run(["eval", *arguments, "--bad-images", "skip", "-q"]) == 0
+    assert f"1 bad files of {tmp_path / 'fakes'} are left out" in capsys.readouterr().err
     assert "error: --fake" in fails(capsys, "--fake", str(tmp_path / "none"), *arguments[2:], "-q")
     assert "error: --real" in fails(capsys, *arguments[:2], "--real", str(tmp_path / "none"), "-q")
+    text = tmp_path / "text.pth"
+    text.write_text("hello")
+    for flag, given in (("--fake", (text, "digits")), ("--real", (pictures, text))):
+        names = ["--fake", str(given[0]), "--real", str(given[1])]
+        assert f"error: {flag}: {text} is neither" in fails(capsys, *names, "-q")
+    names = ["--fake", str(pictures), "--real", "digits", "--train", "ring"]
+    assert "--train ring has no pictures" in fails(capsys, *names, "-q")
+
+
+def test_points_and_pictures_are_not_compared(capsys: Capture, tiny_run: TrainResult) -> None:
+    errors = fails(capsys, "--ckpt", str(tiny_run.generator), "--real", "ring", "-q")
+    assert "draws pictures of 1 channels and ring has points" in errors and "--real" in errors
 
 
 def test_one_picture_is_told_to_be_too_few(capsys: Capture, pictures: Path, tmp_path: Path) -> None:
@@ -252,6 +269,9 @@ def test_csv_has_a_line_for_each_figure(capsys: Capture, tiny_run: TrainResult) 
         (["--ckpt", "none.pth", "--weights", "x"], "has none"),
         (["--ckpt", "none.pth", "--metrics", "fdd"], "did you mean 'fd'"),
         (["--ckpt", "none.pth", "--fail-if", "fdd<3"], "no metric 'fdd'"),
+        (["--ckpt", "none.pth", "--fail-if", "kid>3", "--metrics", "fd"], "kid is not measured; add kid to --metrics"),
+        (["--ckpt", "none.pth", "--fail-if", "fid>3", "--metrics", "kid"], "fid is not measured; add fd to --metrics"),
+        (["--ckpt", "none.pth", "--sets", "1000000000"], "--sets 1000000000 must be more than 0 and at most 1,000"),
     ],
 )
 def test_every_mistake_is_one_line(

@@ -115,6 +115,23 @@ def test_hyperparameters_say_what_they_mean_and_have_their_types(name: str) -> N
     assert recipe.title and recipe.paper and recipe.when
 
 
+@EACH
+def test_hyperparameters_that_make_no_sense_are_refused_by_name(name: str) -> None:
+    cls = recipes.find(name)
+    for field in dataclasses.fields(cls):
+        default: Any = field.default
+        if isinstance(default, bool | str):
+            continue
+        wrong = [float("nan"), float("inf")] if isinstance(default, float) else [-2, 10**12]
+        wrong += [] if name == "lsgan" and field.name in "abc" else [-0.5, -2.0]
+        wrong += [1.0, 1.5] if field.name.startswith("beta") else []
+        wrong += [0] if field.name == "latent_dim" and default else []
+        for value in wrong:
+            with pytest.raises(ValueError, match=rf"^{field.name}={value} must be "):
+                cls(**{field.name: value})
+        assert cls(**{field.name: default}) == cls()
+
+
 def test_vanilla_is_the_tutorials_networks() -> None:
     g, d = recipes.find("vanilla")().networks(Spec(1, 28, 28))
     assert [tuple(p.shape) for p in g.parameters() if p.ndim == 2] == [(256, 100), (512, 256), (784, 512)]

@@ -1,20 +1,26 @@
 """The watch: what it sees in lines of metrics, what it measures, and what a run does when it raises an alarm."""
 
 import json
+import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import typer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_steps import make_step, tensors
 
 from gancli import recipes, train
 from gancli.cli import run
+from gancli.cli.train import train as train_command
+from gancli.config import build
 from gancli.errors import TrainingFailed
+from gancli.recipes.base import Recipe
 from gancli.recipes.dcgan import DCGAN
 from gancli.run_folder import RunFolder, step_of
-from gancli.training.health import diagnose
+from gancli.training.health import DIVERGED_ADVICE, RULES, diagnose
 from gancli.training.loop import Callback, Loop
 from gancli.training.vital_signs import VitalSigns
 
@@ -314,3 +320,36 @@ def test_a_healthy_run_is_called_so(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert json.loads(told.out)["plot"] is None and "--plot names another place" in told.err
     assert run(["doctor", str(tmp_path), "-q"]) == 2
     assert "not the folder of a run" in capsys.readouterr().err
+    drawn = tmp_path / "curves.png"
+    assert run(["doctor", str(folder), "-q", "--plot", str(drawn)]) == 0
+    capsys.readouterr()
+    for taken, said in (
+        (drawn, "exists already"),
+        (tmp_path, "exists already"),
+        (drawn / "x.png", "cannot be written"),
+    ):
+        before = drawn.read_bytes()
+        assert run(["doctor", str(folder), "-q", "--plot", str(taken)]) == 2
+        assert said in capsys.readouterr().err
+        assert drawn.read_bytes() == before
+
+
+def test_every_flag_recipe_and_hyperparameter_of_an_advice_exists() -> None:
+    parser = typer.Typer()
+    parser.command()(train_command)
+    flags = {flag for each in typer.main.get_command(parser).params for flag in each.opts}
+    hyperparameters = {each.name for each in fields(Recipe)}
+    advices = [each.rstrip(".") for each in (DIVERGED_ADVICE, *(rule.advice for rule in RULES))]
+    named = {"flags": set[str](), "recipes": set[str](), "hyperparameters": set[str]()}
+    for advice in advices:
+        found = re.findall(r"--[a-z][a-z-]*", advice)
+        assert found, advice
+        named["flags"].update(found)
+        for first, second in re.findall(r"--recipe ([\w-]+)(?: or ([\w-]+))?", advice):
+            named["recipes"].update({first, second} - {""})
+        settings = re.findall(r"--set (\w+)=([\w.-]*\w)", advice)
+        named["hyperparameters"].update(name for name, _ in settings)
+        build(DCGAN, dict(settings), advice)
+    assert named["flags"] <= flags
+    assert {"r3gan", "wgan-gp", "pacgan"} <= named["recipes"] <= set(recipes.names())
+    assert {"g_lr", "d_lr"} <= named["hyperparameters"] <= hyperparameters

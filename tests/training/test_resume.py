@@ -15,7 +15,8 @@ import pytest
 import torch
 from sample_pictures import folder
 
-from gancli import train
+from gancli import evaluate, sample, train
+from gancli.api import evaluate_run
 from gancli.config import TrainConfig
 from gancli.errors import UsageError
 from gancli.preparation import prepare
@@ -283,6 +284,9 @@ def test_a_longer_run_goes_on_from_the_shorter_ones_end(tmp_path: Path) -> None:
         ({"batch_size": 32}, "batch_size of .* is 16, not 32"),
         ({"settings": ["d_lr=1"]}, "hyperparameters of .* is {'d_lr': 0.0002}, not {'d_lr': 1.0}"),
         ({"config": TrainConfig()}, "leave --config away"),
+        ({"name": "other"}, "name of .* is digits-vanilla, not other"),
+        ({"out": "elsewhere"}, "goes on in its own folder; leave --out elsewhere away"),
+        ({"settings": ["out=elsewhere"]}, "out of .* not elsewhere"),
     ],
 )
 def test_a_resume_that_would_be_another_run_is_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
@@ -293,7 +297,24 @@ def test_a_resume_that_would_be_another_run_is_refused(tmp_path: Path, options: 
 
 def test_the_same_setting_again_is_no_change(tmp_path: Path) -> None:
     run = tiny(tmp_path, steps=4)
-    assert train(resume=str(run.path), progress="none", settings=["d_lr=2e-4"], steps=5).steps == 5
+    same: dict[str, Any] = {"settings": ["d_lr=2e-4"], "name": "digits-vanilla", "out": tmp_path}
+    assert train(resume=str(run.path), progress="none", steps=5, **same).steps == 5
+
+
+def test_paths_may_be_paths(tmp_path: Path) -> None:
+    pictures = folder(tmp_path / "pictures", 40, height=8, width=8)
+    (tmp_path / "x.toml").write_text("batch_size = 8\nsteps = 2\n")
+    quiet: dict[str, Any] = {"data": pictures, "progress": "none"}
+    first = train(tmp_path / "x.toml", out=tmp_path / "runs", data_root=tmp_path, recipe="vanilla", threads=1, **quiet)
+    assert train(resume=first.run, steps=3, **quiet).steps == 3
+    config = TrainConfig(out=tmp_path / "runs", recipe="vanilla", steps=2, batch_size=8)  # type: ignore[arg-type]
+    second = train(config, init_from=first.generator, **quiet)
+    assert second.run.parent == tmp_path / "runs"
+    report = evaluate(first.generator, data=pictures, data_root=tmp_path, metrics="tone", plots=tmp_path / "plots")
+    assert evaluate(fake=pictures, data=pictures, train=pictures, metrics="tone").figure("tone").value == 0
+    ((_, of_run),) = evaluate_run(second.run, data=pictures, metrics="tone")
+    assert sample(second.generator, n=3).shape == (3, 3, 8, 8)
+    assert report.data and of_run.data
 
 
 def test_changed_data_are_refused(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from gancli import files, progress, run_lock, train
-from gancli.errors import CannotSave, TrainingDiverged, UsageError
+from gancli.errors import CannotSave, DataError, TrainingDiverged, UsageError
 from gancli.run_folder import RunFolder
 from gancli.training import checkpoint, signals
 from gancli.training import loop as training_loop
@@ -202,6 +202,35 @@ def test_an_error_of_the_disk_names_the_file(small_disk: Path) -> None:
     with pytest.raises(OSError) as caught:
         files.write_atomically(small_disk / "big", lambda file: file.write(bytes(10**6)))
     assert caught.value.filename == str(small_disk / "big") and not list(small_disk.iterdir())
+
+
+def test_an_error_between_two_steps_costs_none_of_them(
+    tmp_path: Path, during: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    unbroken = tiny(tmp_path / "a")
+
+    def fail(*_: Any) -> None:
+        raise DataError("a picture has changed.")
+
+    during(7, lambda loop: setattr(loop.step.real, "batch", fail))
+    with pytest.raises(DataError, match="has changed"):
+        tiny(tmp_path / "b")
+    folder = RunFolder(next((tmp_path / "b").iterdir()))
+    assert [path.name for path in folder.checkpoints()] == ["step-000004.pt", "step-000007.pt"]
+    assert "step 7 is saved" in caplog.text
+    train(resume=str(folder.path), progress="none")
+    assert folder.generator.read_bytes() == unbroken.generator.read_bytes()
+    assert steps(folder) == steps(unbroken)
+
+
+def test_an_error_within_a_step_saves_no_half_of_it(tmp_path: Path, during: Any) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("a kernel failed")
+
+    during(7, lambda loop: setattr(loop.step, "compute", fail))
+    with pytest.raises(RuntimeError, match="a kernel failed"):
+        tiny(tmp_path)
+    assert [path.name for path in RunFolder(next(tmp_path.iterdir())).checkpoints()] == ["step-000004.pt"]
 
 
 @pytest.mark.parametrize("network", ["g", "d", "ema"])
