@@ -9,6 +9,8 @@ FEW = 0.02
 """Share of images beyond the real ones' that is called many, of near-duplicates and copies."""
 LEAST_EXPECTED = 10
 """Images of a class that should be there, from which less than a tenth of them is no chance (1 in 2,000)."""
+FEW_OF_OTHER_TONE = 0.1
+"""Likewise of near-duplicates among images of less contrast, whose features lie nearer to each other."""
 FAR = 3.0
 """Times the distance of real images from which one is called large."""
 FAR_PATCHES = 2.5
@@ -55,7 +57,7 @@ def _distance(figure: Figure, figures: Figures) -> str | None:
 
 
 def _duplicates(figure: Figure, figures: Figures) -> str | None:
-    if not _beyond(figure):
+    if not _beyond(figure, FEW_OF_OTHER_TONE if _of_other_tone(figures) else FEW):
         return None
     return f"near-duplicates: {figure.value:.1%} of the images have a twin among them (real: {figure.baseline:.1%})."
 
@@ -87,6 +89,8 @@ def _leaks(figure: Figure, figures: Figures) -> str | None:
 
 def _copying(figure: Figure, figures: Figures) -> str | None:
     """Images of few kinds are near to training images without being theirs, but as authentic as real ones."""
+    if _near_by_tone(figures):
+        return None
     authentic = figures.get("authpct")
     if authentic is not None and authentic.baseline is not None and authentic.value > 0.95 * authentic.baseline:
         return None
@@ -96,7 +100,7 @@ def _copying(figure: Figure, figures: Figures) -> str | None:
 
 
 def _authentic(figure: Figure, figures: Figures) -> str | None:
-    if figure.baseline is None or not figure.value < 0.8 * figure.baseline:
+    if figure.baseline is None or not figure.value < 0.8 * figure.baseline or _near_by_tone(figures):
         return None
     return f"memorised: only {figure.value:.0f} % are authentic, of held-out images {figure.baseline:.0f} %."
 
@@ -135,9 +139,20 @@ def _tone(figure: Figure, figures: Figures) -> str | None:
     )
 
 
-def _beyond(figure: Figure) -> bool:
-    """Whether such a share of N images is more than FEW and three standard deviations above that of real images."""
-    margin = max(FEW, 3 * math.sqrt(0.01 / figure.n))
+def _of_other_tone(figures: Figures) -> bool:
+    return "tone" in figures and _tone(figures["tone"], figures) is not None
+
+
+def _near_by_tone(figures: Figures) -> bool:
+    """Whether less contrast alone may bring features near to those of training images: pixels, whatever their
+    brightness, show no copies."""
+    shown = [_beyond(figures[name]) for name in ("copies", "moved_copies") if name in figures]
+    return _of_other_tone(figures) and bool(shown) and not any(shown)
+
+
+def _beyond(figure: Figure, few: float = FEW) -> bool:
+    """Whether such a share of N images is more than ``few`` and three standard deviations above that of real images."""
+    margin = max(few, 3 * math.sqrt(0.01 / figure.n))
     return figure.baseline is not None and figure.value > figure.baseline + margin
 
 

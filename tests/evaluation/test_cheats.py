@@ -6,6 +6,8 @@ from torch import Tensor
 
 from gancli import data
 from gancli.evaluation import Evaluator, Report, extractor_for
+from gancli.evaluation.findings import find
+from gancli.evaluation.report import figure_of
 from gancli.judging import feature_cache
 
 DIGITS = data.load("digits")
@@ -103,11 +105,29 @@ def test_images_that_they_are_compared_with(judge: Evaluator, share: float, sigm
     assert "memorised" not in findings(report)
 
 
-def test_averages_and_other_brightness_show(judge: Evaluator) -> None:
+def test_averages_show(judge: Evaluator) -> None:
     pairs = ((unseen().int() + shuffled(unseen(), 5).int()) // 2).to(torch.uint8)
     assert "features differ" in findings(judge.evaluate(pairs, "standard"))
+
+
+def test_other_brightness_shows(judge: Evaluator) -> None:
     darker = (unseen().float() * 0.8).to(torch.uint8)
     assert "brightness or contrast differs" in findings(judge.evaluate(darker, "tone"))
+
+
+@pytest.mark.parametrize(("copies", "tone", "memorised"), [(0.018, 7.1, False), (1.0, 7.1, True), (0.018, 0.4, True)])
+def test_darker_images_are_called_memorised_only_if_they_are(copies: float, tone: float, memorised: bool) -> None:
+    """Features of less contrast lie nearer to all others, those of training images among them: figures of unseen
+    images of MNIST at 0.8 of their brightness, and the same with copies or without another brightness."""
+    values = {
+        "copies": (copies, 0.006), "c_t": (-4.8, 0.9), "authpct": (50.0, 66.2), "duplicates": (0.047, 0.019),
+        "tone": (tone, 0.06),
+    }  # fmt: skip
+    figures = {name: figure_of(name, name, [ours], [real], 1000, "lower") for name, (ours, real) in values.items()}
+    said = "\n".join(find(figures, {}, 1000))
+    assert ("brightness or contrast differs" in said) == (tone > 1)
+    assert ("C_T = -4.8" in said, "only 50 % are authentic" in said) == (memorised, memorised)
+    assert ("near-duplicates" in said) == (tone < 1)
 
 
 def test_one_class_alone_is_not_called_memorised(judge: Evaluator) -> None:
