@@ -49,7 +49,6 @@ def draw(axes: Axes, data: str, metric: str, label: str, limits: tuple[float, fl
     else:
         axes.set_xscale("log")
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(loc="lower left", fontsize="small")
 
 
 def main() -> None:
@@ -60,6 +59,7 @@ def main() -> None:
         axes.axis("off")
     for axes, panel in zip(grid.flat, panels, strict=False):
         draw(axes, *panel)
+    figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside lower center")
     figure.savefig(TARGET, dpi=100)
     print(TARGET)
 

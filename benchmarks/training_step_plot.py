@@ -22,7 +22,9 @@ def main() -> None:
     """One panel for each number of threads."""
     found = json.loads((HERE / "training_step.json").read_text())
     counts = sorted({row["threads"] for row in found["rows"]})
-    figure, panels = plt.subplots(1, len(counts), figsize=(5 * len(counts), 3.4), sharey=True, squeeze=False)
+    figure, panels = plt.subplots(
+        1, len(counts), figsize=(5 * len(counts), 3.6), sharey=True, squeeze=False, layout="constrained"
+    )
     for axes, threads in zip(panels[0], counts, strict=True):
         rows = [row for row in found["rows"] if row["threads"] == threads]
         for place, (way, name) in enumerate(NAMES.items()):
@@ -32,9 +34,8 @@ def main() -> None:
         axes.set_xticks(range(len(rows)), [f"{row['case']}\nagainst {row['against']}" for row in rows], fontsize=8)
         axes.set_title(f"{threads} thread{'s' if threads > 1 else ''}")
     panels[0][0].set_ylabel("times as fast as the loop it is against")
-    panels[0][-1].legend()
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(NAMES))
     figure.suptitle(f"{found['processor']}, torch {found['torch']}", fontsize=9)
-    figure.tight_layout()
     figure.savefig(HERE / "pictures" / "training_step.png", dpi=110)
 
 
