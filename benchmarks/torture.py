@@ -26,7 +26,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from gancli.resume_check import compare
+from gancli.resume_check import NOT_COMPARED, compare
 from gancli.run_folder import RunFolder
 
 RESULTS = Path(__file__).with_suffix(".json")
@@ -55,10 +55,14 @@ def only_run(out: Path) -> RunFolder | None:
 
 
 def scalars(folder: RunFolder) -> dict[str, list[tuple[int, float]]]:
-    """What TensorBoard shows of a run."""
+    """What TensorBoard shows of a run, but for the time that it took."""
     events = EventAccumulator(str(folder.tensorboard), size_guidance={"scalars": 0})
     events.Reload()
-    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    return {
+        tag: [(e.step, e.value) for e in events.Scalars(tag)]
+        for tag in events.Tags()["scalars"]
+        if not tag.endswith(NOT_COMPARED)
+    }
 
 
 def unbroken(out: Path, recipe: str) -> tuple[RunFolder, float]:
