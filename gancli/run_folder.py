@@ -128,24 +128,19 @@ def _reserved_number(out: Path) -> Iterator[int]:
     """
     number = 0
     while True:
-        number = max(number, *_taken(out)) + 1
+        number = max([number, *_numbers(out)]) + 1
         reservation = out / f".{number:04}"
         try:
             reservation.mkdir()
         except FileExistsError:
             continue
         try:
-            if number not in _taken(out):  # by whoever had reserved it before
+            if number not in _numbers(out):  # by whoever had reserved it before
                 yield number
                 return
         finally:
             with contextlib.suppress(OSError):
                 reservation.rmdir()
-
-
-def _taken(out: Path) -> set[int]:
-    """Numbers of whatever is called like a run, and 0."""
-    return {0} | {int(match[1]) for entry in os.scandir(out) if (match := NUMBERED.match(entry.name))}
 
 
 def newest(out: Path) -> RunFolder:
@@ -177,12 +172,12 @@ def write_environment(folder: RunFolder, facts: dict[str, Any]) -> None:
 
 
 def _numbered(out: Path) -> list[tuple[int, Path]]:
-    found = []
-    for entry in os.scandir(out):
-        match = NUMBERED.match(entry.name)
-        if match and entry.is_dir():
-            found.append((int(match[1]), Path(entry.path)))
-    return found
+    """Whatever is called like a run, with its number."""
+    return [(int(match[1]), Path(entry)) for entry in os.scandir(out) if (match := NUMBERED.match(entry.name))]
+
+
+def _numbers(out: Path) -> set[int]:
+    return {number for number, _ in _numbered(out)}
 
 
 def processor() -> str:
