@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from example_loops import BATCH_SIZE, dcgan, perceptrons
@@ -30,6 +30,7 @@ from gancli.training import state as training_state
 from gancli.training.batches import Noise, ResidentImages
 from gancli.training.step import Step
 
+Name = TypeVar("Name")
 WAYS = ("plain", "fp32", "bf16")
 COMPILED = ("fp32 compiled", "bf16 compiled")
 
@@ -70,9 +71,11 @@ def gancli_step(case: Case, images: torch.Tensor, device: torch.device, way: str
     return Step(recipe, state, real, noise, precision, plain=way == "plain", compiled=way.endswith("compiled"))
 
 
-def in_turns(steps: dict[str, Callable[[], object]], rounds: int, count: int, device: torch.device) -> dict[str, float]:
+def in_turns(
+    steps: dict[Name, Callable[[], object]], rounds: int, count: int, device: torch.device
+) -> dict[Name, float]:
     """Median seconds of a step of each, all of them measured in every round; the first round does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    seconds: dict[Name, list[float]] = {name: [] for name in steps}
     for _ in range(rounds + 1):
         for name, step in steps.items():
             began = time.perf_counter()
@@ -83,11 +86,13 @@ def in_turns(steps: dict[str, Callable[[], object]], rounds: int, count: int, de
     return {name: statistics.median(values[1:]) for name, values in seconds.items()}
 
 
-def peaks(device: torch.device) -> dict[str, Callable[[], object]]:
+def peaks(device: torch.device, dtype: torch.dtype = torch.float32) -> dict[str, Callable[[], object]]:
     """A matrix product of the size in perceptrons and a convolution of that in DCGAN's middle."""
-    left, right = torch.randn(128, 784, device=device), torch.randn(512, 784, device=device)
-    maps = torch.randn(64, 64, 16, 16, device=device).contiguous(memory_format=torch.channels_last)
-    filters = torch.randn(128, 64, 4, 4, device=device).contiguous(memory_format=torch.channels_last)
+    left, right = (torch.randn(rows, 784, device=device, dtype=dtype) for rows in (128, 512))
+    maps, filters = (
+        torch.randn(shape, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
+        for shape in ((64, 64, 16, 16), (128, 64, 4, 4))
+    )
     return {"peak product": lambda: linear(left, right), "peak convolution": lambda: conv2d(maps, filters, None, 2, 1)}
 
 

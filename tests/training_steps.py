@@ -18,9 +18,14 @@ IMAGES = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8, generator=torch
 
 
 def make_step(
-    recipe: Any, precision: str = "fp32", dtype: torch.dtype = torch.float32, spec: Spec = SPEC, **options: Any
+    recipe: Any,
+    precision: str = "fp32",
+    dtype: torch.dtype = torch.float32,
+    spec: Spec = SPEC,
+    batch_size: int = 8,
+    **options: Any,
 ) -> Step:
-    """A step of eight images; in float64 for comparisons that rounding must not blur."""
+    """A step of so many images; in float64 for comparisons that rounding must not blur."""
     state = training_state.create(recipe, spec, 0, CPU, precision)
     if dtype != torch.float32:
         g, d = state.g.to(dtype), state.d.to(dtype)
@@ -29,8 +34,8 @@ def make_step(
     images = IMAGES if spec is SPEC else torch.rand(40, *spec.shape, generator=torch.Generator().manual_seed(2)) * 2 - 1
     if dtype != torch.float32:
         images = images / 127.5 - 1 if images.dtype == torch.uint8 else images
-    real = ResidentImages(images if dtype == torch.float32 else images.to(dtype), None, 8, 0)
-    noise = (Noise if dtype == torch.float32 else DoubleNoise)(recipe.latent_dim, 0, 8, 0, CPU)
+    real = ResidentImages(images if dtype == torch.float32 else images.to(dtype), None, batch_size, 0)
+    noise = (Noise if dtype == torch.float32 else DoubleNoise)(recipe.latent_dim, 0, batch_size, 0, CPU)
     return Step(recipe, state, real, noise, precision, **options)
 
 

@@ -162,7 +162,8 @@ class Average:
     def update(self, decay: float | Tensor) -> None:
         """``average = decay * average + (1 - decay) * current``; what is no floating-point number is copied."""
         if isinstance(decay, Tensor):
-            torch._foreach_lerp_(self.averages, self.currents, [1 - decay] * len(self.averages))
+            for average, current in zip(self.averages, self.currents, strict=True):
+                average.lerp_(current, 1 - decay)  # in a trace, where it joins the loop that moves the weights
         else:
             torch._foreach_lerp_(self.averages, self.currents, 1 - decay)
         for average, current in self.others:

@@ -15,12 +15,15 @@ from gancli.training.step import Step
 SPECS = {"grey": Spec(1, 8, 8, 4), "wide": Spec(3, 12, 20, 4), "four channels": Spec(4, 17, 11, 4)}
 OPTIONS: dict[str, dict[str, Any]] = {"as it is": {}, "augmented": {"augmentation": "ada"}}
 WIDTHS = {"r3gan": 16}
+RESIDUAL = "r3gan, residual networks"
 
 
 def step_of(name: str, spec: Spec, **options: Any) -> Step:
     """A small step of the recipe in float64."""
-    cls = recipes.find(name)
-    small = {"width": WIDTHS.get(name, 4)} if "width" in cls.__dataclass_fields__ else {}
+    cls = recipes.find(name.split(",")[0])
+    small: dict[str, Any] = {"width": WIDTHS.get(name.split(",")[0], 4)} if "width" in cls.__dataclass_fields__ else {}
+    if name == RESIDUAL:
+        small["network"] = "residual"
     step = make_step(cls(**small).fitted(spec, 40, 1000), dtype=torch.float64, spec=spec, **options)
     if step.recipe.conditional:
         step.real.labels = torch.arange(40) % 4  # type: ignore[attr-defined]
@@ -36,16 +39,27 @@ def run(step: Step) -> list[dict[str, Tensor]]:
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
-@pytest.mark.parametrize("name", recipes.names())
+@pytest.mark.parametrize("name", [*recipes.names(), RESIDUAL])
 def test_the_fast_way_is_the_plain_one(
     name: str, spec: Spec, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if options and not recipes.find(name).augmentable:
+    if options and not recipes.find(name.split(",")[0]).augmentable:
         pytest.skip("takes no augmentation")
     found = run(step_of(name, spec, **options))
     monkeypatch.setattr(layerwise, "may_be_piecewise_linear", lambda network: False)
     expected = run(step_of(name, spec, plain=True, **options))
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.keys() == theirs.keys()
+        for key, value in theirs.items():
+            torch.testing.assert_close(ours[key], value, rtol=1e-9, atol=1e-9, msg=key)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+@pytest.mark.parametrize("name", ["vanilla", "wgan-gp", "r3gan", RESIDUAL, "lsgan"])
+def test_batches_of_any_size(name: str, batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = run(step_of(name, SPECS["wide"], batch_size=batch_size))
+    monkeypatch.setattr(layerwise, "may_be_piecewise_linear", lambda network: False)
+    expected = run(step_of(name, SPECS["wide"], batch_size=batch_size, plain=True))
+    for ours, theirs in zip(found, expected, strict=True):
         for key, value in theirs.items():
             torch.testing.assert_close(ours[key], value, rtol=1e-9, atol=1e-9, msg=key)

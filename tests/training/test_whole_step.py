@@ -14,6 +14,7 @@ from gancli.recipes.base import Spec
 from gancli.recipes.dcgan import DCGAN
 from gancli.recipes.r3gan import R3GAN
 from gancli.recipes.vanilla import Vanilla
+from gancli.training import state as training_state
 from gancli.training import whole_step
 from gancli.training.step import Step
 
@@ -69,12 +70,35 @@ def test_a_trace_goes_on_as_the_plain_step_does(name: str) -> None:
         (R3GAN().fitted(POINTS, 40, 200), POINTS),
         (Vanilla(r1_gamma=0.2), Spec(4, 5, 7)),
         (DCGAN(width=4, d_steps=2), WIDE),
+        (R3GAN(network="residual", width=16).fitted(WIDE, 40, 200), WIDE),
     ],
-    ids=["points", "penalty", "two steps of D"],
+    ids=["points", "penalty", "two steps of D", "residual networks"],
 )
 def test_points_penalties_and_several_steps_of_d(recipe: Any, spec: Spec) -> None:
     both = [make_step(recipe, dtype=torch.float64, spec=spec, **way) for way in ({"compiled": True}, {"plain": True})]
     assert_same(*both, 5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+@pytest.mark.parametrize("recipe", [R3GAN().fitted(WIDE, 40, 200), Vanilla(r1_gamma=0.2)], ids=["r3gan", "vanilla"])
+def test_batches_of_any_size(recipe: Any, batch_size: int) -> None:
+    both = [
+        make_step(recipe, dtype=torch.float64, spec=WIDE, batch_size=batch_size, **way)
+        for way in ({"compiled": True}, {"plain": True})
+    ]
+    assert_same(*both, 4)
+
+
+def test_layers_of_d_that_are_frozen_stay_as_they_are() -> None:
+    both = []
+    for way in ({"compiled": True}, {"plain": True}):
+        made = of_recipe("vanilla", **way)
+        training_state.freeze_lowest(made.state.d, 1)
+        both.append(replace(made))
+    first = tensors(both[0].state.d)
+    assert_same(both[0], both[1], 4)
+    same = [torch.equal(a, b) for a, b in zip(first, tensors(both[0].state.d), strict=True)]
+    assert same == [True, True, *[False] * (len(same) - 2)]
 
 
 def test_a_trace_follows_the_strength_of_the_augmentation() -> None:
