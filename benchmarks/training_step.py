@@ -49,6 +49,7 @@ class Case:
 CASES = {
     "vanilla 28x28": Case("vanilla", Spec(1, 28, 28), perceptrons, 10),
     "r3gan 28x28": Case("r3gan", Spec(1, 28, 28), None, 5),
+    "r3gan 32x32": Case("r3gan", Spec(3, 32, 32), None, 1),
     "dcgan 32x32": Case("dcgan", Spec(3, 32, 32), dcgan, 1),
     "dcgan 64x64": Case("dcgan", Spec(3, 64, 64), dcgan, 1),
 }

@@ -60,7 +60,7 @@ def checkpoint_of(resume: str | Path, folder: RunFolder) -> Checkpoint | None:
 
 def merged_config(folder: RunFolder, settings: Sequence[str], flags: Mapping[str, Any]) -> TrainConfig:
     """The run's own configuration with the flags over it; UsageError for a flag that would make it another run."""
-    own = configuration.build(TrainConfig, configuration.load_toml(folder.config), str(folder.config))
+    own = _own_config(folder)
     if own.recipe == recipes.AUTO:
         raise UsageError(f"{folder.config} is not as the run wrote it: it names no recipe.")
     file = configuration.load_toml(folder.config)
@@ -75,15 +75,19 @@ def merged_config(folder: RunFolder, settings: Sequence[str], flags: Mapping[str
             raise UsageError(
                 f"--resume: {name} of {folder.path} is {before}, not {after}; resume without it, or start a new run."
             )
-    for name in ("device", "precision", "threads", "matmul", "compile", "accumulate"):
-        if getattr(own, name) != getattr(merged, name):
-            log.warning(
-                "%s was %s and is now %s: the run goes on, but not bit for bit.",
-                name,
-                getattr(own, name),
-                getattr(merged, name),
-            )
     return merged
+
+
+def _own_config(folder: RunFolder) -> TrainConfig:
+    return configuration.build(TrainConfig, configuration.load_toml(folder.config), str(folder.config))
+
+
+def warn_of_other_arithmetic(folder: RunFolder, after: TrainConfig) -> None:
+    """Say which choices, of those that results depend on bit for bit, are no longer what the run's file says."""
+    before = _own_config(folder)
+    for name in ("device", "precision", "threads", "matmul", "compile", "accumulate"):
+        if (was := getattr(before, name)) != (now := getattr(after, name)):
+            log.warning("%s was %s and is now %s: the run goes on, but not bit for bit.", name, was, now)
 
 
 def _difference(own: TrainConfig, merged: TrainConfig) -> tuple[dict[str, Any], dict[str, Any]]:

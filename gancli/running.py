@@ -93,6 +93,8 @@ def train(
             asked = resuming.merged_config(folder, settings, options)
         rollback.check(asked.on_failure, group)
         prepared = fitting.prepare_measured(asked, group, decoding_progress(progress))
+        if folder is not None:
+            resuming.warn_of_other_arithmetic(folder, prepared.config)
         if found is not None and (rollbacks := found.state.get("rollbacks", 0)):
             prepared = after_rollbacks(prepared, rollbacks, group)
         _start_from(prepared, found, folder)

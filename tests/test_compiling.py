@@ -113,6 +113,20 @@ def test_penalties_are_of_the_network_as_it_is_written(monkeypatch: pytest.Monke
     assert calls.count("Discriminator") == 2  # D's loss and G's, not the penalty
 
 
+def test_a_compiled_run_that_goes_on_without_a_compiler_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    compiled_as(monkeypatch, lambda: None)
+    options: dict[str, Any] = {"recipe": "vanilla", "batch_size": 16, "threads": 1, "progress": "none"}
+    run = RunFolder(train(out=str(tmp_path), steps=2, compile="on", **options).run)
+    train(resume=str(run.path), steps=3, progress="none")
+    assert "not bit for bit" not in caplog.text
+    compiled_as(monkeypatch, no_compiler)
+    assert train(resume=str(run.path), steps=4, progress="none").steps == 4
+    assert "compile was on and is now off: the run goes on, but not bit for bit." in caplog.text
+    assert 'compile = "off"' in run.config.read_text()
+
+
 @pytest.mark.slow
 def test_a_compiled_run_agrees_with_a_plain_one_and_resumes_bit_for_bit(tmp_path: Path) -> None:
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))

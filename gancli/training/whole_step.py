@@ -163,7 +163,7 @@ class WholeStep:
             gradients = [parameter.grad for parameter in self._moved if parameter.grad is not None]
             return [*outcome.scalars.values(), *gradients, *outcome.real_logits]
 
-        traced = make_fx(run)(*inputs)
+        traced = make_fx(run, decomposition_table=REPLACED)(*inputs)
         with torch.no_grad():
             for tensor, before in kept:
                 tensor.copy_(before)
@@ -178,6 +178,25 @@ def compiled_by_torch(traced: nn.Module) -> Function:
     if hasattr(torch.compiler, "skip_all_guards_unsafe"):  # nothing that they would look at ever changes
         options["guard_filter_fn"] = torch.compiler.skip_all_guards_unsafe
     return torch.compile(traced, fullgraph=True, dynamic=False, options=options)
+
+
+def _unpadded(gradient: Tensor, maps: Tensor, padding: list[int]) -> Tensor:
+    """The gradient by ``maps`` of repeating their borders: what each border was repeated to adds to it."""
+    for dim, (before, after) in ((3, padding[:2]), (2, padding[2:])):
+        size, behind = gradient.shape[dim], 2 * (3 - dim) * (0,)
+        inner = size - before - after
+        first, last = gradient.narrow(dim, 0, before), gradient.narrow(dim, size - after, after)
+        gradient = (
+            gradient.narrow(dim, before, inner)
+            + torch.constant_pad_nd(first.sum(dim, keepdim=True), [*behind, 0, inner - 1])
+            + torch.constant_pad_nd(last.sum(dim, keepdim=True), [*behind, inner - 1, 0])
+        )
+    return gradient
+
+
+REPLACED = {torch.ops.aten.replication_pad2d_backward.default: _unpadded}
+"""Operations whose place others take in a trace: the compiler expects this one's result in another order in memory than
+it has with channels last, and refuses it."""
 
 
 def _changing(state: TrainState) -> Iterator[Tensor]:

@@ -170,6 +170,16 @@ def test_options_that_change_shapes_or_scales_are_not_traced(options: dict[str, 
     assert make_step(Vanilla(), compiled=True, **options).whole is None
 
 
+@pytest.mark.parametrize("padding", [[1, 1, 1, 1], [1, 2, 0, 3], [0, 0, 2, 0]])
+def test_what_takes_the_place_of_an_operation_gives_its_gradient(padding: list[int]) -> None:
+    maps = torch.randn(2, 3, 5, 7, dtype=torch.float64, requires_grad=True)
+    padded = nn.functional.pad(maps, padding, mode="replicate")
+    weights = torch.randn_like(padded)
+    (expected,) = torch.autograd.grad((padded * weights).sum(), maps)
+    (replaced,) = whole_step.REPLACED.values()
+    torch.testing.assert_close(replaced(weights, maps, padding), expected, rtol=1e-12, atol=1e-12)
+
+
 class Weighted(Vanilla):
     """Adam with a decay of weights, which the trace's formula does not have."""
 
