@@ -23,8 +23,8 @@ from gancli.training.step import Step
 log = logging.getLogger(__name__)
 Way = Literal["on", "off"]
 LEAST_STEPS = 5_000
-LEAST_SECONDS = {"cpu": 600.0, "cuda": 300.0}
-"""Of a whole run, below which trying alone would cost too much of it. A GPU gains more: see `Step.compiled`."""
+LEAST_SECONDS = {"cpu": 300.0, "cuda": 300.0}
+"""Of a whole run, below which trying alone would cost too much of it."""
 LEAST_GAIN = 1.05
 TRIED = 3
 """Steps after which both ways must agree, and everything is compiled."""

@@ -121,7 +121,7 @@ class Recipe:
     """Steps that it takes at most unless told otherwise, even where so many images make `epochs` more."""
     point_batch_size: ClassVar[int] = 256
     """The batch for points in the plane, whose steps are cheap."""
-    point_steps: ClassVar[int] = 40_000
+    point_steps: ClassVar[int] = 20_000
     """Steps that training on points takes unless told otherwise."""
     simultaneous: ClassVar[bool] = False
     """True: both networks step from one batch of fakes and from D as it was before (G's step comes first).
