@@ -132,6 +132,8 @@ class Recipe:
     """Whether D's answer to one image depends on the others of the batch (batch normalisation and the like)."""
     separable: ClassVar[bool] = True
     """Whether both losses of a batch are the means of those of its parts, as long as no network mixes samples."""
+    relativistic: ClassVar[bool] = False
+    """Whether D's logits mean something only beside each other: a constant added to all changes no loss."""
     augmentable: ClassVar[bool] = True
     """Whether the losses keep their sense where D sees augmented images."""
     reconstructs: ClassVar[bool] = False

@@ -39,7 +39,7 @@ class Outcome:
     scalars: dict[str, Tensor]
     """Every loss term and D's mean logits."""
     real_logits: list[Tensor]
-    """D's logits ``(N,)`` on real images, from each of its steps."""
+    """D's logits ``(N,)`` on real images, from each of its steps; see `Step._judged`."""
 
 
 @dataclass
@@ -163,7 +163,7 @@ class Step:
 
         g_scalars = self._update_g(real, fakes, rates)
         d_loss = self._update_d(real, accumulation.joined(made), rates)
-        return Outcome(scalars_of("d", d_loss) | g_scalars, [d_loss.logits["real"].detach()])
+        return Outcome(scalars_of("d", d_loss) | g_scalars, [self._judged(d_loss)])
 
     def _at_once(self, real: Batch, fake: Batch, rates: Rates) -> Outcome | None:
         both = ((self.state.g, self.state.g_optimizer), (self.state.d, self.state.d_optimizer))
@@ -177,7 +177,7 @@ class Step:
             optimizer.step()
         self.recipe.constrain(self.state.d)
         d_loss, g_loss = found
-        return Outcome(scalars_of("d", d_loss) | scalars_of("g", g_loss), [d_loss.logits["real"].detach()])
+        return Outcome(scalars_of("d", d_loss) | scalars_of("g", g_loss), [self._judged(d_loss)])
 
     def _alternate(self, draws: Draws, rates: Rates) -> Outcome:
         logits = []
@@ -186,9 +186,19 @@ class Step:
             with torch.no_grad():
                 made = [self._of_part(partial(self._fakes, draws, number), rows) for rows in self.parts]
             d_loss = self._update_d(real, accumulation.joined(made), rates)
-            logits.append(d_loss.logits["real"].detach())
+            logits.append(self._judged(d_loss))
         scalars = scalars_of("d", d_loss)
         return Outcome(scalars | self._update_g(real, partial(self._fakes, draws, self.recipe.d_steps), rates), logits)
+
+    def _judged(self, loss: Loss) -> Tensor:
+        """D's logits on real images, more than 0 where it takes them for real.
+
+        Those of a relativistic D are measured from half-way between its means of real and of generated images.
+        """
+        real = loss.logits["real"].detach()
+        if not self.recipe.relativistic:
+            return real
+        return real - 0.5 * (real.mean() + loss.logits["fake"].detach().mean())
 
     def _real(self, draws: Draws, place: int) -> Batch:
         return self.augment(draws.real[place], draws.real_uniform[place])

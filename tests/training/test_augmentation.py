@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from training_steps import make_step, tensors
+from training_steps import SPEC, make_step, tensors
 
 from gancli.preparation import top_k_share
 from gancli.recipes.base import Batch, Spec
 from gancli.recipes.dcgan import DCGAN
+from gancli.recipes.r3gan import R3GAN
 from gancli.recipes.sngan import SNGAN
 from gancli.recipes.vanilla import Vanilla
 from gancli.training.augmentation import Augmentation
@@ -47,6 +48,19 @@ def test_ada_grows_where_d_is_sure_of_real_images_and_shrinks_where_it_is_not() 
     for number in range(5 * ada.STEPS):
         ada.observe(-torch.ones(8), number)
     assert ada.feedback.tolist() == [0, 0, 0], "p stays in [0, 1]"
+
+
+def test_a_constant_added_to_all_logits_of_a_relativistic_d_changes_no_feedback() -> None:
+    both = []
+    for constant in (0.0, 100.0):
+        step = make_step(R3GAN().fitted(SPEC, 40, 200), dtype=torch.float64, augmentation="ada")
+        with torch.no_grad():
+            list(step.state.d.parameters())[-1] += constant
+        for _ in range(3):
+            step()
+        both.append(step.state.feedback.clone())
+    assert both[0][1] != 24, "some images are on either side"
+    assert torch.equal(*both)
 
 
 def test_d_sees_augmented_images_and_both_sides_alike() -> None:
