@@ -33,6 +33,8 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/training_step.py --compiled
 	$(BIN)/python benchmarks/training_step_plot.py
+	$(BIN)/python benchmarks/step_profile.py
+	$(BIN)/python benchmarks/penalty_cost.py
 	$(BIN)/python benchmarks/costs.py
 
 bench-gpu: $(STAMP)

@@ -43,7 +43,7 @@ def choose(asked: Literal["auto", "on", "off"], planned: int, build: Callable[[W
         return "off"
     plain = build("off")
     expected = [plain() for _ in range(TRIED)]
-    estimate = planned * _seconds(plain)
+    estimate = planned * seconds_of(plain)
     if asked == "auto" and estimate < LEAST_SECONDS.get(plain.noise.device.type, math.inf):
         return "off"
     began, compiled = time.perf_counter(), build("on")
@@ -83,12 +83,12 @@ def _failure(compiled: Step, expected: list[dict[str, Tensor]]) -> str | None:
 
 def _gain(plain: Step, compiled: Step) -> float:
     """How many times faster the compiled step is, from medians of turns."""
-    turns = [(_seconds(plain), _seconds(compiled)) for _ in range(ROUNDS)]
+    turns = [(seconds_of(plain), seconds_of(compiled)) for _ in range(ROUNDS)]
     before, after = (statistics.median(column) for column in zip(*turns, strict=True))
     return before / after
 
 
-def _seconds(step: Step) -> float:
+def seconds_of(step: Step) -> float:
     """Wall-clock seconds of a step, a mean over enough of them to be told."""
     device, count = step.noise.device, 0
     devices.synchronise(device)

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 
 import torch
 
+from gancli import compiling, devices, fitting, products, progress, resuming, rollback, run_folder, run_lock
 from gancli import config as configuration
-from gancli import devices, fitting, products, progress, resuming, rollback, run_folder, run_lock
 from gancli.config import TrainConfig
 from gancli.data import Split
 from gancli.errors import TrainingDiverged, TrainingFailed, UsageError, is_out_of_memory
@@ -262,13 +261,10 @@ def _environment(prepared: Prepared) -> dict[str, Any]:
 
 
 def _time_a_step(prepared: Prepared) -> float:
-    """Seconds of one step, the second of two, since the first one also builds kernels."""
-    prepared.step()
-    devices.synchronise(prepared.device)
-    began = time.perf_counter()
-    prepared.step()
-    devices.synchronise(prepared.device)
-    return time.perf_counter() - began
+    """Seconds of one step, after the first ones, which also build kernels and compile."""
+    for _ in range(compiling.TRIED if prepared.step.compiled else 1):
+        prepared.step()
+    return compiling.seconds_of(prepared.step)
 
 
 @contextlib.contextmanager
