@@ -132,6 +132,11 @@ class Recipe:
     """Whether D's answer to one image depends on the others of the batch (batch normalisation and the like)."""
     separable: ClassVar[bool] = True
     """Whether both losses of a batch are the means of those of its parts, as long as no network mixes samples."""
+    reuses_fakes: ClassVar[bool] = False
+    """Where the networks step in turn: whether G's step takes the images that D's last step saw, instead of new ones.
+
+    G then draws a batch less in each step.
+    """
     relativistic: ClassVar[bool] = False
     """Whether D's logits mean something only beside each other: a constant added to all changes no loss."""
     augmentable: ClassVar[bool] = True

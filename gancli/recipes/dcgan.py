@@ -13,13 +13,15 @@ from gancli.recipes.base import Recipe, Spec, hyper
 @dataclass(frozen=True)
 class DCGAN(Recipe):
     """Radford et al. 2016; a stage fewer or more for each halving or doubling of 64 x 64; z is normal, not uniform,
-    kernels are 4 x 4, not 5 x 5, and batches have 64 images, not 128, as in the well-known PyTorch example.
+    kernels are 4 x 4, not 5 x 5, and batches have 64 images, not 128, as in the well-known PyTorch example. There
+    and in the authors' code G's step takes the images that D's step saw.
     """
 
     title: ClassVar[str] = "Deep convolutional GAN"
     paper: ClassVar[str] = "Radford, Metz and Chintala 2016, Unsupervised Representation Learning, arXiv:1511.06434"
     when: ClassVar[str] = "a fast, well-understood start for images of up to 64 pixels"
     mixes_samples: ClassVar[bool] = True
+    reuses_fakes: ClassVar[bool] = True
 
     width: int = hyper(0, convolutional.WIDTH)
 

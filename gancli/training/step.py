@@ -120,7 +120,8 @@ class Step:
         """All that this step draws but what layers draw, from torch's global generator."""
         numbers = range(step * self.recipe.d_steps, (step + 1) * self.recipe.d_steps)
         fakes = [] if self.recipe.simultaneous else [("d", number) for number in numbers]
-        fakes.append(("g", step))
+        if self.recipe.simultaneous or not self.recipe.reuses_fakes:
+            fakes.append(("g", step))
         return Draws(
             real=[self.real.batch(number) for number in numbers],
             fake=[self.noise.draw(*place) for place in fakes],
@@ -180,15 +181,21 @@ class Step:
         return Outcome(scalars_of("d", d_loss) | scalars_of("g", g_loss), [self._judged(d_loss)])
 
     def _alternate(self, draws: Draws, rates: Rates) -> Outcome:
-        logits = []
+        logits: list[Tensor] = []
+        last = len(draws.fake) - 1  # of D's fakes if they are used again
+        fakes, kept = partial(self._fakes, draws, last), None
         for number in range(self.recipe.d_steps):
             real = self._real(draws, number)
-            with torch.no_grad():
-                made = [self._of_part(partial(self._fakes, draws, number), rows) for rows in self.parts]
+            if number == last and len(self.parts) == 1:
+                kept = fakes(self.parts[0])  # with its graph, for G's step
+                made = [kept.detach()]
+            else:
+                with torch.no_grad():
+                    made = [self._of_part(partial(self._fakes, draws, number), rows) for rows in self.parts]
             d_loss = self._update_d(real, accumulation.joined(made), rates)
             logits.append(self._judged(d_loss))
-        scalars = scalars_of("d", d_loss)
-        return Outcome(scalars | self._update_g(real, partial(self._fakes, draws, self.recipe.d_steps), rates), logits)
+        g_scalars = self._update_g(real, (lambda rows: kept) if kept else fakes, rates)
+        return Outcome(scalars_of("d", d_loss) | g_scalars, logits)
 
     def _judged(self, loss: Loss) -> Tensor:
         """D's logits on real images, more than 0 where it takes them for real.

@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
+from torch.nn.functional import softplus
 from training_steps import IMAGES, make_step, tensors
 
 from gancli.recipes.dcgan import DCGAN
+from gancli.recipes.lsgan import LSGAN
 from gancli.recipes.vanilla import Vanilla
 from gancli.training.state import Average
 
@@ -52,6 +54,41 @@ def test_an_alternate_recipe_updates_d_before_g_sees_it() -> None:
     step.recipe = Watching(width=8)
     step()
     assert not all(torch.equal(a, b) for a, b in zip(before, seen, strict=True))
+
+
+def test_dcgan_is_the_well_known_examples_step() -> None:
+    """D learns from a batch of fakes, then G from the same."""
+    step = make_step(DCGAN(width=4), dtype=torch.float64)
+    g, d = copy.deepcopy(step.state.g), copy.deepcopy(step.state.d)
+    adam_g, adam_d = DCGAN().optimizers(g, d)
+    for number in range(4):
+        fake = g(step.noise.draw("d", number)[0])
+        adam_d.zero_grad()
+        (softplus(-d(step.real.batch(number).images)).mean() + softplus(d(fake.detach())).mean()).mul(0.5).backward()
+        adam_d.step()
+        adam_g.zero_grad()
+        softplus(-d(fake)).mean().backward()
+        adam_g.step()
+        step()
+    for ours, theirs in zip(tensors(step.state.g) + tensors(step.state.d), tensors(g) + tensors(d), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("cls", [DCGAN, LSGAN])
+def test_g_learns_from_new_images_unless_the_recipe_reuses_ds(cls: Any) -> None:
+    seen: list[Tensor] = []
+
+    class Watching(cls):  # type: ignore[misc]
+        def d_loss(self, g: nn.Module, d: nn.Module, real: Any, fake: Any, rates: Any) -> Any:
+            seen.append(fake.images)
+            return super().d_loss(g, d, real, fake, rates)
+
+        def g_loss(self, g: nn.Module, d: nn.Module, real: Any, fake: Any, rates: Any) -> Any:
+            seen.append(fake.images)
+            return super().g_loss(g, d, real, fake, rates)
+
+    make_step(Watching(width=4, d_steps=2))()
+    assert [torch.equal(seen[2], each) for each in seen] == [False, cls.reuses_fakes, True]
 
 
 def test_several_d_steps_use_fresh_images_and_noise() -> None:
