@@ -22,7 +22,8 @@ from gancli.training.batches import Draws
 from gancli.training.state import TrainState
 
 if TYPE_CHECKING:
-    from gancli.training.step import Outcome, Step
+    from gancli.training.step import Step
+    from gancli.training.updates import Outcome
 
 Function = Callable[..., list[Tensor]]
 AT_THE_END = 2**62
