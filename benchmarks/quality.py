@@ -12,6 +12,7 @@ import os
 import re
 import tempfile
 import time
+import tomllib
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -59,6 +60,12 @@ class Row:
         return self.part, self.data, self.name, self.seed
 
 
+def settings_of(name: str) -> tuple[str, ...]:
+    """The hyperparameters of a file in configs/, as ``--set`` takes them."""
+    found = tomllib.loads((HERE.parent / "configs" / f"{name}.toml").read_text())
+    return tuple(f"{key}={value}" for key, value in found["hyperparameters"].items())
+
+
 def rows_of(part: str) -> list[Row]:
     """All rows of a part of the table."""
     names = recipes.names()
@@ -72,12 +79,12 @@ def rows_of(part: str) -> list[Row]:
     if part == "mnist":
         default = recipes.default_for(Spec(1, 28, 28, 10))
         rows = [("default", recipes.AUTO, ()), *((name, name, ()) for name in names if name != default)]
-        rows.append((WITH_R1, "vanilla", MNIST_TOML))
+        rows += [(WITH_R1, "vanilla", settings_of("mnist")), (BALANCED, "began", settings_of("began-mnist"))]
         return [Row(part, "mnist", *row[:2], s, row[2], minutes=MNIST_MINUTES) for s in range(2) for row in rows]
     if part == "mnist-long":
         best = [
             ("default", recipes.AUTO, ()),
-            (WITH_R1, "vanilla", MNIST_TOML),
+            (WITH_R1, "vanilla", settings_of("mnist")),
             ("acgan", "acgan", ()),
             ("cgan", "cgan", ()),
         ]
@@ -93,7 +100,7 @@ def rows_of(part: str) -> list[Row]:
 
 
 WITH_R1 = "vanilla + R1 (configs/mnist.toml)"
-MNIST_TOML = ("r1_gamma=20.0", "beta1=0.5", "g_lr=1e-3", "d_lr=1e-3")
+BALANCED = "began, balanced (configs/began-mnist.toml)"
 PARTS = ("points-default", "points", "mnist", "mnist-long", "colour", "digits")
 CIFAR = "cifar10-train.zip"
 """CIFAR-10's training pictures in a folder for each class, in the data root."""
