@@ -23,7 +23,7 @@ def main() -> None:
     found = json.loads((HERE / "training_step.json").read_text())
     counts = sorted({row["threads"] for row in found["rows"]})
     figure, panels = plt.subplots(
-        1, len(counts), figsize=(5 * len(counts), 3.6), sharey=True, squeeze=False, layout="constrained"
+        1, len(counts), figsize=(6 * len(counts), 3.6), sharey=True, squeeze=False, layout="constrained"
     )
     for axes, threads in zip(panels[0], counts, strict=True):
         rows = [row for row in found["rows"] if row["threads"] == threads]
@@ -31,7 +31,7 @@ def main() -> None:
             heights = [row["times_faster"].get(way, 0) for row in rows]
             axes.bar([group + 0.17 * (place - 2) for group in range(len(rows))], heights, 0.15, label=name)
         axes.axhline(1, color="black", linewidth=0.8)
-        axes.set_xticks(range(len(rows)), [f"{row['case']}\nagainst {row['against']}" for row in rows], fontsize=8)
+        axes.set_xticks(range(len(rows)), [f"{row['case']}\nagainst {row['against']}" for row in rows], fontsize=7)
         axes.set_title(f"{threads} thread{'s' if threads > 1 else ''}")
     panels[0][0].set_ylabel("times as fast as the loop it is against")
     figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(NAMES))

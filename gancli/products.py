@@ -24,7 +24,7 @@ SHAPES = ((128, 784, 512), (64, 512, 784), (512, 128, 784))
 """Rows, inputs and outputs of the products that are timed, those of perceptrons for small pictures."""
 MOST_ERROR = 1e-5
 """Relative to the largest entry of the exact product."""
-LEAST_GAIN = 1.2
+LEAST_GAIN = 1.05
 ROUNDS = 15
 
 
