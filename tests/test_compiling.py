@@ -128,10 +128,16 @@ def test_a_compiled_run_that_goes_on_without_a_compiler_says_so(
 
 
 @pytest.mark.slow
-def test_a_compiled_run_agrees_with_a_plain_one_and_resumes_bit_for_bit(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "settings"),
+    [("dcgan", ["width=8"]), ("r3gan", ["network=residual", "width=16", "decay_images=128"]), ("vanilla", [])],
+)
+def test_a_compiled_run_agrees_with_a_plain_one_and_resumes_bit_for_bit(
+    recipe: str, settings: list[str], tmp_path: Path
+) -> None:
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
     options: dict[str, Any] = {
-        "recipe": "dcgan", "settings": ["width=8"], "steps": 8, "batch_size": 16, "save_every": 4, "log_every": 4,
+        "recipe": recipe, "settings": settings, "steps": 8, "batch_size": 16, "save_every": 4, "log_every": 4,
         "threads": 1, "progress": "none",
     }  # fmt: skip
     first = train(out=str(tmp_path / "whole"), compile="on", **options)
