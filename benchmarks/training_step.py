@@ -22,7 +22,7 @@ import torch
 from example_loops import BATCH_SIZE, dcgan, perceptrons
 from torch.nn.functional import conv2d, linear
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import conv_flop_count, flop_registry
 
 from gancli import compiling, devices, products, recipes, run_folder
 from gancli.recipes.base import Spec
@@ -105,9 +105,18 @@ class Counter(TorchDispatchMode):
     def __torch_dispatch__(self, function: Any, kinds: Any, values: Any = (), options: Any = None) -> Any:
         """Run it and count it."""
         made = function(*values, **(options or {}))
-        count = flop_registry.get(function.overloadpacket)
-        self.total += count(*values, **(options or {}), out_val=made) if count else 0
+        self.total += operations(function, values, options or {}, made)
         return made
+
+
+def operations(function: Any, values: Any, options: Any, made: Any) -> int:
+    """Floating-point operations of one call; 0 of what is neither product nor convolution."""
+    if function.overloadpacket == torch.ops.aten.convolution_backward:  # torch takes groups for one in a gradient
+        gradient, maps, weight = values[:3]
+        one_pass = conv_flop_count(maps.shape, weight.shape, gradient.shape, transposed=values[7])
+        return one_pass * sum(values[10][:2])
+    count = flop_registry.get(function.overloadpacket)
+    return count(*values, **options, out_val=made) if count else 0
 
 
 def flops(step: Callable[[], object]) -> int:

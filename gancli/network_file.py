@@ -13,7 +13,8 @@ from gancli.recipes.base import Spec
 from gancli.torch_file import Scalar
 
 KIND = "gancli-network"
-VERSION = 1
+VERSION = 2
+"""In 1, networks for points were others."""
 Role = Literal["generator", "discriminator"]
 LARGEST = 2**16
 """Pixels of a side, or channels, beyond which a file is not believed."""
@@ -89,6 +90,12 @@ def origin_of(content: Mapping[str, Any]) -> Origin:
     return Origin(**values, spec=spec, classes=tuple(classes))
 
 
+def require_present_points(path: Path, origin: Origin, older: bool) -> None:
+    """FileFormatError for a file whose G draws points with LeakyReLU: its weights fit, but would draw others now."""
+    if older and origin.spec.is_points:
+        raise FileFormatError(f"{path} is of an older gancli, whose G drew points otherwise; use that, or train again.")
+
+
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
@@ -106,7 +113,7 @@ def save(path: Path, file: NetworkFile) -> None:
 
 def load(path: Path, role: Role) -> NetworkFile:
     """Read a file; FileFormatError if it is missing, damaged, foreign or of the other role."""
-    content = torch_file.load(path, KIND, VERSION)
+    content = torch_file.load(path, KIND, VERSION, oldest=1)
     try:
         origin = origin_of(content)
         file = NetworkFile(content["role"], origin, content["steps"], content["images_seen"], content["weights"])
@@ -116,6 +123,7 @@ def load(path: Path, role: Role) -> NetworkFile:
             raise TypeError("role must be a text, steps and images_seen numbers")
     except (KeyError, TypeError, ValueError) as error:
         raise FileFormatError(f"{path} lacks a part that a {KIND} file must have: {_one_line(error)}.") from error
+    require_present_points(path, origin, content["version"] < VERSION)
     if file.role != role:
         raise FileFormatError(f"{path} holds a {file.role}; a {role} is needed.")
     return file

@@ -58,7 +58,7 @@ def best(processor: str) -> Library:
     """The library that is clearly faster here with as many threads as torch has now, tried once for a processor."""
     cache = platformdirs.user_cache_path("gancli") / "products.json"
     known = _read(cache)
-    key = f"{processor}, torch {torch.__version__}, {torch.get_num_threads()} threads"
+    key = f"{processor}, torch {torch.__version__}, {torch.get_num_threads()} threads, from {LEAST_GAIN}"
     if key not in known:
         known[key] = "onednn" if gain() >= LEAST_GAIN else "default"
         with contextlib.suppress(OSError):

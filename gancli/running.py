@@ -52,7 +52,7 @@ class TrainResult:
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a run would be: the resolved configuration, sizes, and one step's measurements."""
+    """What a run would be: the resolved configuration, sizes, and what a few steps measured."""
 
     config: TrainConfig
     images: int
@@ -62,7 +62,7 @@ class DryRun:
     generator_parameters: int
     discriminator_parameters: int
     memory_bytes: int
-    """Peak of the device, or of the process on the CPU, while one step ran."""
+    """Peak of the device, or of the process on the CPU, while they ran."""
     seconds: float
     """Estimate for all steps, without evaluation."""
 
@@ -92,7 +92,7 @@ def train(
             asked = resuming.merged_config(folder, settings, options)
         rollback.check(asked.on_failure, group)
         prepared = fitting.prepare_measured(asked, group, decoding_progress(progress))
-        if folder is not None:
+        if folder is not None and group.leads:
             resuming.warn_of_other_arithmetic(folder, prepared.config)
         if found is not None and (rollbacks := found.state.get("rollbacks", 0)):
             prepared = after_rollbacks(prepared, rollbacks, group)
@@ -119,7 +119,7 @@ def train(
 
 
 def dry_run(config: str | Path | TrainConfig | None = None, *, settings: Sequence[str] = (), **options: Any) -> DryRun:
-    """Check everything, build the networks and run one step; trains and writes nothing."""
+    """Check everything, build the networks and run a few steps; trains and writes nothing."""
     with _own_random_numbers():
         prepared = fitting.prepare_measured(_asked(config, settings, options), Group())
         _start_from(prepared, None, None)

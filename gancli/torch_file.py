@@ -28,12 +28,12 @@ def save(path: Path, kind: str, version: int, content: Mapping[str, Any]) -> Non
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
-def load(path: Path, kind: str, version: int) -> dict[str, Any]:
+def load(path: Path, kind: str, version: int, oldest: int | None = None) -> dict[str, Any]:
     """Read what `save` wrote, on the CPU, after verifying the checksum of every part.
 
-    Raises FileFormatError if the file is missing, damaged, foreign, of another ``kind`` or of a newer
-    ``version``, or if it holds anything but tensors and plain data (nothing in it is ever executed) or
-    claims to be larger than it is.
+    Raises FileFormatError if the file is missing, damaged, foreign, of another ``kind``, of a newer ``version`` or of
+    one before the ``oldest`` (the same unless given), or if it holds anything but tensors and plain data (nothing in it
+    is ever executed) or claims to be larger than it is.
     """
     try:
         _verify(path)
@@ -49,7 +49,7 @@ def load(path: Path, kind: str, version: int) -> dict[str, Any]:
     found = content.get("format", "no format") if isinstance(content, dict) else "no format"
     if found != kind:
         raise FileFormatError(f"{path} is not a {kind} file (it says: {str(found)[:80]}).")
-    if content.get("version") != version:
+    if content.get("version") not in range(version if oldest is None else oldest, version + 1):
         raise FileFormatError(
             f"{path} has {kind} format {str(content.get('version'))[:80]}, this gancli reads {version}; "
             "use the version of gancli that wrote it."

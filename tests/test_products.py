@@ -26,7 +26,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @needs_choice
-@pytest.mark.parametrize(("gain", "expected"), [(1.04, "default"), (1.9, "onednn"), (0.0, "default")])
+@pytest.mark.parametrize(("gain", "expected"), [(1.04, "default"), (1.06, "onednn"), (1.9, "onednn"), (0.0, "default")])
 def test_the_choice_is_made_once_for_a_machine(
     gain: float, expected: str, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -192,7 +192,7 @@ def train(
     ] = None,
     keep: Annotated[int | None, flag(FILES, None, "Checkpoints to keep, beside the best.", "3")] = None,
     dry_run: Annotated[
-        bool, flag(SHOWN, None, "Check everything, run one step, print the plan; write nothing.", "", "--dry-run")
+        bool, flag(SHOWN, None, "Check everything, run a few steps, print the plan; write nothing.", "", "--dry-run")
     ] = False,
     progress: Annotated[str, flag(SHOWN, "auto|rich|tqdm|plain|none", "How progress is shown, on stderr.")] = "auto",
     as_json: Annotated[bool, flag(SHOWN, None, "Print the result as one JSON object.", "", "--json")] = False,

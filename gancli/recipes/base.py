@@ -125,7 +125,7 @@ class Recipe:
     """Steps that training on points takes unless told otherwise."""
     simultaneous: ClassVar[bool] = False
     """True: both networks step from one batch of fakes and from D as it was before (G's step comes first).
-    False: D steps ``d_steps`` times, then G steps through the new D on fresh fakes."""
+    False: D steps ``d_steps`` times, then G steps through the new D, on fresh fakes unless it `reuses_fakes`."""
     conditional: ClassVar[bool] = False
     """Whether G draws the class that a label asks for."""
     mixes_samples: ClassVar[bool] = False

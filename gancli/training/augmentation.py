@@ -26,7 +26,8 @@ class Augmentation:
     """ADA's float32 ``(3,)``: the probability p, and sum and count of D's signs since it last changed."""
 
     TARGET: ClassVar[float] = 0.6
-    """Of r_t = E[sign(D(x))], above which D overfits: Karras 2020 (arXiv:2006.06676), section 3."""
+    """Of r_t = E[sign(D(x))], above which D overfits: Karras 2020 (arXiv:2006.06676), section 3. A relativistic D(x) is
+    measured as `Updates` says."""
     STEPS: ClassVar[int] = 4
     """D's steps between changes of p."""
     IMAGES: ClassVar[float] = 500_000.0
@@ -55,7 +56,7 @@ class Augmentation:
         return replace(batch, images=augment.ada(batch.images, uniform, self.feedback[0]))
 
     def observe(self, real_logits: Tensor, number: int) -> None:
-        """Learn from D's logits ``(n,)`` on real images, after its step ``number``, how far it overfits."""
+        """Learn from D's judgements ``(n,)`` of real images, after its step ``number``, how far it overfits."""
         if self.policy != "ada":
             return
         self.feedback[1] += real_logits.detach().float().sign().sum()

@@ -80,7 +80,8 @@ class Draws:
     real: list[Batch]
     """For each of D's steps, without augmentation."""
     fake: list[tuple[Tensor, Tensor | None]]
-    """Latents and labels for each of D's steps, but for a simultaneous recipe, and at last for G's step."""
+    """Latents and labels for each of D's steps, but for a simultaneous recipe, and at last for G's step, unless the
+    recipe reuses D's."""
     real_uniform: list[Tensor | None]
     """What augmentation draws for each of ``real``; None without."""
     fake_uniform: list[Tensor | None]

@@ -10,14 +10,15 @@ from typing import Any
 
 from gancli import torch_file
 from gancli.errors import FileFormatError, UsageError
-from gancli.network_file import NetworkFile, Origin, origin_of
+from gancli.network_file import NetworkFile, Origin, origin_of, require_present_points
 from gancli.run_folder import CHECKPOINT, RunFolder, step_of
 from gancli.training.saved_state import require_loadable
 from gancli.training.state import TrainState
 
 log = logging.getLogger(__name__)
 KIND = "gancli-checkpoint"
-VERSION = 2
+VERSION = 3
+"""In 2, networks for points were others, and DCGAN's G drew new images for its step."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Checkpoint:
     state: dict[str, Any]
     fixed: Mapping[str, Any]
     """Of the run's configuration, what cannot change while it goes on."""
+    older: bool = False
+    """Whether an older gancli wrote it."""
 
     @property
     def step(self) -> int:
@@ -48,7 +51,7 @@ def save(
 
 def load(path: Path) -> Checkpoint:
     """Read a checkpoint; FileFormatError if it is missing, damaged or foreign."""
-    content = torch_file.load(path, KIND, VERSION)
+    content = torch_file.load(path, KIND, VERSION, oldest=2)
     try:
         origin, state, fixed = origin_of(content["origin"]), content["state"], content.get("fixed", {})
         if not isinstance(state, Mapping) or not isinstance(fixed, Mapping):
@@ -58,7 +61,9 @@ def load(path: Path) -> Checkpoint:
                 raise ValueError("its counters must be whole numbers")
         if CHECKPOINT.fullmatch(path.name) and step_of(path) != state["step"]:
             raise ValueError(f"it is of step {state['step']}, as its name is not")
-        return Checkpoint(path, origin, content["images_seen"], {"rollbacks": 0} | dict(state), fixed)
+        older = content["version"] < VERSION
+        require_present_points(path, origin, older)
+        return Checkpoint(path, origin, content["images_seen"], {"rollbacks": 0} | dict(state), fixed, older)
     except (KeyError, TypeError, ValueError) as error:
         one_line = " ".join(str(error).split())
         raise FileFormatError(f"{path} lacks a part that a {KIND} file must have: {one_line}.") from error

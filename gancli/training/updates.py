@@ -92,14 +92,17 @@ class Updates:
         return Outcome(scalars_of("d", d_loss) | g_scalars, logits)
 
     def _judged(self, loss: Loss) -> Tensor:
-        """D's logits on real images, more than 0 where it takes them for real.
+        """D's logits on real images, for ADA's feedback.
 
         Those of a relativistic D are measured from half-way between its means of real and of generated images.
         """
         real = loss.logits["real"].detach()
         if not self.step.recipe.relativistic:
             return real
-        return real - 0.5 * (real.mean() + loss.logits["fake"].detach().mean())
+        means = torch.stack([real.mean(), loss.logits["fake"].detach().mean()])
+        if self.step.augment.policy == "ada":
+            means = self.step.group.total(means) / self.step.group.world
+        return real - means.mean()
 
     def _real(self, draws: Draws, place: int) -> Batch:
         return self.step.augment(draws.real[place], draws.real_uniform[place])

@@ -55,7 +55,7 @@ def test_the_fast_way_is_the_plain_one(
 
 
 @pytest.mark.parametrize("batch_size", [1, 5])
-@pytest.mark.parametrize("name", ["vanilla", "wgan-gp", "r3gan", RESIDUAL, "lsgan"])
+@pytest.mark.parametrize("name", ["vanilla", "dragan", "r3gan", RESIDUAL])
 def test_batches_of_any_size(name: str, batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     found = run(step_of(name, SPECS["wide"], batch_size=batch_size))
     monkeypatch.setattr(layerwise, "may_be_piecewise_linear", lambda network: False)

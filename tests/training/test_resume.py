@@ -15,12 +15,13 @@ import pytest
 import torch
 from sample_pictures import folder
 
-from gancli import evaluate, sample, train
+from gancli import evaluate, network_file, sample, train
 from gancli.api import evaluate_run
 from gancli.config import TrainConfig
 from gancli.errors import UsageError
 from gancli.preparation import prepare
 from gancli.run_folder import RunFolder
+from gancli.training import checkpoint
 from gancli.training.distributed import Group
 
 OPTIONS = ["--steps", "60", "--batch-size", "16", "--log-every", "7", "--save-every", "10", "--sample-every", "20"]
@@ -143,6 +144,36 @@ def test_a_damaged_checkpoint_is_stepped_over(tmp_path: Path, caplog: pytest.Log
     train(resume=str(broken.path), progress="none")
     assert "Going back to the checkpoint before it" in caplog.text
     assert_same_state(whole, broken, 8)
+
+
+@pytest.fixture
+def older(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """What is written is as of the version before; undo it to read."""
+    monkeypatch.setattr(network_file, "VERSION", 1)
+    monkeypatch.setattr(checkpoint, "VERSION", 2)
+    return monkeypatch
+
+
+def test_older_networks_for_points_are_refused_and_those_for_pictures_are_not(
+    tmp_path: Path, older: pytest.MonkeyPatch
+) -> None:
+    points, pictures = (tiny(tmp_path / name, data=name, save_every=2, steps=2) for name in ("ring", "digits"))
+    older.undo()
+    for refused in (lambda: sample(points.generator, n=1), lambda: train(resume=str(points.checkpoint(2)), steps=4)):
+        with pytest.raises(UsageError, match="whose G drew points otherwise"):
+            refused()
+    assert sample(pictures.generator, n=1).shape == (1, 1, 8, 8)
+    assert train(resume=str(pictures.path), steps=4, progress="none").steps == 4
+
+
+@pytest.mark.parametrize("recipe", ["dcgan", "vanilla"])
+def test_an_older_dcgan_goes_on_with_a_warning(
+    recipe: str, tmp_path: Path, older: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tiny(tmp_path, recipe=recipe, steps=2, save_every=2)
+    older.undo()
+    train(resume=str(run.path), steps=3, progress="none")
+    assert ("not bit for bit" in caplog.text) == (recipe == "dcgan")
 
 
 def test_keep_never_trusts_damaged_checkpoints(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
