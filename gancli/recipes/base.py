@@ -137,8 +137,9 @@ class Recipe:
 
     G then draws a batch less in each step.
     """
-    relativistic: ClassVar[bool] = False
-    """Whether D's logits mean something only beside each other: a constant added to all changes no loss."""
+    border_at_zero: ClassVar[bool] = True
+    """Whether D takes an image for real where its logit is more than 0; else where it is past the middle of its means
+    of real and of generated images."""
     augmentable: ClassVar[bool] = True
     """Whether the losses keep their sense where D sees augmented images."""
     reconstructs: ClassVar[bool] = False

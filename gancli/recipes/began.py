@@ -78,6 +78,7 @@ class BEGAN(Recipe):
     title: ClassVar[str] = "Boundary equilibrium GAN"
     paper: ClassVar[str] = "Berthelot, Schumm and Metz 2017, BEGAN, arXiv:1703.10717"
     when: ClassVar[str] = "smooth, blurred pictures with one knob between variety and quality"
+    border_at_zero: ClassVar[bool] = False
     separable: ClassVar[bool] = False
     batch_size: ClassVar[int] = 16
     draws_points: ClassVar[bool] = False

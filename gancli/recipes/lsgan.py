@@ -18,6 +18,7 @@ class LSGAN(Recipe):
     title: ClassVar[str] = "Least squares GAN"
     paper: ClassVar[str] = "Mao et al. 2017, Least Squares Generative Adversarial Networks, arXiv:1611.04076"
     when: ClassVar[str] = "a smoother loss than DCGAN's at the same cost"
+    border_at_zero: ClassVar[bool] = False
     mixes_samples: ClassVar[bool] = True
 
     a: float = hyper(0.0, "D's target for generated images", least=-math.inf)

@@ -193,6 +193,7 @@ class Progressive(Recipe):
     title: ClassVar[str] = "Progressively growing GAN"
     paper: ClassVar[str] = "Karras et al. 2018, Progressive Growing of GANs, arXiv:1710.10196"
     when: ClassVar[str] = "larger images; quick at first, since it begins with tiny ones"
+    border_at_zero: ClassVar[bool] = False
     mixes_samples: ClassVar[bool] = True
     draws_points: ClassVar[bool] = False
 

@@ -131,7 +131,7 @@ class R3GAN(Recipe):
     paper: ClassVar[str] = "Huang et al. 2024, The GAN is Dead; Long Live the GAN! (R3GAN), arXiv:2501.05441"
     when: ClassVar[str] = "for quality and no dropped modes; the most stable training, at more time a step"
 
-    relativistic: ClassVar[bool] = True
+    border_at_zero: ClassVar[bool] = False
 
     network: Literal["auto", "residual", "perceptron"] = hyper(
         "auto", "networks of pictures; auto: perceptrons for grey ones up to 32 x 32"

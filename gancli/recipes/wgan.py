@@ -19,7 +19,7 @@ class WGAN(Recipe):
     title: ClassVar[str] = "Wasserstein GAN with weight clipping"
     paper: ClassVar[str] = "Arjovsky, Chintala and Bottou 2017, Wasserstein GAN, arXiv:1701.07875"
     when: ClassVar[str] = "to see a loss that follows the samples' quality; wgan-gp trains better"
-    relativistic: ClassVar[bool] = True
+    border_at_zero: ClassVar[bool] = False
     mixes_samples: ClassVar[bool] = True
 
     g_lr: float = hyper(5e-5, "RMSProp's learning rate for G")

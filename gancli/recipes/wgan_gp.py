@@ -17,7 +17,7 @@ class WGANGP(Recipe):
     title: ClassVar[str] = "Wasserstein GAN with gradient penalty"
     paper: ClassVar[str] = "Gulrajani et al. 2017, Improved Training of Wasserstein GANs, arXiv:1704.00028"
     when: ClassVar[str] = "steady training whose loss follows the quality; five steps of D make it slow"
-    relativistic: ClassVar[bool] = True
+    border_at_zero: ClassVar[bool] = False
 
     g_lr: float = 1e-4
     d_lr: float = 1e-4

@@ -26,8 +26,8 @@ class Augmentation:
     """ADA's float32 ``(3,)``: the probability p, and sum and count of D's signs since it last changed."""
 
     TARGET: ClassVar[float] = 0.6
-    """Of r_t = E[sign(D(x))], above which D overfits: Karras 2020 (arXiv:2006.06676), section 3. A relativistic D(x) is
-    measured as `Updates` says."""
+    """Of r_t = E[sign(D(x))], above which D overfits: Karras 2020 (arXiv:2006.06676), section 3. D(x) is measured
+    from its border, see `Recipe.border_at_zero`."""
     STEPS: ClassVar[int] = 4
     """D's steps between changes of p."""
     IMAGES: ClassVar[float] = 500_000.0

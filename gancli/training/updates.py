@@ -92,12 +92,9 @@ class Updates:
         return Outcome(scalars_of("d", d_loss) | g_scalars, logits)
 
     def _judged(self, loss: Loss) -> Tensor:
-        """D's logits on real images, for ADA's feedback.
-
-        Those of a relativistic D are measured from half-way between its means of real and of generated images.
-        """
+        """D's logits on real images, measured from where its border between real and generated is."""
         real = loss.logits["real"].detach()
-        if not self.step.recipe.relativistic:
+        if self.step.recipe.border_at_zero:
             return real
         means = torch.stack([real.mean(), loss.logits["fake"].detach().mean()])
         if self.step.augment.policy == "ada":

@@ -14,6 +14,7 @@ from gancli.recipes.dcgan import DCGAN
 from gancli.recipes.r3gan import R3GAN
 from gancli.recipes.sngan import SNGAN
 from gancli.recipes.vanilla import Vanilla
+from gancli.recipes.wgan_gp import WGANGP
 from gancli.training.augmentation import Augmentation
 from gancli.training.distributed import Group
 from gancli.training.state import freeze_lowest
@@ -50,10 +51,11 @@ def test_ada_grows_where_d_is_sure_of_real_images_and_shrinks_where_it_is_not() 
     assert ada.feedback.tolist() == [0, 0, 0], "p stays in [0, 1]"
 
 
-def test_a_constant_added_to_all_logits_of_a_relativistic_d_changes_no_feedback() -> None:
+@pytest.mark.parametrize("recipe", [R3GAN(), WGANGP(width=4)], ids=["r3gan", "wgan-gp"])
+def test_a_constant_added_to_all_logits_changes_no_feedback_where_it_changes_no_loss(recipe: Any) -> None:
     both = []
     for constant in (0.0, 100.0):
-        step = make_step(R3GAN().fitted(SPEC, 40, 200), dtype=torch.float64, augmentation="ada")
+        step = make_step(recipe.fitted(SPEC, 40, 200), dtype=torch.float64, augmentation="ada")
         with torch.no_grad():
             list(step.state.d.parameters())[-1] += constant
         for _ in range(3):
