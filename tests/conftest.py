@@ -2,12 +2,13 @@
 
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from gancli import train
+from gancli import products, train
 from gancli.api import TrainResult
 
 torch.set_num_threads(1)
@@ -31,6 +32,13 @@ def own_log() -> None:
     logger = logging.getLogger("gancli")
     logger.handlers, logger.propagate = [], True
     logger.setLevel(logging.NOTSET)
+
+
+@pytest.fixture(autouse=True)
+def own_products() -> Iterator[None]:
+    """Undo a test's choice of what multiplies matrices, which rounds otherwise."""
+    with products.restored():
+        yield
 
 
 @pytest.fixture(scope="session")
