@@ -48,10 +48,14 @@ def alone(d: nn.Module, images: Tensor) -> Tensor:
     return losses.relativistic_d(*d(images, None).chunk(2))
 
 
+def penalised(logits: Tensor, squares: Tensor) -> Tensor:
+    """The pairing loss with R1 and R2, from halves of the squared gradients ``(N,)``."""
+    return losses.relativistic_d(*logits.chunk(2)) + GAMMA * sum(half.mean() for half in squares.chunk(2))
+
+
 def four_passes(d: nn.Module, images: Tensor) -> Tensor:
     """With R1 and R2 as gancli computes them."""
-    logits, squares = penalties.zero_centred_with_logits(d, images, None)
-    return losses.relativistic_d(*logits.chunk(2)) + GAMMA * sum(half.mean() for half in squares.chunk(2))
+    return penalised(*penalties.zero_centred_with_logits(d, images, None))
 
 
 def double_backward(d: nn.Module, images: Tensor) -> Tensor:
@@ -59,11 +63,11 @@ def double_backward(d: nn.Module, images: Tensor) -> Tensor:
     points = images.detach().requires_grad_()
     logits = d(points, None)
     (gradient,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
-    squares = 0.5 * gradient.flatten(1).square().sum(1)
-    return losses.relativistic_d(*logits.chunk(2)) + GAMMA * sum(half.mean() for half in squares.chunk(2))
+    return penalised(logits, 0.5 * gradient.flatten(1).square().sum(1))
 
 
 WAYS = {"loss alone": alone, "four passes": four_passes, "double backward": double_backward}
+ENDS = ("", ", compiled")
 
 
 def gradients(loss_of: Callable[[nn.Module, Tensor], Tensor], d: nn.Module) -> Callable[[Tensor], list[Tensor]]:
@@ -97,8 +101,8 @@ def measure(name: str, threads: int, rounds: int) -> dict[str, Any]:
         faster = without_graph(compiled_by_torch(traced[way]))
         for ours, theirs in zip(faster(images), function(images), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
-        steps[way] = lambda f=function: f(images)
-        steps[f"{way}, compiled"] = lambda f=faster: f(images)
+        for end, each in zip(ENDS, (function, faster), strict=True):
+            steps[way + end] = lambda f=each: f(images)
     counted = {way: flops(steps[way]) for way in WAYS}
     seconds = in_turns(steps, rounds, 3, CPU)
     return {
@@ -107,8 +111,7 @@ def measure(name: str, threads: int, rounds: int) -> dict[str, Any]:
         "milliseconds": {each: round(1e3 * value, 3) for each, value in seconds.items()},
         "operations": {way: round(counted[way] / counted["loss alone"], 2) for way in WAYS},
         "times_the_loss_alone": {
-            each: round(value / seconds["loss alone" + each[len(each.split(",")[0]) :]], 2)
-            for each, value in seconds.items()
+            way + end: round(seconds[way + end] / seconds["loss alone" + end], 2) for way in WAYS for end in ENDS
         },
         "date": datetime.now(UTC).date().isoformat(),
     }
@@ -129,7 +132,7 @@ def main() -> None:
         rows += [measure(name, threads, options.rounds) for name in discriminators()]
     facts = {"torch": torch.__version__, "processor": run_folder.processor(), "rows": rows}
     options.out.write_text(json.dumps(facts, indent=1) + "\n")
-    shown = [f"{way}{end}" for end in ("", ", compiled") for way in list(WAYS)[1:]]
+    shown = [way + end for end in ENDS for way in list(WAYS)[1:]]
     print("| discriminator | threads | operations | " + " | ".join(shown) + " |\n" + "|---" * (len(shown) + 3) + "|")
     for row in rows:
         ratios = " | ".join(f"{row['times_the_loss_alone'][way]:.2f}" for way in shown)

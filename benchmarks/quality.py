@@ -12,7 +12,6 @@ import os
 import re
 import tempfile
 import time
-import tomllib
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ from table import spread
 
 from gancli import evaluate, recipes, run_folder, train
 from gancli.api import dry_run
+from gancli.config import load_toml
 from gancli.errors import TrainingDiverged
 from gancli.recipes.base import Spec
 
@@ -62,7 +62,7 @@ class Row:
 
 def settings_of(name: str) -> tuple[str, ...]:
     """The hyperparameters of a file in configs/, as ``--set`` takes them."""
-    found = tomllib.loads((HERE.parent / "configs" / f"{name}.toml").read_text())
+    found = load_toml(HERE.parent / "configs" / f"{name}.toml")
     return tuple(f"{key}={value}" for key, value in found["hyperparameters"].items())
 
 

@@ -22,11 +22,10 @@ CPU = torch.device("cpu")
 KINDS = {
     "products": ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "mkldnn::_linear_pointwise"),
     "convolutions": (
-        "aten::mkldnn_convolution", "mkldnn::_convolution_pointwise", "aten::convolution_backward",
-        "aten::_slow_conv2d_forward", "aten::_slow_conv2d_backward", "aten::slow_conv_transpose2d",
-        "aten::convolution", "aten::_convolution", "mkldnn::_convolution_transpose_pointwise",
+        "aten::convolution", "aten::_convolution", "aten::mkldnn_convolution", "mkldnn::_convolution",
+        "aten::_slow_conv2d", "aten::slow_conv",
     ),
-    "normalisation": ("aten::native_batch_norm", "aten::native_batch_norm_backward"),
+    "normalisation": ("aten::native_batch_norm",),
     "Adam": ("aten::_fused_adam_",),
     "compiled loops": ("## Call CompiledFxGraph",),
 }  # fmt: skip
@@ -35,11 +34,8 @@ KINDS = {
 
 def kind_of(operation: str) -> str:
     """The kind that an operation counts as."""
-    exact = {name: kind for kind, names in KINDS.items() for name in names}
-    return exact.get(operation) or next(
-        (kind for name, kind in exact.items() if name.startswith("##") and operation.startswith(name)),
-        "other operations" if "::" in operation else "between them",
-    )
+    other = "other operations" if "::" in operation else "between them"
+    return next((kind for kind, beginnings in KINDS.items() if operation.startswith(beginnings)), other)
 
 
 def shares(step: Any, count: int) -> dict[str, float]:

@@ -130,7 +130,6 @@ class R3GAN(Recipe):
     title: ClassVar[str] = "Relativistic GAN with R1 and R2"
     paper: ClassVar[str] = "Huang et al. 2024, The GAN is Dead; Long Live the GAN! (R3GAN), arXiv:2501.05441"
     when: ClassVar[str] = "for quality and no dropped modes; the most stable training, at more time a step"
-
     border_at_zero: ClassVar[bool] = False
 
     network: Literal["auto", "residual", "perceptron"] = hyper(

@@ -92,14 +92,12 @@ class Updates:
         return Outcome(scalars_of("d", d_loss) | g_scalars, logits)
 
     def _judged(self, loss: Loss) -> Tensor:
-        """D's logits on real images, measured from where its border between real and generated is."""
+        """D's logits on real images; for ADA, measured from where D's border between real and generated is."""
         real = loss.logits["real"].detach()
-        if self.step.recipe.border_at_zero:
+        if self.step.recipe.border_at_zero or self.step.augment.policy != "ada":
             return real
         means = torch.stack([real.mean(), loss.logits["fake"].detach().mean()])
-        if self.step.augment.policy == "ada":
-            means = self.step.group.total(means) / self.step.group.world
-        return real - means.mean()
+        return real - self.step.group.total(means).mean() / self.step.group.world
 
     def _real(self, draws: Draws, place: int) -> Batch:
         return self.step.augment(draws.real[place], draws.real_uniform[place])
