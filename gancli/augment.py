@@ -128,10 +128,8 @@ def _recoloured(images: Tensor, dice: _Dice) -> Tensor:
 
 def _colour_matrix(luma: Tensor, hue: Tensor, saturation: Tensor) -> Tensor:
     """``(N, 3, 3)``: mirror the grey axis where ``luma`` is 1, turn about it by ``hue``, scale what is off it."""
-    axis = torch.full((3,), 1 / math.sqrt(3), device=hue.device, dtype=hue.dtype)
-    along, unit = torch.outer(axis, axis), torch.eye(3, device=hue.device, dtype=hue.dtype)
-    x, y, z = axis.tolist()
-    cross = torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]], device=hue.device, dtype=hue.dtype)
+    unit = torch.eye(3, device=hue.device, dtype=hue.dtype)  # and no numbers from the host, whose copies would wait
+    along, cross = torch.full_like(unit, 1 / 3), (unit.roll(2, 1) - unit.roll(1, 1)) / math.sqrt(3)
     luma, hue, saturation = (value.view(-1, 1, 1) for value in (luma, hue, saturation))
     turn = hue.cos() * unit + hue.sin() * cross + (1 - hue.cos()) * along
     return (along + (unit - along) * saturation) @ turn @ (unit - 2 * along * luma)

@@ -74,7 +74,7 @@ def prefer_speed(device: torch.device, deterministic: bool) -> None:
     Those are tried, which may end otherwise the next time, so not where results must repeat.
     """
     if device.type == "cuda":
-        torch.backends.cuda.matmul.fp32_precision = "tf32"
+        _allow_tf32("tf32")
         torch.backends.cudnn.benchmark = not deterministic
 
 
@@ -85,7 +85,16 @@ def restored() -> Iterator[None]:
     try:
         yield
     finally:
-        torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.benchmark = before
+        if torch.backends.cuda.matmul.fp32_precision != before[0]:
+            _allow_tf32(before[0])
+        torch.backends.cudnn.benchmark = before[1]
+
+
+def _allow_tf32(precision: str) -> None:
+    """Set what may multiply fp32 on CUDA by its older name as well, since asking by that fails if they contradict."""
+    matmul = torch.backends.cuda.matmul
+    matmul.allow_tf32 = precision == "tf32"
+    matmul.fp32_precision = precision
 
 
 def _best() -> str:
@@ -106,6 +115,11 @@ def _cuda(name: str) -> torch.device:
 def has_room(device: torch.device, wanted: int) -> bool:
     """Whether so many bytes of data fit on the device and leave it half of what is free; the CPU maps what it lacks."""
     return device.type != "cuda" or 2 * wanted <= torch.cuda.mem_get_info(device)[0]
+
+
+def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A CPU's tensor on the device, without waiting for what that has to do: a copy of memory not pinned would."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def synchronise(device: torch.device) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from gancli import devices
 from gancli.randomness import generator
 from gancli.recipes.base import Batch
 
@@ -49,10 +50,7 @@ class ResidentImages:
         """Flips are drawn on the CPU for the whole batch, the same on every device and in any group."""
         start = self.rank * len(images)
         drawn = torch.rand(self.batch_size, generator=generator(self.seed, "mirror", number))
-        flips = drawn[start : start + len(images)] < 0.5
-        if images.is_cuda:  # from memory that is not pinned the copy would wait for all that the device has to do
-            flips = flips.pin_memory()
-        flips = flips.to(images.device, non_blocking=images.is_cuda)
+        flips = devices.sent(drawn[start : start + len(images)] < 0.5, images.device)
         return torch.where(flips[:, None, None, None], images.flip(3), images)
 
     def _indices(self, number: int) -> Tensor:

@@ -48,9 +48,8 @@ class Step:
     plain: bool = False
     """Take the plain way even where a faster one does the same."""
     compiled: bool = False
-    """Compile it: the whole step where `whole_step.suits`, else the networks. See `gancli.compiling`, which says
-    whether that works and pays. On CUDA the networks' passes forward and back become graphs, since what small
-    networks wait for there is the launching of their kernels."""
+    """Compile it: the whole step where `whole_step.suits`, else the networks. On CUDA the step, or each pass of a
+    network, is one graph. See `gancli.compiling`, which says whether that works and pays."""
 
     def __post_init__(self) -> None:
         undivided = not self.plain and self.accumulate == 1

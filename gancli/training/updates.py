@@ -173,4 +173,6 @@ class Updates:
 def scalars_of(prefix: str, loss: Loss) -> dict[str, Tensor]:
     """Terms as ``d/adv`` and mean logits as ``d/logit_real``, the names under which they are logged."""
     terms = {f"{prefix}/{name}": value.detach() for name, value in loss.terms.items()}
-    return terms | {f"{prefix}/logit_{name}": value.detach().float().mean() for name, value in loss.logits.items()}
+    return terms | {
+        f"{prefix}/logit_{name}": at_least_fp32(value.detach()).mean() for name, value in loss.logits.items()
+    }

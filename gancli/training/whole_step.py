@@ -2,14 +2,17 @@
 
 The step is run once and the operations that it asks of torch are written down, those of backward passes, penalties and
 one-stage gradients among them (`make_fx`); torch's compiler then makes loops of them in which Adam and the average
-pass over the weights once. What is drawn comes in as tensors, and what changes from step to step otherwise (rates,
-Adam's corrections of its bias, the decay of the average) as a vector of numbers; all else is constant in the trace.
+pass over the weights once, and on CUDA those become one graph. What is drawn comes in as tensors, and what changes
+from step to step otherwise (rates, corrections of Adam, the decay of the average) as a vector of numbers; all
+else is constant in the trace.
 """
 
+import contextlib
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,8 +20,10 @@ from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.optim import Adam, Optimizer
 
+from gancli import devices
 from gancli.recipes.base import Batch, Rates, Recipe
 from gancli.training.batches import Draws
+from gancli.training.cuda_graph import Recorded
 from gancli.training.state import TrainState
 
 if TYPE_CHECKING:
@@ -31,12 +36,12 @@ AT_THE_END = 2**62
 
 
 def suits(step: "Step") -> bool:
-    """Whether one trace holds for every step: networks and batches of one shape, both trained by Adam on a CPU.
+    """Whether one trace holds for every step: networks and batches of one shape, both trained by Adam.
 
     A recipe with optimizers of its own may look into them, where a trace would find what was true once.
     """
     return (
-        step.noise.device.type == "cpu"
+        step.noise.device.type in ("cpu", "cuda")
         and step.group.world == 1
         and step.accumulate == 1
         and step.precision != "fp16"  # whose scale of the loss follows what was found
@@ -120,37 +125,44 @@ class WholeStep:
     def __call__(self, draws: Draws, rates: Rates, decay: float) -> "Outcome":
         """See `Step.compute`."""
         self.step.set_rates(rates)
-        inputs = [self._numbers(rates, decay), *_tensors(draws)]
         if self._function is None:
-            random = torch.get_rng_state()  # layers draw from it
-            self._function = compiled_by_torch(self._trace(draws, inputs))
-            self._steps = [[s["step"] for s in o.state.values()] for o in _optimizers(self.step)]
-            torch.set_rng_state(random)
+            self._prepare(draws, rates, decay)
+        assert self._function is not None
         with torch.no_grad():
-            found = iter(self._function(*inputs))
-        for steps, taken in zip(self._steps, (self.step.recipe.d_steps, 1), strict=True):
+            found = iter(self._function(self._numbers(rates, decay), *_tensors(draws)))
+        for number, (steps, taken) in enumerate(zip(self._steps, (self.step.recipe.d_steps, 1), strict=True)):
             torch._foreach_add_(steps, taken)
-        scalars = {name: next(found) for name in self._names}
+            self._taken[number] += taken
+        scalars = dict(zip(self._names, next(found).clone().unbind(), strict=True))
         for parameter in self._moved:
             parameter.grad = next(found)
         return replace(self._empty, scalars=scalars, real_logits=list(found))
 
+    def _prepare(self, draws: Draws, rates: Rates, decay: float) -> None:
+        """Trace and compile, as if nothing had been done: the state and what layers draw are left as they were."""
+        self._steps = [[s["step"] for s in o.state.values()] for o in _optimizers(self.step)]
+        self._taken = [float(steps[0]) for steps in self._steps]  # here alone, since it waits for the device
+        inputs, device = [self._numbers(rates, decay), *_tensors(draws)], self.step.noise.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []), _unchanged(self.step.state):
+            with _without_cudnn():
+                traced = self._trace(draws, inputs)
+            self._function = made_fast(traced, inputs, device)
+
     def _numbers(self, rates: Rates, decay: float) -> Tensor:
         """``(3 d_steps + 7,)``: a row of `sizes_of` for each of D's steps and for G's, and what `_trace` takes last."""
-        d, g = _optimizers(self.step)
-        taken = [float(next(iter(o.state.values()))["step"]) for o in (d, g)]
-        rows = [sizes_of(d, taken[0] + i) for i in range(self.step.recipe.d_steps)]
-        rows.append(sizes_of(g, taken[1]))
+        (d, g), (d_taken, g_taken) = _optimizers(self.step), self._taken
+        rows = [sizes_of(d, d_taken + i) for i in range(self.step.recipe.d_steps)]
+        rows.append(sizes_of(g, g_taken))
         values = [*itertools.chain(*rows), rates.g_lr, rates.d_lr, rates.gamma, decay]
-        return torch.tensor(values, dtype=next(self.step.state.g.parameters()).dtype)
+        numbers = torch.tensor(values, dtype=next(self.step.state.g.parameters()).dtype)
+        return devices.sent(numbers, self.step.noise.device)
 
     def _trace(self, draws: Draws, inputs: list[Tensor]) -> nn.Module:
-        """A module that does one step's operations on the inputs and on the state; the state is left as it was.
+        """A module that does one step's operations on the inputs and on the state, as is done once while it is traced.
 
-        It gives the scalars, the gradients of G, for whoever watches them, and D's logits on real images.
+        It gives the scalars in one vector, the gradients of G, for whoever watches them, and D's logits on real images.
         """
         state, (d, g) = self.step.state, _optimizers(self.step)
-        kept = [(tensor, tensor.detach().clone()) for tensor in _changing(state)]
 
         def run(numbers: Tensor, *tensors: Tensor) -> list[Tensor]:
             g_lr, d_lr, gamma, decay = numbers[-4:].unbind()
@@ -162,15 +174,42 @@ class WholeStep:
             self._empty, self._names = replace(outcome, scalars={}, real_logits=[]), list(outcome.scalars)
             self._moved = [parameter for parameter in state.g.parameters() if parameter.grad is not None]
             gradients = [parameter.grad for parameter in self._moved if parameter.grad is not None]
-            return [*outcome.scalars.values(), *gradients, *outcome.real_logits]
+            return [torch.stack(list(outcome.scalars.values())), *gradients, *outcome.real_logits]
 
-        traced = make_fx(run, decomposition_table=REPLACED)(*inputs)
-        with torch.no_grad():
-            for tensor, before in kept:
-                tensor.copy_(before)
-        for optimizer in (d, g):
-            optimizer.zero_grad(set_to_none=True)
-        return traced
+        return make_fx(run, decomposition_table=REPLACED)(*inputs)
+
+
+@contextlib.contextmanager
+def _without_cudnn() -> Iterator[None]:
+    """So that batches are normalised by an operation that the compiler knows to move the running statistics.
+
+    Convolutions are in a trace what they are with it.
+    """
+    before = torch.backends.cudnn.enabled
+    torch.backends.cudnn.enabled = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.enabled = before
+
+
+@contextlib.contextmanager
+def _unchanged(state: TrainState) -> Iterator[None]:
+    """Put back at the end what steps have changed; gradients are forgotten."""
+    kept = [(tensor, tensor.detach().clone()) for tensor in _changing(state)]
+    yield
+    with torch.no_grad():
+        for tensor, before in kept:
+            tensor.copy_(before)
+    for optimizer in (state.g_optimizer, state.d_optimizer):
+        optimizer.zero_grad(set_to_none=True)
+
+
+def made_fast(traced: nn.Module, inputs: list[Tensor], device: torch.device) -> Function:
+    """The trace as loops, and on CUDA as one graph: of those, or where there is no Triton of its own operations."""
+    if device.type != "cuda":
+        return compiled_by_torch(traced)
+    return Recorded(compiled_by_torch(traced) if find_spec("triton") else traced, inputs)
 
 
 def compiled_by_torch(traced: nn.Module) -> Function:

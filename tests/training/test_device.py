@@ -1,5 +1,7 @@
 """What a GPU needs of a step: that it never waits for the device, and the same steps there as on the CPU."""
 
+import contextlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,14 +12,16 @@ from training_steps import IMAGES, make_step
 
 from gancli import compiling, devices, recipes
 from gancli.preparation import top_k_share
-from gancli.recipes.base import Recipe, Spec
+from gancli.recipes.base import Batch, Recipe, Spec
 from gancli.training import state as training_state
-from gancli.training.batches import Noise, ResidentImages
+from gancli.training.batches import Draws, Noise, ResidentImages
+from gancli.training.state import TrainState
 from gancli.training.step import Step
 
-SPEC = Spec(1, 8, 8, 4)
+SPEC, COLOUR = Spec(1, 8, 8, 4), Spec(3, 8, 8, 4)
 aten = torch.ops.aten
 WAITS = {aten._local_scalar_dense, aten.nonzero, aten.masked_select, aten.equal, aten.is_nonzero, aten.unique_dim}
+WAITS |= {aten.lift_fresh}  # of torch.tensor, which copies from the host
 on_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 
 
@@ -29,10 +33,10 @@ class NeverWaiting(TorchDispatchMode):
         return function(*values, **(options or {}))
 
 
-def small(name: str) -> Recipe:
+def small(name: str, spec: Spec = SPEC) -> Recipe:
     cls = recipes.find(name)
     width = {"width": 16 if name == "r3gan" else 4} if "width" in cls.__dataclass_fields__ else {}
-    return cls(**width).fitted(SPEC, 40, 1000)
+    return cls(**width).fitted(spec, 40, 1000)
 
 
 def labelled(step: Step) -> Step:
@@ -49,13 +53,47 @@ def test_no_step_waits_for_the_device(name: str) -> None:
             step.state.running.add(step())
 
 
+@pytest.mark.parametrize("spec", [SPEC, COLOUR], ids=["grey", "colour"])
 @pytest.mark.parametrize("options", [{"augmentation": "ada"}, {"augmentation": "diffaug"}, {"accumulate": 2}])
-def test_no_option_waits_for_the_device(options: dict[str, Any]) -> None:
-    step = make_step(small("vanilla"), **options, best_share=lambda seen: top_k_share(0.5, 8, 80 + seen))
+def test_no_option_waits_for_the_device(options: dict[str, Any], spec: Spec) -> None:
+    step = make_step(
+        small("vanilla", spec), spec=spec, **options, best_share=lambda seen: top_k_share(0.5, 8, 80 + seen)
+    )
     step.real.mirror = True  # type: ignore[attr-defined]
     with NeverWaiting():
         for _ in range(5):
             step.state.running.add(step())
+
+
+META = torch.device("meta")
+
+
+def there(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.to(META)
+
+
+def all_there(pairs: list[Any]) -> list[Any]:
+    return [(there(first), there(second)) for first, second in pairs]
+
+
+@pytest.mark.parametrize("augmentation", ["none", "ada", "diffaug"])
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_tensor_of_a_step_is_on_its_device(name: str, augmentation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a device that holds nothing, where a tensor of the host beside one of the device's raises as on a GPU."""
+    adam, nowhere = torch.optim.Adam.__init__, contextlib.nullcontext()
+    monkeypatch.setattr(torch.optim.Adam, "__init__", lambda *a, **o: adam(*a, **o | {"fused": False}))
+    monkeypatch.setattr(torch, "autocast", lambda *a, **o: nowhere)
+    step = labelled(make_step(small(name, COLOUR), spec=COLOUR, augmentation=augmentation))
+    drawn, rates = step.draw(0), step.recipe.schedule(0)
+    networks = [network.to(META) for network in (step.state.g, step.state.d, step.state.ema)]
+    optimizers = step.recipe.optimizers(networks[0], networks[1])
+    state = TrainState(*networks, *optimizers, step.state.scaler, step.state.feedback.to(META))  # type: ignore[arg-type]
+    away = replace(step, state=state, noise=replace(step.noise, device=META))
+    real = [Batch(*pair) for pair in all_there([(batch.images, batch.labels) for batch in drawn.real])]
+    uniform = [[there(each) for each in column] for column in (drawn.real_uniform, drawn.fake_uniform)]
+    found = away.compute(Draws(real, all_there(drawn.fake), *uniform), rates, 0.9)
+    away.augment.observe(found.real_logits[0], 3)
+    assert {value.device for value in [*found.scalars.values(), *found.real_logits]} == {META}
 
 
 def test_what_waits_is_noticed() -> None:
@@ -70,9 +108,11 @@ def test_fast_fp32_is_for_cuda_alone_and_is_taken_back() -> None:
         assert (torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.benchmark) == before
         devices.prefer_speed(torch.device("cuda"), False)
         assert (torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.benchmark) == ("tf32", True)
+        assert torch.backends.cuda.matmul.allow_tf32  # what asks by the older name does not raise
         devices.prefer_speed(torch.device("cuda"), True)
         assert not torch.backends.cudnn.benchmark
     assert (torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.benchmark) == before
+    assert not torch.backends.cuda.matmul.allow_tf32
 
 
 def cuda_step(name: str, precision: str = "fp32", **options: Any) -> Step:
@@ -105,6 +145,25 @@ def test_the_fast_way_on_cuda_is_the_plain_one(name: str, precision: str, tolera
 
 @on_cuda
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["dcgan", "dragan", "r3gan"])
-def test_graphs_on_cuda_give_the_plain_steps(name: str) -> None:
+@pytest.mark.parametrize("name", ["vanilla", "dcgan", "dragan", "r3gan", "progressive"])
+def test_what_is_compiled_on_cuda_gives_the_plain_steps(name: str) -> None:
+    """As one graph, but for networks that grow."""
     assert compiling.choose("on", 10, lambda way: cuda_step(name, compiled=way == "on")) == "on"
+    assert (cuda_step(name, compiled=True).whole is None) == (name == "progressive")
+
+
+@on_cuda
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("augmentation", ["none", "ada"])
+def test_a_graph_on_cuda_goes_on_as_the_plain_step_does_and_never_waits(augmentation: str, precision: str) -> None:
+    both = [cuda_step("dcgan", precision, augmentation=augmentation, compiled=compiled) for compiled in (True, False)]
+    found: list[list[dict[str, Tensor]]] = [[], []]
+    for number in range(6):
+        torch.cuda.set_sync_debug_mode("error" if number > 2 else "default")
+        try:
+            for step, scalars in zip(both, found, strict=True):
+                scalars.append(step())
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    assert_near(*found, tolerance=0.01 if precision == "fp32" else 0.1)
