@@ -5,7 +5,6 @@ that each take their part of a global batch see what one process would have seen
 """
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Sequence
 
 import torch
@@ -33,10 +32,8 @@ def numbered_latents(seed: int, numbers: Sequence[int], latent_dim: int) -> Tens
     Image k of a seed has row k mod `BLOCK` of block k div `BLOCK`, whose N(0, I) is drawn by itself: it is the same in
     every batch, in any order.
     """
-    latents, blocks = torch.empty(len(numbers), latent_dim), defaultdict[int, list[int]](list)
-    for place, number in enumerate(numbers):
-        blocks[number // BLOCK].append(place)
-    for block, places in blocks.items():
-        drawn = torch.randn(BLOCK, latent_dim, generator=generator(seed, "images", block))
-        latents[places] = drawn[[numbers[place] % BLOCK for place in places]]
-    return latents
+    blocks = {block: place for place, block in enumerate(dict.fromkeys(number // BLOCK for number in numbers))}
+    drawn = torch.empty(len(blocks), BLOCK, latent_dim)
+    for block, part in zip(blocks, drawn, strict=True):
+        torch.randn(BLOCK, latent_dim, generator=generator(seed, "images", block), out=part)
+    return drawn.flatten(0, 1)[[blocks[number // BLOCK] * BLOCK + number % BLOCK for number in numbers]]
