@@ -156,7 +156,10 @@ def weight_gradients(visit: Visit, delta: Tensor, weights: Tensor, tangent: Tens
     scale = weights.to(delta.dtype)
     if not linear_maps.is_product(visit.layer):
         weighted = delta * _along(scale, delta)
-        return list(torch.autograd.grad((visit.after_edge,), visit.trained, (weighted,), retain_graph=True))
+        # the input's too, since torch 2.11's group normalisation with channels last cannot do without
+        wanted = (*visit.trained, *((visit.before_edge,) if visit.before_edge else ()))
+        found = torch.autograd.grad((visit.after_edge,), wanted, (weighted,), retain_graph=True)
+        return list(found[: len(visit.trained)])
     before = visit.before.to(delta.dtype)
     if tangent is not None:
         left, right = delta, torch.addcmul(tangent.to(delta.dtype), before, _along(scale, before))
@@ -164,15 +167,15 @@ def weight_gradients(visit: Visit, delta: Tensor, weights: Tensor, tangent: Tens
         left, right = delta * _along(scale, delta), before
     else:
         left, right = delta, before * _along(scale, before)
-    layer, found = visit.layer, []
+    layer, gradients = visit.layer, []
     for parameter in visit.trained:
         gradient = (
             linear_maps.outer(layer, left, right)
             if parameter is layer.weight
             else linear_maps.summed(layer, delta, scale)
         )
-        found.append(gradient.to(parameter.dtype))
-    return found
+        gradients.append(gradient.to(parameter.dtype))
+    return gradients
 
 
 def _along(scale: Tensor, other: Tensor) -> Tensor:
