@@ -196,7 +196,7 @@ def test_a_result_that_an_ascii_terminal_cannot_show_is_no_failure(tiny_run: Tra
 def test_a_signal_outside_of_training_is_one_line_and_its_exit_code(
     number: signal.Signals, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {each: signal.signal(each, signal.SIG_DFL) for each in (signal.SIGINT, signal.SIGTERM)}
     monkeypatch.setattr(checkup, "examine", lambda run: signal.raise_signal(number))
     try:
         with pytest.raises(SystemExit) as left:
