@@ -104,7 +104,7 @@ def watched(network: nn.Module, wanted: slice = linear_maps.ALL) -> Iterator[lis
 def covered(logits: Tensor, visits: list[Visit]) -> bool:
     """Whether every use of a weight in the graph behind D's logits ``(N,)`` is a visit's, so that none is missed."""
     whole = all(len(visit.before) == len(logits) for visit in visits)
-    used = Counter(id(weight) for node in _nodes(logits) for weight in _weights(node))
+    used = Counter(id(weight) for node in nodes(logits) for weight in weights_of(node))
     return whole and used == Counter(id(weight) for visit in visits if visit.in_graph for weight in visit.trained)
 
 
@@ -119,18 +119,18 @@ def piecewise_linear(logits: Tensor, visits: list[Visit]) -> bool:
     It is read off autograd's graph, which cannot overlook what a module's code does.
     """
     constant = {visit.after_edge.node for visit in visits if visit.before_edge is None}
-    for node in _nodes(logits, constant):
+    for node in nodes(logits, constant):
         factors = sum(child is not None for child, _ in node.next_functions)
         if factors == 0:
             continue
         if node.name() not in LINEAR or (node.name() in PRODUCTS and factors > 1):
             return False
-        if node.name() not in SUMS and _weights(node):
+        if node.name() not in SUMS and weights_of(node):
             return False
     return True
 
 
-def _nodes(output: Tensor, constant: Set[Node] = frozenset()) -> Iterable[Node]:
+def nodes(output: Tensor, constant: Set[Node] = frozenset()) -> Iterable[Node]:
     """Every function of the graph behind a tensor, once, up to those that are constant."""
     found: dict[Node, None] = {}
     waiting = [output.grad_fn]
@@ -142,7 +142,7 @@ def _nodes(output: Tensor, constant: Set[Node] = frozenset()) -> Iterable[Node]:
     return found
 
 
-def _weights(node: Node) -> list[nn.Parameter]:
+def weights_of(node: Node) -> list[nn.Parameter]:
     """The parameters that a function of the graph takes, once for each time."""
     leaves = [getattr(child, "variable", None) for child, _ in node.next_functions]
     return [leaf for leaf in leaves if isinstance(leaf, nn.Parameter)]

@@ -23,6 +23,7 @@ from gancli.training.distributed import Group
 from gancli.training.loop import Plan
 from gancli.training.prefetching import PrefetchedImages
 from gancli.training.step import Step
+from gancli.training.whole_step import AT_THE_END
 
 LEAST_EVALUATED = 200_000
 """Images shown in all from which a run is evaluated unless it is told to: a shorter one is over before its evaluation
@@ -232,8 +233,11 @@ def _build(
     seed = key(config.seed, "rollback", rollbacks) if rollbacks else config.seed
     state = training_state.create(recipe, spec_of(dataset), config.seed, device, config.precision)
     if config.freeze_d:
+        recipe.advance(state.d, AT_THE_END)  # a network that grows has all its layers then
+        images = torch.zeros(config.batch_size, *spec_of(dataset).shape, device=device)
+        labels = torch.zeros(config.batch_size, dtype=torch.long, device=device) if recipe.conditional else None
         try:
-            training_state.freeze_lowest(state.d, config.freeze_d)
+            training_state.freeze_lowest(state.d, config.freeze_d, images, labels)
         except ValueError as error:
             raise UsageError(f"--freeze-d {config.freeze_d}: {error}.") from error
     train, classes = dataset.train, len(dataset.classes) if recipe.conditional else 0

@@ -28,7 +28,7 @@ def doublings(shape: Shape) -> int:
 
 
 def default_width(shape: Shape) -> int:
-    """Channels of the largest map: the paper's 64, or 4 a pixel of the shorter side if that is less."""
+    """Channels of the largest map: the 64 of the well-known PyTorch example, or 4 a pixel of a short shorter side."""
     return min(64, 4 * min(shape[1:]))
 
 

@@ -27,7 +27,9 @@ class Discriminator(convolutional.Discriminator):
 
 @dataclass(frozen=True)
 class ACGAN(Recipe):
-    """Odena et al. 2017, L_S and L_C of its section 3, with DCGAN's networks; D has the paper's dropout and Adam."""
+    """Odena et al. 2017, L_S and L_C of its section 3, with DCGAN's networks and Adam; D drops half of what each layer
+    but the first gives, the paper's of all layers.
+    """
 
     title: ClassVar[str] = "Auxiliary classifier GAN"
     paper: ClassVar[str] = "Odena, Olah and Shlens 2017, Auxiliary Classifier GANs, arXiv:1610.09585"

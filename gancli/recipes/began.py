@@ -73,7 +73,10 @@ class Autoencoder(nn.Module):
 
 @dataclass(frozen=True)
 class BEGAN(Recipe):
-    """Berthelot et al. 2017, eq. 5; z, normal, is made uniform; a layer has a quarter of the paper's 128 channels."""
+    """Berthelot et al. 2017, eq. 5; z, normal, is made uniform; a layer has a quarter of the paper's 128 channels, the
+    smallest maps are 4 to 7 wide, the paper's 8, and the rates stay as they are, where the paper halves them when the
+    measure of convergence stalls.
+    """
 
     title: ClassVar[str] = "Boundary equilibrium GAN"
     paper: ClassVar[str] = "Berthelot, Schumm and Metz 2017, BEGAN, arXiv:1703.10717"

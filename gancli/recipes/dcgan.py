@@ -13,8 +13,8 @@ from gancli.recipes.base import Recipe, Spec, hyper
 @dataclass(frozen=True)
 class DCGAN(Recipe):
     """Radford et al. 2016; a stage fewer or more for each halving or doubling of 64 x 64; z is normal, not uniform,
-    kernels are 4 x 4, not 5 x 5, and batches have 64 images, not 128, as in the well-known PyTorch example. There
-    and in the authors' code G's step takes the images that D's step saw.
+    kernels are 4 x 4, not 5 x 5, batches have 64 images, not 128, the largest maps at most 64 channels, not 128, and
+    G's step takes the images that D's step saw, all as in the well-known PyTorch example.
     """
 
     title: ClassVar[str] = "Deep convolutional GAN"

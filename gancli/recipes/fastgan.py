@@ -26,8 +26,8 @@ def convolution(before: int, after: int, size: int = 3, stride: int = 1) -> nn.M
     return spectral_norm(layer)
 
 
-class Doubling(nn.Module):
-    """Enlarge, convolve, normalise, gate: figure 3, left; ``noisy`` adds weighted noise before the norm."""
+class Gated(nn.Module):
+    """Convolve, add weighted noise in training if ``noisy``, normalise, gate."""
 
     def __init__(self, before: int, after: int, noisy: bool) -> None:
         super().__init__()
@@ -35,11 +35,17 @@ class Doubling(nn.Module):
         self.noise = nn.Parameter(torch.zeros(())) if noisy else None
 
     def forward(self, maps: Tensor) -> Tensor:
-        """``(N, before, H, W)`` -> ``(N, after, 2 H, 2 W)``."""
-        maps = self.convolution(interpolate(maps, scale_factor=2))
+        """``(N, before, H, W)`` -> ``(N, after, H, W)``."""
+        maps = self.convolution(maps)
         if self.noise is not None and self.training:
             maps = maps + self.noise * torch.randn_like(maps[:, :1])
         return glu(self.norm(maps), 1)
+
+
+def doubling(before: int, after: int, composite: bool = False) -> nn.Module:
+    """``(N, before, H, W)`` -> ``(N, after, 2 H, 2 W)``: figure 3, left; a composite one has two noisy layers."""
+    layers = [Gated(before, after, composite), *([Gated(after, after, True)] if composite else [])]
+    return nn.Sequential(nn.Upsample(scale_factor=2), *layers)
 
 
 class Excitation(nn.Module):
@@ -71,7 +77,7 @@ class Generator(nn.Module):
         self.project = spectral_norm(nn.Linear(latent_dim, 2 * channels[0] * self.base[0] * self.base[1], bias=False))
         self.norm = nn.BatchNorm2d(2 * channels[0])
         self.doublings = nn.ModuleList(
-            Doubling(channels[level], channels[level + 1], noisy=level % 2 == 1) for level in range(times)
+            doubling(channels[level], channels[level + 1], composite=level % 2 == 0) for level in range(times)
         )
         self.skip = min(FARTHEST_SKIP, times - 1)
         self.excitations = nn.ModuleList(
@@ -82,8 +88,8 @@ class Generator(nn.Module):
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Latents ``(N, latent_dim)`` -> images ``(N, C, H, W)``; labels are ignored."""
         maps = [glu(self.norm(self.project(latents).unflatten(1, (-1, *self.base))), 1)]
-        for level, doubling in enumerate(self.doublings, start=1):
-            large = doubling(maps[-1])
+        for level, larger in enumerate(self.doublings, start=1):
+            large = larger(maps[-1])
             if level > self.skip:
                 large = self.excitations[level - self.skip - 1](maps[level - self.skip], large)
             maps.append(large)
@@ -115,7 +121,7 @@ class Decoder(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for _ in range(times):
-            layers += [Doubling(channels, max(8, channels // 2), noisy=False)]
+            layers += [doubling(channels, max(8, channels // 2))]
             channels = max(8, channels // 2)
         self.layers = nn.Sequential(*layers, convolution(channels, images))
 
@@ -178,7 +184,9 @@ class FastGAN(Recipe):
     """Liu et al. 2021, eq. 2 to 5, scaled to the size of the images; always with DiffAugment unless told otherwise.
 
     The reconstructions are compared pixel by pixel, since the paper's perceptual distance needs a downloaded network.
-    Of large images D sees the full size alone, not a small one beside it as in the authors' code.
+    As against the authors' code, D sees the full size of large images alone, not a small one beside it; it has no
+    excitations, and goes down to 4 x 4 so that small images have layers too; noise is added in training only, so that
+    a number draws one image; and DiffAugment cuts holes.
     """
 
     title: ClassVar[str] = "FastGAN: light networks, self-supervised D"
@@ -187,6 +195,7 @@ class FastGAN(Recipe):
     batch_size: ClassVar[int] = 8
     least_steps: ClassVar[int] = 20_000
     mixes_samples: ClassVar[bool] = True
+    reuses_fakes: ClassVar[bool] = True
     draws_points: ClassVar[bool] = False
 
     latent_dim: int = 256
@@ -195,7 +204,7 @@ class FastGAN(Recipe):
     ema_half_life: float = 5000.0
 
     def augmentation(self, spec: Spec, images: int) -> Augmentation:
-        """See `Recipe.augmentation`; the paper's."""
+        """See `Recipe.augmentation`."""
         return "diffaug"
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:

@@ -62,7 +62,7 @@ class Packed(nn.Module):
 @dataclass(frozen=True)
 class PacGAN(Recipe):
     """Lin et al. 2018: the networks of section 4.1 for points, of DCGAN for pictures; a batch has ``pack`` times as
-    many images as D gives answers.
+    many images as D gives answers. On points the authors step both networks at once, from weights of N(0, 0.02^2).
     """
 
     title: ClassVar[str] = "GAN with a packed discriminator"

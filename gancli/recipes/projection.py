@@ -14,7 +14,7 @@ from gancli.recipes.base import Recipe, Spec, hyper
 class Projection(Recipe):
     """Miyato and Koyama 2018: the hinge loss, spectral normalisation, conditional batch normalisation in G.
 
-    The paper's networks are for ImageNet; these are those of SNGAN, a tenth as wide by default, for a CPU's sake.
+    The paper's networks are for ImageNet; these are those of SNGAN, a quarter as wide by default, for a CPU's sake.
     """
 
     title: ClassVar[str] = "Class-conditional GAN with a projection discriminator"

@@ -17,6 +17,7 @@ from gancli.recipes.base import Augmentation, Batch, Loss, Rates, Recipe, Spec, 
 PERCEPTRON_VALUES = 32 * 32
 """Values of a picture (channels times pixels) up to which perceptrons draw it unless told otherwise."""
 PERCEPTRON_GAMMA = 4.0
+GAMMA_POWER = math.log(150 / 0.05) / math.log(256**2 / 32**2)
 FEW_PICTURES = 10_000
 """Training pictures under which D is augmented."""
 SLOPE = 0.2
@@ -153,13 +154,15 @@ class R3GAN(Recipe):
     def fitted(self, spec: Spec, images: int, length: int) -> Self:
         """See `Recipe.fitted`.
 
-        Gamma of residual networks grows with the number of pixels, as from CIFAR-10 to FFHQ in the paper's table; that
-        of perceptrons was measured (benchmarks/quality.py).
+        Gamma of residual networks is a power of the number of pixels through the authors' .05 for CIFAR-10 and 150 for
+        FFHQ at 256 x 256 (at 64 x 64 it is .72, where they have 1 for ImageNet and 2 for FFHQ); that of perceptrons was
+        measured (benchmarks/quality.py). With augmentation the gradients are those by the augmented images, where the
+        authors take them by the images before it.
         """
         network = self.network
         if network == "auto":
             network = "perceptron" if math.prod(spec.shape) <= PERCEPTRON_VALUES else "residual"
-        gamma = self.gamma or 0.05 * (spec.height * spec.width / 32**2) ** 1.5
+        gamma = self.gamma or 0.05 * (spec.height * spec.width / 32**2) ** GAMMA_POWER
         if not self.gamma and network == "perceptron":
             gamma = 0.05 if spec.is_points else PERCEPTRON_GAMMA
         lr = 1e-3 if network == "perceptron" else 2e-4

@@ -71,7 +71,8 @@ class Unrolled(Recipe):
 
     For points the networks and latent are those of the authors' code for the ring, with a batch a quarter as large and
     a rate of D ten times its 1e-4, so that 10,000 steps do for its 25,000. For pictures they are DCGAN's, a quarter as
-    wide, D without normalisation.
+    wide, D without normalisation. D steps before G looks ahead, so G sees it a step further than in eq. 11 and 12,
+    where both step from the same D.
     """
 
     title: ClassVar[str] = "Unrolled GAN"

@@ -80,7 +80,7 @@ class VAEGAN(Recipe):
     draws_points: ClassVar[bool] = False
 
     latent_dim: int = 64
-    gamma: float = hyper(0.01, "weight of the similarity L_llike against L_GAN for the decoder")
+    gamma: float = hyper(0.01, "weight of the similarity L_llike against L_GAN for the decoder", least=1e-6)
     width: int = hyper(0, convolutional.WIDTH)
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:

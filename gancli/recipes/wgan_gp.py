@@ -1,7 +1,7 @@
 """WGAN-GP: D estimates the Wasserstein distance, kept Lipschitz by a penalty between real and generated images."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -12,7 +12,10 @@ from gancli.recipes.base import Batch, Rates, Recipe, Spec, hyper
 
 @dataclass(frozen=True)
 class WGANGP(Recipe):
-    """Gulrajani et al. 2017, algorithm 1, with DCGAN's networks; D has layer normalisation (section 4)."""
+    """Gulrajani et al. 2017, algorithm 1, with DCGAN's networks; D has layer normalisation (section 4).
+
+    For points lambda is that of the toy data in the authors' code; beta1 is 0.5 there.
+    """
 
     title: ClassVar[str] = "Wasserstein GAN with gradient penalty"
     paper: ClassVar[str] = "Gulrajani et al. 2017, Improved Training of Wasserstein GANs, arXiv:1704.00028"
@@ -24,8 +27,12 @@ class WGANGP(Recipe):
     beta1: float = 0.0
     beta2: float = 0.9
     d_steps: int = 5
-    penalty: float = hyper(10.0, "lambda, the weight of (|gradient| - 1)^2")
+    penalty: float = hyper(-1.0, "lambda, the weight of (|gradient| - 1)^2; -1: 10 for pictures, 0.1 for points")
     width: int = hyper(0, convolutional.WIDTH)
+
+    def fitted(self, spec: Spec, images: int, length: int) -> Self:
+        """See `Recipe.fitted`."""
+        return replace(self, penalty=self.penalty if self.penalty >= 0 else (0.1 if spec.is_points else 10.0))
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""

@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.optim import Optimizer
 
-from gancli import devices
+from gancli import devices, layerwise
 from gancli.recipes.base import Recipe, Spec
 
 
@@ -130,17 +132,17 @@ def _lay_out_as_weights(optimizer: Optimizer) -> None:
                 remembered[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
-def freeze_lowest(d: nn.Module, layers: int) -> None:
+def freeze_lowest(d: nn.Module, layers: int, images: Tensor, labels: Tensor | None = None) -> None:
     """Keep the weights of D's first ``layers`` layers as they are: FreezeD, Mo 2020 (arXiv:2002.10964), section 3.
 
-    A layer is a linear map or convolution with what follows it up to the next. Raises ValueError if D has no layer
-    left to train.
+    A layer is a linear map or convolution with what follows it up to the next; first is what images ``(N, C, H, W)``
+    with labels ``(N,)`` meet first. Raises ValueError if D has no layer left to train.
     """
-    found: dict[str, list[nn.Parameter]] = {}
-    for name, parameter in d.named_parameters():
-        layer = name.rpartition(".")[0].partition(".parametrizations")[0]
+    names, found = {id(parameter): name for name, parameter in d.named_parameters()}, dict[str, list[nn.Parameter]]()
+    for parameter in _in_order_of_use(d, images, labels):
+        layer = names[id(parameter)].rpartition(".")[0].partition(".parametrizations")[0]
         found.setdefault(layer, []).append(parameter)
-    numbers = list(itertools.accumulate(int(any(p.ndim > 1 for p in layer)) for layer in found.values()))
+    numbers = list(itertools.accumulate(int(isinstance(d.get_submodule(layer), LAYERS)) for layer in found))
     if not numbers or layers >= numbers[-1]:
         raise ValueError(f"D has {numbers[-1] if numbers else 0} layers, of which one at least must be left to train")
     for parameters, number in zip(found.values(), numbers, strict=True):
@@ -149,18 +151,41 @@ def freeze_lowest(d: nn.Module, layers: int) -> None:
                 parameter.requires_grad_(False)
 
 
+LAYERS = (nn.Linear, _ConvNd)
+
+
+def _in_order_of_use(network: nn.Module, images: Tensor, labels: Tensor | None) -> list[nn.Parameter]:
+    """The trained parameters that a forward pass uses, by the first operation that does; nothing moves by it."""
+    training = network.training
+    logits = network.eval()(images, labels)
+    network.train(training)
+    first: dict[nn.Parameter, int] = {}
+    for node in layerwise.nodes(logits):
+        for parameter in layerwise.weights_of(node):
+            first[parameter] = min(first.get(parameter, node._sequence_nr()), node._sequence_nr())
+    return sorted(first, key=lambda parameter: first[parameter])
+
+
 class Average:
     """Moves one network's weights and buffers towards another's; both keep their tensors."""
 
     def __init__(self, average: nn.Module, current: nn.Module) -> None:
-        pairs = list(zip(_tensors(average), _tensors(current), strict=True))
-        floating = [pair for pair in pairs if pair[0].is_floating_point()]
-        self.averages, self.currents = [mine for mine, _ in floating], [theirs for _, theirs in floating]
-        self.others = [pair for pair in pairs if not pair[0].is_floating_point()]
+        directions = {id(value) for m in average.modules() if isinstance(m, _SpectralNorm) for value in m.buffers()}
+        self.averages, self.currents, self.others = [], [], []
+        for mine, theirs in zip(_tensors(average), _tensors(current), strict=True):
+            if mine.is_floating_point() and id(mine) not in directions:
+                self.averages.append(mine)
+                self.currents.append(theirs)
+            else:
+                self.others.append((mine, theirs))
 
     @torch.no_grad()
     def update(self, decay: float | Tensor) -> None:
-        """``average = decay * average + (1 - decay) * current``; what is no floating-point number is copied."""
+        """``average = decay * average + (1 - decay) * current``.
+
+        What is no floating-point number is copied, and so are the singular vectors that spectral normalisation follows:
+        the mean of unit vectors is shorter than one, which would let the weights grow.
+        """
         if isinstance(decay, Tensor):
             for average, current in zip(self.averages, self.currents, strict=True):
                 average.lerp_(current, 1 - decay)  # in a trace, where it joins the loop that moves the weights

@@ -33,7 +33,7 @@ def test_wgan_keeps_every_weight_of_d_within_the_clip_after_each_step() -> None:
 
 
 def test_wgan_gp_is_the_estimated_distance_and_ten_times_the_penalty() -> None:
-    recipe = recipes.find("wgan-gp")(width=8)  # type: ignore[call-arg]
+    recipe = recipes.find("wgan-gp")(width=8).fitted(SPEC, 1000, 1000)  # type: ignore[call-arg]
     g, d, real, fake = parts(recipe)
     torch.manual_seed(5)
     loss = recipe.d_loss(g, d, real, fake.detach(), recipe.schedule(0))
@@ -69,6 +69,18 @@ def test_dragan_is_the_cross_entropy_and_the_penalty_about_real_images() -> None
     assert recipe.fitted(POINTS, 1000, 1000).penalty == 10, "what is recorded stays"  # type: ignore[attr-defined]
     assert recipes.find("dragan")().fitted(POINTS, 1000, 1000).penalty == 0.1  # type: ignore[attr-defined]
     assert recipes.find("dragan")(penalty=0.0).fitted(SPEC, 1000, 1000).penalty == 0  # type: ignore
+
+
+@pytest.mark.parametrize("name", ["dragan", "wgan-gp"])
+def test_lambda_follows_the_scale_of_the_data(name: str) -> None:
+    found = [recipes.find(name)().fitted(spec, 1000, 1000).penalty for spec in (SPEC, POINTS)]  # type: ignore[attr-defined]
+    assert found == [10, 0.1]
+
+
+def test_r3gans_gamma_is_the_authors_at_both_ends() -> None:
+    sizes = (Spec(3, 32, 32), Spec(3, 64, 64), Spec(3, 256, 256))
+    found = [R3GAN(network="residual").fitted(spec, 1000, 1000).gamma for spec in sizes]
+    assert found == pytest.approx([0.05, 0.7211, 150], rel=1e-3)
 
 
 def test_acgan_teaches_the_classes_of_real_and_generated_images() -> None:

@@ -14,7 +14,7 @@ from training_steps import make_step
 from gancli import losses
 from gancli.recipes.base import Batch, Spec
 from gancli.recipes.began import BEGAN, Autoencoder
-from gancli.recipes.fastgan import FastGAN
+from gancli.recipes.fastgan import FastGAN, Gated
 from gancli.recipes.improved import REFERENCE, Generator, History, Improved, MinibatchDiscrimination, VirtualBatchNorm
 from gancli.recipes.pacgan import PacGAN, Packed
 from gancli.recipes.progressive import Progressive, Stage, minibatch_deviation, pixel_norm, stage_at
@@ -290,6 +290,30 @@ class TestFastGAN:
 
     def test_it_is_augmented_by_default(self) -> None:
         assert FastGAN().augmentation(SPEC, 100) == "diffaug"
+
+    def test_maps_of_8_32_and_128_have_two_noisy_layers_as_in_the_authors_code(self) -> None:
+        g, _ = FastGAN(width=2).networks(Spec(3, 256, 256))
+        layers = [[m for m in doubling.modules() if isinstance(m, Gated)] for doubling in g.doublings]  # type: ignore[union-attr]
+        assert [len(each) for each in layers] == [2, 1, 2, 1, 2, 1]
+        assert [each[0].noise is not None for each in layers] == [True, False, True, False, True, False]
+        latents = torch.randn(2, 256)
+        for layer in layers[0]:
+            layer.noise.data.fill_(1.0)  # type: ignore[union-attr]
+        assert not torch.equal(g(latents), g(latents))
+        assert torch.equal(g.eval()(latents), g(latents))
+
+    def test_the_averaged_generator_stays_normalised(self) -> None:
+        """What follows the largest singular value is not averaged: a mean of unit vectors is shorter, and the weights
+        divided by what it finds are larger than one."""
+        step = make_step(FastGAN(width=4, ema_half_life=2000.0), spec=Spec(3, 16, 16))
+        for _ in range(12):
+            step()
+        held = dict(step.state.g.named_buffers())
+        found = {name: value for name, value in step.state.ema.named_buffers() if name.endswith(("._u", "._v"))}
+        assert found and all(torch.equal(value, held[name]) for name, value in found.items())
+        assert all(value.norm().item() == pytest.approx(1, abs=1e-4) for value in found.values())
+        averaged = step.state.ema.norm.running_mean  # type: ignore[union-attr]
+        assert not torch.equal(averaged, step.state.g.norm.running_mean)  # type: ignore[union-attr]
 
 
 class TestVAEGAN:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from training_steps import SPEC, make_step, tensors
 
+from gancli import recipes
 from gancli.preparation import top_k_share
 from gancli.recipes.base import Batch, Spec
 from gancli.recipes.dcgan import DCGAN
@@ -116,7 +117,7 @@ def test_top_k_falls_by_a_hundredth_an_epoch() -> None:
 def test_frozen_layers_stay_and_the_others_learn(recipe: Any) -> None:
     step = make_step(recipe)
     names = [name for name, p in step.state.d.named_parameters() if p.ndim > 1]
-    freeze_lowest(step.state.d, 1)
+    freeze_lowest(step.state.d, 1, torch.zeros(8, 1, 8, 8))
     step.__post_init__()
     before = {name: p.clone() for name, p in step.state.d.named_parameters()}
     for _ in range(2):
@@ -127,11 +128,45 @@ def test_frozen_layers_stay_and_the_others_learn(recipe: Any) -> None:
     assert names[-1] in changed and names[1] in changed, first
 
 
+def frozen(name: str, layers: int, spec: Spec = Spec(3, 32, 32, 4), **settings: Any) -> list[str]:  # noqa: B008
+    """Of D's parameters, those that are frozen; at their full size where networks grow."""
+    recipe = recipes.find(name)(**settings).fitted(spec, 1000, 10_000)
+    _, d = recipe.networks(spec)
+    recipe.advance(d, 2**62)
+    before = {key: value.clone() for key, value in d.state_dict().items()}
+    freeze_lowest(d, layers, torch.zeros(4, *spec.shape), torch.zeros(4, dtype=torch.long))
+    assert all(torch.equal(value, before[key]) for key, value in d.state_dict().items()) and d.training
+    return [key for key, parameter in d.named_parameters() if not parameter.requires_grad]
+
+
+def test_the_first_layers_are_those_that_an_image_meets_first() -> None:
+    """Whatever the order in which a network lists them, and whatever else has weights."""
+    grown = frozen("progressive", 3, width=4)
+    assert {name.partition(".layer")[0] for name in grown} == {"from_image.3", "entries.2", "exits.2"}
+    inside = frozen("r3gan", 3, network="residual", width=16)
+    assert inside == [
+        "layers.0.weight",
+        *[f"layers.1.layers.{k}" for k in ("0.weight", "1.bias", "2.weight", "3.bias")],
+    ]
+    projected = frozen("projection", 1, width=4)
+    assert projected and not any("embed" in name or "logit" in name for name in projected)
+
+
 def test_all_layers_cannot_be_frozen() -> None:
     _, d = Vanilla().networks(Spec(1, 8, 8))
-    freeze_lowest(d, 2)
+    _, other = Vanilla().networks(Spec(1, 8, 8))
+    freeze_lowest(other, 2, torch.zeros(2, 1, 8, 8))
     with pytest.raises(ValueError, match="3 layers"):
-        freeze_lowest(d, 3)
+        freeze_lowest(d, 3, torch.zeros(2, 1, 8, 8))
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_some_of_any_discriminator_can_be_frozen(name: str) -> None:
+    spec = Spec(1, 8, 8, 4)
+    cls = recipes.find(name)
+    small = {"width": 16 if name == "r3gan" else 4} if "width" in cls.__dataclass_fields__ else {}
+    first, more = (frozen(name, layers, spec, **small) for layers in (1, 2))
+    assert first and set(first) < set(more)
 
 
 def test_rates_of_beta2_reach_adam() -> None:

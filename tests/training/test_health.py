@@ -168,6 +168,7 @@ class TestVitalSigns:
 
 def test_chance_is_told_where_the_loss_falls_to_nothing_and_only_there() -> None:
     found = {name: recipes.find(name)().chance() for name in recipes.names()}
+    assert found == {name: recipes.find(name)().chance() for name in recipes.names()}, "nothing random in it"
     assert all(found[name] == pytest.approx(0.6931, abs=1e-3) for name in ("vanilla", "dcgan", "r3gan", "acgan"))
     assert found["sngan"] and found["lsgan"] and found["fastgan"]
     assert [name for name, value in found.items() if value is None] == ["began", "progressive", "wgan", "wgan-gp"]

@@ -93,7 +93,7 @@ def test_layers_of_d_that_are_frozen_stay_as_they_are() -> None:
     both = []
     for way in ({"compiled": True}, {"plain": True}):
         made = of_recipe("vanilla", **way)
-        training_state.freeze_lowest(made.state.d, 1)
+        training_state.freeze_lowest(made.state.d, 1, torch.zeros(8, *WIDE.shape, dtype=torch.float64))
         both.append(replace(made))
     first = tensors(both[0].state.d)
     assert_same(both[0], both[1], 4)
