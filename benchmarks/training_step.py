@@ -33,6 +33,8 @@ from gancli.training.step import Step
 Name = TypeVar("Name")
 WAYS = ("plain", "fp32", "bf16")
 COMPILED = ("fp32 compiled", "bf16 compiled")
+GPU_STEPS = 100
+"""Of each kind in a round on a GPU."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,16 @@ def in_turns(
 
 
 def peaks(device: torch.device, dtype: torch.dtype = torch.float32) -> dict[str, Callable[[], object]]:
-    """A matrix product of the size in perceptrons and a convolution of that in DCGAN's middle."""
-    left, right = (torch.randn(rows, 784, device=device, dtype=dtype) for rows in (128, 512))
+    """A matrix product of the size in perceptrons and a convolution of that in DCGAN's middle.
+
+    On a GPU, which those would not fill, larger ones.
+    """
+    on_cpu = device.type == "cpu"
+    factors = ((128, 784), (512, 784)) if on_cpu else ((4096, 4096), (4096, 4096))
+    left, right = (torch.randn(shape, device=device, dtype=dtype) for shape in factors)
     maps, filters = (
         torch.randn(shape, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
-        for shape in ((64, 64, 16, 16), (128, 64, 4, 4))
+        for shape in (((64, 64, 16, 16), (128, 64, 4, 4)) if on_cpu else ((64, 256, 64, 64), (512, 256, 4, 4)))
     )
     return {"peak product": lambda: linear(left, right), "peak convolution": lambda: conv2d(maps, filters, None, 2, 1)}
 
@@ -131,11 +138,12 @@ def measure(name: str, threads: int, options: argparse.Namespace) -> dict[str, A
     case, images, device = CASES[name], pictures(CASES[name].spec), options.device
     ways = (*WAYS, *COMPILED) if options.compiled else WAYS
     steps: dict[str, Callable[[], object]] = {way: gancli_step(case, images, device, way) for way in ways}
-    steps |= peaks(device)
+    steps = {way: step for way, step in steps.items() if way not in COMPILED or begun(step)} | peaks(device)
     if case.example:
         steps["example"] = case.example(images, device)
     counted = {each: flops(steps[each]) for each in ("plain", "fp32", "peak product", "peak convolution")}
-    seconds = in_turns(steps, options.rounds, case.steps, device)
+    count = case.steps if device.type == "cpu" else GPU_STEPS  # which are queued without waiting for each other
+    seconds = in_turns(steps, options.rounds, count, device)
     reference = seconds.get("example", seconds["plain"])
     peak = "peak convolution" if case.spec.channels == 3 else "peak product"  # perceptrons draw the grey ones
     rate = {each: counted[each] / seconds[each] for each in counted}
@@ -145,12 +153,23 @@ def measure(name: str, threads: int, options: argparse.Namespace) -> dict[str, A
         "load": round(os.getloadavg()[0], 1),
         "against": "example" if case.example else "plain",
         "milliseconds": {each: round(1e3 * seconds[each], 3) for each in seconds},
-        "times_faster": {each: round(reference / seconds[each], 2) for each in ways},
+        "times_faster": {each: round(reference / seconds[each], 2) for each in ways if each in seconds},
         "gflop": {each: round(counted[each] / 1e9, 3) for each in ("plain", "fp32")},
         "gflop_per_s": {each: round(value / 1e9, 1) for each, value in rate.items()},
         "share_of_peak": round(rate["fp32"] / rate[peak], 2),
         "compiled_share_of_peak": _share(counted["fp32"], seconds.get("fp32 compiled"), rate[peak]),
     }
+
+
+def begun(step: Callable[[], object]) -> bool:
+    """Do the steps in which everything is compiled; False, and the reason printed, where it cannot be."""
+    try:
+        for _ in range(compiling.TRIED):
+            step()
+    except Exception as error:  # a compiler fails in ways of its own
+        print(f"not compiled: {type(error).__name__}: {str(error).splitlines()[0]}")
+        return False
+    return True
 
 
 def _share(operations: int, seconds: float | None, peak: float) -> float | None:

@@ -1,5 +1,6 @@
 """From a configuration to something that can run: data, recipe, networks, device and plan, all checked."""
 
+import logging
 import math
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from gancli import arithmetic, compiling, data, devices, recipes
+from gancli import arithmetic, compiling, data, devices, memory, recipes
 from gancli import config as configuration
 from gancli.config import TrainConfig, parse_image_size
 from gancli.data import DataSet, PictureOptions, Progress
@@ -25,6 +26,7 @@ from gancli.training.prefetching import PrefetchedImages
 from gancli.training.step import Step
 from gancli.training.whole_step import AT_THE_END
 
+log = logging.getLogger(__name__)
 LEAST_EVALUATED = 200_000
 """Images shown in all from which a run is evaluated unless it is told to: a shorter one is over before its evaluation
 has what it needs."""
@@ -86,15 +88,20 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
 def _compile(
     config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch.device, group: Group, steps: int
 ) -> compiling.Way:
-    """Choose whether to compile the networks; only for one process and networks of one shape without being told."""
-    grows = type(recipe).advance is not Recipe.advance
-    if config.compile == "auto" and (group.world > 1 or grows or config.top_k < 1):
+    """Choose whether to compile; without being told only for one process and a step that is always the same."""
+    if type(recipe).advance is not Recipe.advance:
+        if config.compile == "on":
+            log.warning("compile: off, since the networks of recipe %s grow.", config.recipe)
+        return "off"
+    if config.compile == "auto" and (group.world > 1 or config.top_k < 1):
         return "off"
 
     def build(way: compiling.Way) -> Step:
         return replace(_build(replace(config, compile=way), recipe, dataset, device, group), group=Group())
 
-    return compiling.choose(config.compile, steps, build)
+    way = compiling.choose(config.compile, steps, build)
+    memory.release(device)  # of the steps that were tried, which refer to themselves
+    return way
 
 
 def load_data(config: TrainConfig, on_progress: Progress) -> DataSet:

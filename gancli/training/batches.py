@@ -67,7 +67,7 @@ class ResidentImages:
         if epoch not in self._orders:
             order = torch.randperm(len(self.images), generator=generator(self.seed, "order", epoch))
             kept = {e: o for e, o in self._orders.items() if e == epoch - 1}
-            self._orders = kept | {epoch: order.to(self.images.device)}
+            self._orders = kept | {epoch: devices.sent(order, self.images.device)}
         return self._orders[epoch]
 
 

@@ -3,6 +3,7 @@
 See https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs for what may be recorded.
 """
 
+import gc
 from collections.abc import Callable, Sequence
 
 import torch
@@ -20,16 +21,17 @@ class Recorded:
     """
 
     def __init__(self, function: Callable[..., list[Tensor]], inputs: Sequence[Tensor]) -> None:
-        self._inputs = [value.clone() for value in inputs]
-        device, aside = self._inputs[0].device, torch.cuda.Stream()
-        with torch.cuda.device(device), torch.no_grad():
+        self._function, self._inputs = function, [value.clone() for value in inputs]  # a graph keeps nothing alive
+        with torch.cuda.device(self._inputs[0].device), torch.no_grad():
+            aside = torch.cuda.Stream()
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):
                 for _ in range(WARM_UP):
                     function(*self._inputs)
             torch.cuda.current_stream().wait_stream(aside)
+            gc.collect()  # an older graph that is freed during a recording would end it
             self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):  # other threads pin memory
+            with torch.cuda.graph(self._graph, stream=aside, capture_error_mode="thread_local"):  # others pin memory
                 self._outputs = function(*self._inputs)
 
     def __call__(self, *inputs: Tensor) -> list[Tensor]:

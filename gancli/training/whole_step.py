@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.optim import Adam, Optimizer
 
@@ -144,7 +145,7 @@ class WholeStep:
         self._taken = [float(steps[0]) for steps in self._steps]  # here alone, since it waits for the device
         inputs, device = [self._numbers(rates, decay), *_tensors(draws)], self.step.noise.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []), _unchanged(self.step.state):
-            with _without_cudnn():
+            with _without_cudnn(), torch.autograd.set_multithreading_enabled(False):  # a trace is of one thread
                 traced = self._trace(draws, inputs)
             self._function = made_fast(traced, inputs, device)
 
@@ -157,7 +158,7 @@ class WholeStep:
         numbers = torch.tensor(values, dtype=next(self.step.state.g.parameters()).dtype)
         return devices.sent(numbers, self.step.noise.device)
 
-    def _trace(self, draws: Draws, inputs: list[Tensor]) -> nn.Module:
+    def _trace(self, draws: Draws, inputs: list[Tensor]) -> GraphModule:
         """A module that does one step's operations on the inputs and on the state, as is done once while it is traced.
 
         It gives the scalars in one vector, the gradients of G, for whoever watches them, and D's logits on real images.
@@ -176,14 +177,23 @@ class WholeStep:
             gradients = [parameter.grad for parameter in self._moved if parameter.grad is not None]
             return [torch.stack(list(outcome.scalars.values())), *gradients, *outcome.real_logits]
 
-        return make_fx(run, decomposition_table=REPLACED)(*inputs)
+        return _of_any_layout(make_fx(run, decomposition_table=REPLACED)(*inputs))
+
+
+def _of_any_layout(traced: GraphModule) -> GraphModule:
+    """The trace without views, which hold for one order in memory, where that of convolutions may be another."""
+    for node in traced.graph.nodes:
+        if node.target is torch.ops.aten.view.default:
+            node.target = torch.ops.aten.reshape.default
+    traced.recompile()
+    return traced
 
 
 @contextlib.contextmanager
 def _without_cudnn() -> Iterator[None]:
     """So that batches are normalised by an operation that the compiler knows to move the running statistics.
 
-    Convolutions are in a trace what they are with it.
+    Convolutions are the same operation, though in another order in memory; see `_of_any_layout`.
     """
     before = torch.backends.cudnn.enabled
     torch.backends.cudnn.enabled = False
@@ -205,16 +215,27 @@ def _unchanged(state: TrainState) -> Iterator[None]:
         optimizer.zero_grad(set_to_none=True)
 
 
-def made_fast(traced: nn.Module, inputs: list[Tensor], device: torch.device) -> Function:
+def made_fast(traced: GraphModule, inputs: list[Tensor], device: torch.device) -> Function:
     """The trace as loops, and on CUDA as one graph: of those, or where there is no Triton of its own operations."""
-    if device.type != "cuda":
-        return compiled_by_torch(traced)
-    return Recorded(compiled_by_torch(traced) if find_spec("triton") else traced, inputs)
+    ordered = draws_in_order(traced)
+    if device.type == "cuda":
+        return Recorded(compiled_by_torch(traced) if ordered and find_spec("triton") else traced, inputs)
+    if not ordered:
+        raise RuntimeError(f"torch {torch.__version__} would draw in another order")
+    return compiled_by_torch(traced)
+
+
+def draws_in_order(traced: GraphModule) -> bool:
+    """Whether the compiled trace draws what layers draw as the trace does; older compilers move several draws about."""
+    from torch._inductor.fx_passes import post_grad  # two seconds, for those who compile
+
+    drawing = [n for n in traced.graph.nodes if torch.Tag.nondeterministic_seeded in getattr(n.target, "tags", ())]
+    return len(drawing) < 2 or hasattr(post_grad, "_chain_random_ops_for_ordering")
 
 
 def compiled_by_torch(traced: nn.Module) -> Function:
     """Code for one shape of everything, which draws what layers draw as it is drawn without."""
-    options: dict[str, Any] = {"fallback_random": True}
+    options: dict[str, Any] = {"fallback_random": True, "deterministic": torch.are_deterministic_algorithms_enabled()}
     if hasattr(torch.compiler, "skip_all_guards_unsafe"):  # nothing that they would look at ever changes
         options["guard_filter_fn"] = torch.compiler.skip_all_guards_unsafe
     return torch.compile(traced, fullgraph=True, dynamic=False, options=options)

@@ -57,8 +57,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
             assert isinstance(other, Stream)
 
     @contextlib.contextmanager
-    def recording(graph: Tape, capture_error_mode: str) -> Iterator[None]:
-        assert capture_error_mode == "thread_local"
+    def recording(graph: Tape, stream: Stream, capture_error_mode: str) -> Iterator[None]:
+        assert isinstance(stream, Stream) and capture_error_mode == "thread_local"
         with graph:
             yield
 

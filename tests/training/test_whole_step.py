@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._inductor.fx_passes import post_grad
 from training_steps import make_step, tensors
 
 from gancli import recipes
@@ -172,6 +173,42 @@ def test_what_does_not_hold_for_every_step_is_not_traced(name: str) -> None:
 )
 def test_options_that_change_shapes_or_scales_are_not_traced(options: dict[str, Any]) -> None:
     assert make_step(Vanilla(), compiled=True, **options).whole is None
+
+
+@pytest.mark.parametrize("name", ["dcgan", "wgan-gp", "pacgan"])
+def test_a_trace_holds_for_another_order_in_memory(name: str) -> None:
+    """Convolutions answer in other orders on CUDA while a trace is made, without cuDNN, than when it is used."""
+    ours, theirs = (of_recipe(name, **way) for way in ({"compiled": True}, {"plain": True}))
+    for network in (ours.state.g, ours.state.d):
+        laid_out(network, torch.contiguous_format)
+    assert_same(ours, theirs, 1)
+    draws, rates = ours.draw(1), ours.recipe.schedule(8)
+    assert ours.whole is not None
+    ours.whole._prepare(draws, rates, 0.9)
+    for network in (ours.state.g, ours.state.d):
+        laid_out(network, torch.channels_last)
+    assert_same(ours, theirs, 3)
+
+
+def laid_out(network: nn.Module, order: torch.memory_format) -> None:
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=order)
+
+
+@pytest.mark.parametrize(("name", "several"), [("vanilla", False), ("wgan-gp", True), ("acgan", True)])
+def test_an_older_compiler_is_not_asked_where_it_would_move_draws_about(
+    name: str, several: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch 2.11's keeps what is drawn, but not in which order."""
+    monkeypatch.delattr(post_grad, "_chain_random_ops_for_ordering", raising=False)
+    step = of_recipe(name, compiled=True)
+    step()
+    if several:
+        with pytest.raises(RuntimeError, match="another order"):
+            step()
+    else:
+        step()
 
 
 @pytest.mark.parametrize("padding", [[1, 1, 1, 1], [1, 2, 0, 3], [0, 0, 2, 0]])
