@@ -20,6 +20,7 @@ from gancli.training import whole_step
 from gancli.training.step import Step
 
 WIDE, POINTS = Spec(3, 9, 14, 4), Spec(2, 1, 1, 0, 1.0)
+DRAWS_IN_ORDER = whole_step.draws_in_order
 QUICK = {"vanilla", "r3gan", "dcgan"}
 OTHERS = {"wgan": "steps by RMSprop", "progressive": "grows", "unrolled": "looks into D's Adam"}
 TRACED = [name for name in recipes.names() if name not in OTHERS]
@@ -29,6 +30,7 @@ NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) f
 @pytest.fixture(autouse=True)
 def without_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(whole_step, "compiled_by_torch", lambda traced: traced)
+    monkeypatch.setattr(whole_step, "draws_in_order", lambda traced: True)
 
 
 def of_recipe(name: str, spec: Spec = WIDE, **options: Any) -> Step:
@@ -201,6 +203,7 @@ def test_an_older_compiler_is_not_asked_where_it_would_move_draws_about(
     name: str, several: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """torch 2.11's keeps what is drawn, but not in which order."""
+    monkeypatch.setattr(whole_step, "draws_in_order", DRAWS_IN_ORDER)
     monkeypatch.delattr(post_grad, "_chain_random_ops_for_ordering", raising=False)
     step = of_recipe(name, compiled=True)
     step()
