@@ -57,6 +57,11 @@ def one_centred(d: Judge, images: Tensor, labels: Tensor | None) -> Tensor:
     return (squares.clamp_min(TINY).sqrt() - 1).square().mean()
 
 
+def one_centred_weight(asked: float, points: bool) -> float:
+    """Lambda of `one_centred`: Gulrajani's 10 for pictures, and the 0.1 of his code's toy data for points, if -1."""
+    return asked if asked >= 0 else (0.1 if points else 10.0)
+
+
 def between(real: Tensor, fake: Tensor) -> Tensor:
     """A point of each line from a real to a generated image, uniform on it: Gulrajani 2017, algorithm 1, line 6.
 

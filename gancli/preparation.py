@@ -17,14 +17,13 @@ from gancli.judging import LEAST_HELDOUT, best_metric_of
 from gancli.network_file import Origin
 from gancli.randomness import key
 from gancli.recipes.base import Recipe, Spec
-from gancli.training import accumulation
+from gancli.training import accumulation, freezing
 from gancli.training import state as training_state
 from gancli.training.batches import Noise, ResidentImages
 from gancli.training.distributed import Group
 from gancli.training.loop import Plan
 from gancli.training.prefetching import PrefetchedImages
 from gancli.training.step import Step
-from gancli.training.whole_step import AT_THE_END
 
 log = logging.getLogger(__name__)
 LEAST_EVALUATED = 200_000
@@ -240,11 +239,8 @@ def _build(
     seed = key(config.seed, "rollback", rollbacks) if rollbacks else config.seed
     state = training_state.create(recipe, spec_of(dataset), config.seed, device, config.precision)
     if config.freeze_d:
-        recipe.advance(state.d, AT_THE_END)  # a network that grows has all its layers then
-        images = torch.zeros(config.batch_size, *spec_of(dataset).shape, device=device)
-        labels = torch.zeros(config.batch_size, dtype=torch.long, device=device) if recipe.conditional else None
         try:
-            training_state.freeze_lowest(state.d, config.freeze_d, images, labels)
+            freezing.freeze_lowest(recipe, spec_of(dataset), state.d, config.freeze_d, config.batch_size)
         except ValueError as error:
             raise UsageError(f"--freeze-d {config.freeze_d}: {error}.") from error
     train, classes = dataset.train, len(dataset.classes) if recipe.conditional else 0

@@ -89,6 +89,10 @@ MOST_WHOLE = 10**6
 """Bound of whole numbers, beyond which sizes of tensors overflow."""
 
 
+AT_THE_END = 2**62
+"""More images than any run sees."""
+
+
 def hyper(default: Any, meaning: str, least: float | None = None, below: float = math.inf) -> Any:
     """A hyperparameter: its default, one line that says what it does, and what a number may be.
 

@@ -30,7 +30,7 @@ class DRAGAN(Recipe):
 
     def fitted(self, spec: Spec, images: int, length: int) -> Self:
         """See `Recipe.fitted`."""
-        return replace(self, penalty=self.penalty if self.penalty >= 0 else (0.1 if spec.is_points else 10.0))
+        return replace(self, penalty=penalties.one_centred_weight(self.penalty, spec.is_points))
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""

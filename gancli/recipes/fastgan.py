@@ -67,7 +67,7 @@ class Excitation(nn.Module):
 
 
 class Generator(nn.Module):
-    """One convolution a size, with excitations from small maps to large ones."""
+    """One or two convolutions a size, with excitations from small maps to large ones."""
 
     def __init__(self, latent_dim: int, width: int, shape: Shape) -> None:
         super().__init__()

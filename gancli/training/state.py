@@ -1,17 +1,15 @@
 """All that training changes; saving and loading it is what makes a resume exact."""
 
 import copy
-import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.optim import Optimizer
 
-from gancli import devices, layerwise
+from gancli import devices
 from gancli.recipes.base import Recipe, Spec
 
 
@@ -130,40 +128,6 @@ def _lay_out_as_weights(optimizer: Optimizer) -> None:
         for name, value in remembered.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
                 remembered[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-
-
-def freeze_lowest(d: nn.Module, layers: int, images: Tensor, labels: Tensor | None = None) -> None:
-    """Keep the weights of D's first ``layers`` layers as they are: FreezeD, Mo 2020 (arXiv:2002.10964), section 3.
-
-    A layer is a linear map or convolution with what follows it up to the next; first is what images ``(N, C, H, W)``
-    with labels ``(N,)`` meet first. Raises ValueError if D has no layer left to train.
-    """
-    names, found = {id(parameter): name for name, parameter in d.named_parameters()}, dict[str, list[nn.Parameter]]()
-    for parameter in _in_order_of_use(d, images, labels):
-        layer = names[id(parameter)].rpartition(".")[0].partition(".parametrizations")[0]
-        found.setdefault(layer, []).append(parameter)
-    numbers = list(itertools.accumulate(int(isinstance(d.get_submodule(layer), LAYERS)) for layer in found))
-    if not numbers or layers >= numbers[-1]:
-        raise ValueError(f"D has {numbers[-1] if numbers else 0} layers, of which one at least must be left to train")
-    for parameters, number in zip(found.values(), numbers, strict=True):
-        if number <= layers:
-            for parameter in parameters:
-                parameter.requires_grad_(False)
-
-
-LAYERS = (nn.Linear, _ConvNd)
-
-
-def _in_order_of_use(network: nn.Module, images: Tensor, labels: Tensor | None) -> list[nn.Parameter]:
-    """The trained parameters that a forward pass uses, by the first operation that does; nothing moves by it."""
-    training = network.training
-    logits = network.eval()(images, labels)
-    network.train(training)
-    first: dict[nn.Parameter, int] = {}
-    for node in layerwise.nodes(logits):
-        for parameter in layerwise.weights_of(node):
-            first[parameter] = min(first.get(parameter, node._sequence_nr()), node._sequence_nr())
-    return sorted(first, key=lambda parameter: first[parameter])
 
 
 class Average:

@@ -22,7 +22,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.optim import Adam, Optimizer
 
 from gancli import devices
-from gancli.recipes.base import Batch, Rates, Recipe
+from gancli.recipes.base import AT_THE_END, Batch, Rates, Recipe
 from gancli.training.batches import Draws
 from gancli.training.cuda_graph import Recorded
 from gancli.training.state import TrainState
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from gancli.training.updates import Outcome
 
 Function = Callable[..., list[Tensor]]
-AT_THE_END = 2**62
-"""More images than any run sees."""
 
 
 def suits(step: "Step") -> bool:
@@ -43,7 +41,7 @@ def suits(step: "Step") -> bool:
     """
     return (
         step.noise.device.type in ("cpu", "cuda")
-        and step.group.world == 1
+        and step.noise.world == 1
         and step.accumulate == 1
         and step.precision != "fp16"  # whose scale of the loss follows what was found
         and type(step.recipe).advance is Recipe.advance
@@ -207,12 +205,14 @@ def _without_cudnn() -> Iterator[None]:
 def _unchanged(state: TrainState) -> Iterator[None]:
     """Put back at the end what steps have changed; gradients are forgotten."""
     kept = [(tensor, tensor.detach().clone()) for tensor in _changing(state)]
-    yield
-    with torch.no_grad():
-        for tensor, before in kept:
-            tensor.copy_(before)
-    for optimizer in (state.g_optimizer, state.d_optimizer):
-        optimizer.zero_grad(set_to_none=True)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for tensor, before in kept:
+                tensor.copy_(before)
+        for optimizer in (state.g_optimizer, state.d_optimizer):
+            optimizer.zero_grad(set_to_none=True)
 
 
 def made_fast(traced: GraphModule, inputs: list[Tensor], device: torch.device) -> Function:

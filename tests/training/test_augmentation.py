@@ -18,7 +18,7 @@ from gancli.recipes.vanilla import Vanilla
 from gancli.recipes.wgan_gp import WGANGP
 from gancli.training.augmentation import Augmentation
 from gancli.training.distributed import Group
-from gancli.training.state import freeze_lowest
+from gancli.training.freezing import freeze_lowest
 
 
 def made(policy: str, rank: int = 0, world: int = 1) -> Augmentation:
@@ -117,7 +117,7 @@ def test_top_k_falls_by_a_hundredth_an_epoch() -> None:
 def test_frozen_layers_stay_and_the_others_learn(recipe: Any) -> None:
     step = make_step(recipe)
     names = [name for name, p in step.state.d.named_parameters() if p.ndim > 1]
-    freeze_lowest(step.state.d, 1, torch.zeros(8, 1, 8, 8))
+    freeze_lowest(recipe, SPEC, step.state.d, 1, 8)
     step.__post_init__()
     before = {name: p.clone() for name, p in step.state.d.named_parameters()}
     for _ in range(2):
@@ -132,9 +132,8 @@ def frozen(name: str, layers: int, spec: Spec = Spec(3, 32, 32, 4), **settings: 
     """Of D's parameters, those that are frozen; at their full size where networks grow."""
     recipe = recipes.find(name)(**settings).fitted(spec, 1000, 10_000)
     _, d = recipe.networks(spec)
-    recipe.advance(d, 2**62)
     before = {key: value.clone() for key, value in d.state_dict().items()}
-    freeze_lowest(d, layers, torch.zeros(4, *spec.shape), torch.zeros(4, dtype=torch.long))
+    freeze_lowest(recipe, spec, d, layers, 4)
     assert all(torch.equal(value, before[key]) for key, value in d.state_dict().items()) and d.training
     return [key for key, parameter in d.named_parameters() if not parameter.requires_grad]
 
@@ -153,11 +152,11 @@ def test_the_first_layers_are_those_that_an_image_meets_first() -> None:
 
 
 def test_all_layers_cannot_be_frozen() -> None:
-    _, d = Vanilla().networks(Spec(1, 8, 8))
-    _, other = Vanilla().networks(Spec(1, 8, 8))
-    freeze_lowest(other, 2, torch.zeros(2, 1, 8, 8))
+    _, d = Vanilla().networks(SPEC)
+    freeze_lowest(Vanilla(), SPEC, d, 2, 2)
+    _, other = Vanilla().networks(SPEC)
     with pytest.raises(ValueError, match="3 layers"):
-        freeze_lowest(d, 3, torch.zeros(2, 1, 8, 8))
+        freeze_lowest(Vanilla(), SPEC, other, 3, 2)
 
 
 @pytest.mark.parametrize("name", recipes.names())

@@ -15,8 +15,8 @@ from gancli.recipes.base import Spec
 from gancli.recipes.dcgan import DCGAN
 from gancli.recipes.r3gan import R3GAN
 from gancli.recipes.vanilla import Vanilla
-from gancli.training import state as training_state
 from gancli.training import whole_step
+from gancli.training.freezing import freeze_lowest
 from gancli.training.step import Step
 
 WIDE, POINTS = Spec(3, 9, 14, 4), Spec(2, 1, 1, 0, 1.0)
@@ -96,7 +96,7 @@ def test_layers_of_d_that_are_frozen_stay_as_they_are() -> None:
     both = []
     for way in ({"compiled": True}, {"plain": True}):
         made = of_recipe("vanilla", **way)
-        training_state.freeze_lowest(made.state.d, 1, torch.zeros(8, *WIDE.shape, dtype=torch.float64))
+        freeze_lowest(made.recipe, WIDE, made.state.d, 1, 8)
         both.append(replace(made))
     first = tensors(both[0].state.d)
     assert_same(both[0], both[1], 4)
@@ -212,6 +212,20 @@ def test_an_older_compiler_is_not_asked_where_it_would_move_draws_about(
             step()
     else:
         step()
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("triton", [True, False])
+def test_a_gpu_records_what_is_compiled_where_that_can_be_and_draws_alike(
+    ordered: bool, triton: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traced, compiled = nn.Identity(), nn.Identity()
+    monkeypatch.setattr(whole_step, "compiled_by_torch", lambda trace: compiled)
+    monkeypatch.setattr(whole_step, "draws_in_order", lambda trace: ordered)
+    monkeypatch.setattr(whole_step, "find_spec", lambda name: object() if triton else None)
+    monkeypatch.setattr(whole_step, "Recorded", lambda function, inputs: function)
+    found = whole_step.made_fast(traced, [], torch.device("cuda"))  # type: ignore[arg-type]
+    assert found is (compiled if ordered and triton else traced)
 
 
 @pytest.mark.parametrize("padding", [[1, 1, 1, 1], [1, 2, 0, 3], [0, 0, 2, 0]])
