@@ -125,8 +125,7 @@ class WholeStep:
         """See `Step.compute`."""
         self.step.set_rates(rates)
         if self._function is None:
-            self._prepare(draws, rates, decay)
-        assert self._function is not None
+            self._function = self._prepared(draws, rates, decay)
         with torch.no_grad():
             found = iter(self._function(self._numbers(rates, decay), *_tensors(draws)))
         for number, (steps, taken) in enumerate(zip(self._steps, (self.step.recipe.d_steps, 1), strict=True)):
@@ -137,7 +136,7 @@ class WholeStep:
             parameter.grad = next(found)
         return replace(self._empty, scalars=scalars, real_logits=list(found))
 
-    def _prepare(self, draws: Draws, rates: Rates, decay: float) -> None:
+    def _prepared(self, draws: Draws, rates: Rates, decay: float) -> Function:
         """Trace and compile, as if nothing had been done: the state and what layers draw are left as they were."""
         self._steps = [[s["step"] for s in o.state.values()] for o in _optimizers(self.step)]
         self._taken = [float(steps[0]) for steps in self._steps]  # here alone, since it waits for the device
@@ -145,7 +144,7 @@ class WholeStep:
         with torch.random.fork_rng([device] if device.type == "cuda" else []), _unchanged(self.step.state):
             with _without_cudnn(), torch.autograd.set_multithreading_enabled(False):  # a trace is of one thread
                 traced = self._trace(draws, inputs)
-            self._function = made_fast(traced, inputs, device)
+            return made_fast(traced, inputs, device)
 
     def _numbers(self, rates: Rates, decay: float) -> Tensor:
         """``(3 d_steps + 7,)``: a row of `sizes_of` for each of D's steps and for G's, and what `_trace` takes last."""
@@ -227,10 +226,12 @@ def made_fast(traced: GraphModule, inputs: list[Tensor], device: torch.device) -
 
 def draws_in_order(traced: GraphModule) -> bool:
     """Whether the compiled trace draws what layers draw as the trace does; older compilers move several draws about."""
+    drawing = [n for n in traced.graph.nodes if torch.Tag.nondeterministic_seeded in getattr(n.target, "tags", ())]
+    if len(drawing) < 2:
+        return True
     from torch._inductor.fx_passes import post_grad  # two seconds, for those who compile
 
-    drawing = [n for n in traced.graph.nodes if torch.Tag.nondeterministic_seeded in getattr(n.target, "tags", ())]
-    return len(drawing) < 2 or hasattr(post_grad, "_chain_random_ops_for_ordering")
+    return hasattr(post_grad, "_chain_random_ops_for_ordering")
 
 
 def compiled_by_torch(traced: nn.Module) -> Function:

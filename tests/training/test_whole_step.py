@@ -186,7 +186,7 @@ def test_a_trace_holds_for_another_order_in_memory(name: str) -> None:
     assert_same(ours, theirs, 1)
     draws, rates = ours.draw(1), ours.recipe.schedule(8)
     assert ours.whole is not None
-    ours.whole._prepare(draws, rates, 0.9)
+    ours.whole._function = ours.whole._prepared(draws, rates, 0.9)
     for network in (ours.state.g, ours.state.d):
         laid_out(network, torch.channels_last)
     assert_same(ours, theirs, 3)
