@@ -16,14 +16,13 @@ from typing import Any
 import torch
 from example_loops import BATCH_SIZE
 from torch import Tensor, nn
-from torch.fx.experimental.proxy_tensor import make_fx
 from training_step import flops, in_turns
 
 from gancli import compiling, devices, losses, penalties, products, run_folder
 from gancli.models import convolutional
 from gancli.recipes.base import Spec
 from gancli.recipes.r3gan import R3GAN
-from gancli.training.whole_step import REPLACED, compiled_by_torch
+from gancli.training.traces import compiled_by_torch, written_down
 
 CPU = torch.device("cpu")
 GAMMA = 4.0
@@ -96,7 +95,7 @@ def measure(name: str, threads: int, rounds: int) -> dict[str, Any]:
     images = torch.rand(2 * BATCH_SIZE, *spec.shape) * 2 - 1
     steps: dict[str, Callable[[], object]] = {}
     plain = {way: gradients(loss_of, d) for way, loss_of in WAYS.items()}
-    traced = {way: make_fx(function, decomposition_table=REPLACED)(images) for way, function in plain.items()}
+    traced = {way: written_down(function, [images]) for way, function in plain.items()}
     for way, function in plain.items():
         faster = without_graph(compiled_by_torch(traced[way]))
         for ours, theirs in zip(faster(images), function(images), strict=True):

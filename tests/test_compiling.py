@@ -16,7 +16,7 @@ from gancli.recipes.dcgan import DCGAN
 from gancli.recipes.dragan import DRAGAN
 from gancli.run_folder import RunFolder
 from gancli.training import step as training_step
-from gancli.training import whole_step
+from gancli.training import traces
 from gancli.training.step import Step
 
 RECIPE = DCGAN(width=4)
@@ -51,7 +51,7 @@ def compiled_as(monkeypatch: pytest.MonkeyPatch, before: Any, factor: float = 1.
     def compiled(traced: nn.Module) -> Any:
         return lambda *inputs: [before(), *(factor * each for each in traced(*inputs))][1:]
 
-    monkeypatch.setattr(whole_step, "compiled_by_torch", compiled)
+    monkeypatch.setattr(traces, "compiled_by_torch", compiled)
 
 
 def no_compiler() -> None:

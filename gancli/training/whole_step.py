@@ -1,37 +1,33 @@
 """A whole step as one compiled function: forward, backward, Adam, constraints and average, whatever the recipe.
 
-The step is run once and the operations that it asks of torch are written down, those of backward passes, penalties and
-one-stage gradients among them (`make_fx`); torch's compiler then makes loops of them in which Adam and the average
-pass over the weights once, and on CUDA those become one graph. What is drawn comes in as tensors, and what changes
-from step to step otherwise (rates, corrections of Adam, the decay of the average) as a vector of numbers; all
-else is constant in the trace.
+The step is run once and its operations are written down, those of backward passes, penalties and one-stage gradients
+among them; in the code that `traces` makes of them, Adam and the average pass over the weights once. What is drawn
+comes in as tensors, and what changes from step to step otherwise (rates, corrections of Adam, the decay of the average)
+as a vector of numbers; all else is constant in the trace.
 """
 
 import contextlib
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.fx import GraphModule
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.optim import Adam, Optimizer
 
 from gancli import devices
 from gancli.recipes.base import AT_THE_END, Batch, Rates, Recipe
+from gancli.training import traces
 from gancli.training.batches import Draws
-from gancli.training.cuda_graph import Recorded
 from gancli.training.state import TrainState
+from gancli.training.traces import Function
 
 if TYPE_CHECKING:
     from gancli.training.step import Step
     from gancli.training.updates import Outcome
-
-Function = Callable[..., list[Tensor]]
 
 
 def suits(step: "Step") -> bool:
@@ -142,9 +138,7 @@ class WholeStep:
         self._taken = [float(steps[0]) for steps in self._steps]  # here alone, since it waits for the device
         inputs, device = [self._numbers(rates, decay), *_tensors(draws)], self.step.noise.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []), _unchanged(self.step.state):
-            with _without_cudnn(), torch.autograd.set_multithreading_enabled(False):  # a trace is of one thread
-                traced = self._trace(draws, inputs)
-            return made_fast(traced, inputs, device)
+            return traces.made_fast(self._trace(draws, inputs), inputs, device)
 
     def _numbers(self, rates: Rates, decay: float) -> Tensor:
         """``(3 d_steps + 7,)``: a row of `sizes_of` for each of D's steps and for G's, and what `_trace` takes last."""
@@ -174,30 +168,7 @@ class WholeStep:
             gradients = [parameter.grad for parameter in self._moved if parameter.grad is not None]
             return [torch.stack(list(outcome.scalars.values())), *gradients, *outcome.real_logits]
 
-        return _of_any_layout(make_fx(run, decomposition_table=REPLACED)(*inputs))
-
-
-def _of_any_layout(traced: GraphModule) -> GraphModule:
-    """The trace without views, which hold for one order in memory, where that of convolutions may be another."""
-    for node in traced.graph.nodes:
-        if node.target is torch.ops.aten.view.default:
-            node.target = torch.ops.aten.reshape.default
-    traced.recompile()
-    return traced
-
-
-@contextlib.contextmanager
-def _without_cudnn() -> Iterator[None]:
-    """So that batches are normalised by an operation that the compiler knows to move the running statistics.
-
-    Convolutions are the same operation, though in another order in memory; see `_of_any_layout`.
-    """
-    before = torch.backends.cudnn.enabled
-    torch.backends.cudnn.enabled = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.enabled = before
+        return traces.written_down(run, inputs)
 
 
 @contextlib.contextmanager
@@ -212,53 +183,6 @@ def _unchanged(state: TrainState) -> Iterator[None]:
                 tensor.copy_(before)
         for optimizer in (state.g_optimizer, state.d_optimizer):
             optimizer.zero_grad(set_to_none=True)
-
-
-def made_fast(traced: GraphModule, inputs: list[Tensor], device: torch.device) -> Function:
-    """The trace as loops, and on CUDA as one graph: of those, or where there is no Triton of its own operations."""
-    ordered = draws_in_order(traced)
-    if device.type == "cuda":
-        return Recorded(compiled_by_torch(traced) if ordered and find_spec("triton") else traced, inputs)
-    if not ordered:
-        raise RuntimeError(f"torch {torch.__version__} would draw in another order")
-    return compiled_by_torch(traced)
-
-
-def draws_in_order(traced: GraphModule) -> bool:
-    """Whether the compiled trace draws what layers draw as the trace does; older compilers move several draws about."""
-    drawing = [n for n in traced.graph.nodes if torch.Tag.nondeterministic_seeded in getattr(n.target, "tags", ())]
-    if len(drawing) < 2:
-        return True
-    from torch._inductor.fx_passes import post_grad  # two seconds, for those who compile
-
-    return hasattr(post_grad, "_chain_random_ops_for_ordering")
-
-
-def compiled_by_torch(traced: nn.Module) -> Function:
-    """Code for one shape of everything, which draws what layers draw as it is drawn without."""
-    options: dict[str, Any] = {"fallback_random": True, "deterministic": torch.are_deterministic_algorithms_enabled()}
-    if hasattr(torch.compiler, "skip_all_guards_unsafe"):  # nothing that they would look at ever changes
-        options["guard_filter_fn"] = torch.compiler.skip_all_guards_unsafe
-    return torch.compile(traced, fullgraph=True, dynamic=False, options=options)
-
-
-def _unpadded(gradient: Tensor, maps: Tensor, padding: list[int]) -> Tensor:
-    """The gradient by ``maps`` of repeating their borders: what each border was repeated to adds to it."""
-    for dim, (before, after) in ((3, padding[:2]), (2, padding[2:])):
-        size, behind = gradient.shape[dim], 2 * (3 - dim) * (0,)
-        inner = size - before - after
-        first, last = gradient.narrow(dim, 0, before), gradient.narrow(dim, size - after, after)
-        gradient = (
-            gradient.narrow(dim, before, inner)
-            + torch.constant_pad_nd(first.sum(dim, keepdim=True), [*behind, 0, inner - 1])
-            + torch.constant_pad_nd(last.sum(dim, keepdim=True), [*behind, inner - 1, 0])
-        )
-    return gradient
-
-
-REPLACED = {torch.ops.aten.replication_pad2d_backward.default: _unpadded}
-"""Operations whose place others take in a trace: the compiler expects this one's result in another order in memory than
-it has with channels last, and refuses it."""
 
 
 def _changing(state: TrainState) -> Iterator[Tensor]:

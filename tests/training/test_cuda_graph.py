@@ -14,7 +14,7 @@ from training_steps import make_step, tensors
 from gancli import recipes
 from gancli.recipes.base import Spec
 from gancli.recipes.r3gan import R3GAN
-from gancli.training import whole_step
+from gancli.training import traces, whole_step
 from gancli.training.cuda_graph import WARM_UP, Recorded
 from gancli.training.step import Step
 
@@ -68,7 +68,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Tape)
     monkeypatch.setattr(torch.cuda, "graph", recording)
-    monkeypatch.setattr(whole_step, "made_fast", lambda traced, inputs, device: Recorded(traced, inputs))
+    monkeypatch.setattr(traces, "made_fast", lambda traced, inputs, device: Recorded(traced, inputs))
 
 
 def test_a_recorded_function_is_called_to_warm_up_and_then_never_again() -> None:

@@ -15,12 +15,12 @@ from gancli.recipes.base import Spec
 from gancli.recipes.dcgan import DCGAN
 from gancli.recipes.r3gan import R3GAN
 from gancli.recipes.vanilla import Vanilla
-from gancli.training import whole_step
+from gancli.training import traces
 from gancli.training.freezing import freeze_lowest
 from gancli.training.step import Step
 
 WIDE, POINTS = Spec(3, 9, 14, 4), Spec(2, 1, 1, 0, 1.0)
-DRAWS_IN_ORDER = whole_step.draws_in_order
+DRAWS_IN_ORDER = traces.draws_in_order
 QUICK = {"vanilla", "r3gan", "dcgan"}
 OTHERS = {"wgan": "steps by RMSprop", "progressive": "grows", "unrolled": "looks into D's Adam"}
 TRACED = [name for name in recipes.names() if name not in OTHERS]
@@ -29,8 +29,8 @@ NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) f
 
 @pytest.fixture(autouse=True)
 def without_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whole_step, "compiled_by_torch", lambda traced: traced)
-    monkeypatch.setattr(whole_step, "draws_in_order", lambda traced: True)
+    monkeypatch.setattr(traces, "compiled_by_torch", lambda traced: traced)
+    monkeypatch.setattr(traces, "draws_in_order", lambda traced: True)
 
 
 def of_recipe(name: str, spec: Spec = WIDE, **options: Any) -> Step:
@@ -146,7 +146,7 @@ def test_what_is_compiled_draws_and_changes_nothing_but_by_being_called(monkeypa
     def noticed(traced: nn.Module) -> Any:
         return lambda *inputs: before.append(tensors(step.state.g)) or traced(*inputs)
 
-    monkeypatch.setattr(whole_step, "compiled_by_torch", noticed)
+    monkeypatch.setattr(traces, "compiled_by_torch", noticed)
     first = tensors(step.state.g)
     step()
     assert all(torch.equal(a, b) for a, b in zip(first, before[0], strict=True))
@@ -203,7 +203,7 @@ def test_an_older_compiler_is_not_asked_where_it_would_move_draws_about(
     name: str, several: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """torch 2.11's keeps what is drawn, but not in which order."""
-    monkeypatch.setattr(whole_step, "draws_in_order", DRAWS_IN_ORDER)
+    monkeypatch.setattr(traces, "draws_in_order", DRAWS_IN_ORDER)
     monkeypatch.delattr(post_grad, "_chain_random_ops_for_ordering", raising=False)
     step = of_recipe(name, compiled=True)
     step()
@@ -214,17 +214,23 @@ def test_an_older_compiler_is_not_asked_where_it_would_move_draws_about(
         step()
 
 
+@pytest.mark.skipif(torch.__version__ < "2.14", reason="some older compilers move draws about")
+def test_the_compiler_of_today_keeps_draws_in_order() -> None:
+    """By a pass of its own, whose name is looked for: another name in a later torch shows here."""
+    assert hasattr(post_grad, "_chain_random_ops_for_ordering")
+
+
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("triton", [True, False])
 def test_a_gpu_records_what_is_compiled_where_that_can_be_and_draws_alike(
     ordered: bool, triton: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     traced, compiled = nn.Identity(), nn.Identity()
-    monkeypatch.setattr(whole_step, "compiled_by_torch", lambda trace: compiled)
-    monkeypatch.setattr(whole_step, "draws_in_order", lambda trace: ordered)
-    monkeypatch.setattr(whole_step, "find_spec", lambda name: object() if triton else None)
-    monkeypatch.setattr(whole_step, "Recorded", lambda function, inputs: function)
-    found = whole_step.made_fast(traced, [], torch.device("cuda"))  # type: ignore[arg-type]
+    monkeypatch.setattr(traces, "compiled_by_torch", lambda trace: compiled)
+    monkeypatch.setattr(traces, "draws_in_order", lambda trace: ordered)
+    monkeypatch.setattr(traces, "find_spec", lambda name: object() if triton else None)
+    monkeypatch.setattr(traces, "Recorded", lambda function, inputs: function)
+    found = traces.made_fast(traced, [], torch.device("cuda"))  # type: ignore[arg-type]
     assert found is (compiled if ordered and triton else traced)
 
 
@@ -234,7 +240,7 @@ def test_what_takes_the_place_of_an_operation_gives_its_gradient(padding: list[i
     padded = nn.functional.pad(maps, padding, mode="replicate")
     weights = torch.randn_like(padded)
     (expected,) = torch.autograd.grad((padded * weights).sum(), maps)
-    (replaced,) = whole_step.REPLACED.values()
+    (replaced,) = traces.REPLACED.values()
     torch.testing.assert_close(replaced(weights, maps, padding), expected, rtol=1e-12, atol=1e-12)
 
 
