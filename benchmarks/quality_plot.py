@@ -22,6 +22,8 @@ PANELS = (
     ("mnist", "coverage", "coverage of the held-out digits", (-0.02, 1.02)),
     ("mnist", "fd", "feature distance, lower is better", None),
 )
+LENGTHS = {"points-default": ", full length", "mnist-long": ", 20 minutes"}
+"""What the name of a row is followed by where it ran for longer than others."""
 Runs = dict[str, list[float]]
 
 
@@ -30,7 +32,7 @@ def runs_of(data: str, metric: str) -> tuple[Runs, float]:
     runs, real = defaultdict(list), float("nan")
     for row in load():
         if row["data"] == data and "figures" in row:
-            name = "default, full length" if row["part"] == "points-default" else row["name"].split(" (")[0]
+            name = row["name"].split(" (")[0] + LENGTHS.get(row["part"], "")
             runs[name].append(row["figures"][metric])
             real = row["real"][metric]
     return dict(runs), real
