@@ -56,7 +56,7 @@ def draw(axes: Axes, data: str, metric: str, label: str, limits: tuple[float, fl
 def main() -> None:
     """Draw all panels into one PNG."""
     panels: list[Any] = [panel for panel in PANELS if runs_of(*panel[:2])[0]]
-    figure, grid = plt.subplots(2, 2, figsize=(10, 8), layout="constrained")
+    figure, grid = plt.subplots(2, 2, figsize=(10, 9), layout="constrained")
     for axes in grid.flat[len(panels) :]:
         axes.axis("off")
     for axes, panel in zip(grid.flat, panels, strict=False):

@@ -74,8 +74,9 @@ def between(real: Tensor, fake: Tensor) -> Tensor:
 def around(real: Tensor, deviation: float) -> Tensor:
     """Real images ``(N, C, H, W)`` plus normal noise, its deviation that of all their values times ``deviation``.
 
-    Kodali 2017 (arXiv:1705.07215), algorithm 1, with the deviation of the uniform noise in the notebook by which DRAGAN
-    is known, where it is 0.5 / sqrt(12) of that of the images. Draws from torch's global generator.
+    Kodali 2017 (arXiv:1705.07215), algorithm 1. In the notebook by which DRAGAN is known the noise is uniform in
+    [0, 0.5) of the images' deviation, times a share uniform in [0, 1): .17 of it in root mean square. Draws from
+    torch's global generator.
     """
     return real + deviation * real.std() * torch.randn_like(real)
 

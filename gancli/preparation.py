@@ -123,7 +123,8 @@ def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch
     spec = spec_of(dataset)
     own_batch = recipe.point_batch_size if spec.is_points else recipe.batch_size
     asked = config.batch_size if isinstance(config.batch_size, int) else None
-    batch_size = asked or min(own_batch, len(dataset.train))
+    images = min(own_batch, len(dataset.train))
+    batch_size = asked or max(1, images - images % recipe.images_per_logit)
     per_epoch = len(dataset.train) / (batch_size * recipe.d_steps)
     usual = min(max(recipe.epochs * per_epoch, recipe.least_steps), recipe.most_steps)
     epochs = config.epochs or max(1, round((recipe.point_steps if spec.is_points else usual) / per_epoch))
@@ -194,6 +195,11 @@ def _check(config: TrainConfig, recipe: Recipe, dataset: DataSet, group: Group) 
         )
     if config.batch_size % group.world:
         raise UsageError(f"--batch-size {config.batch_size} does not divide by the {group.world} processes.")
+    if config.batch_size // group.world % recipe.images_per_logit:
+        raise UsageError(
+            f"--batch-size {config.batch_size}: D judges {recipe.images_per_logit} images together, which must divide "
+            "the images of a batch" + (" in each process." if group.world > 1 else ".")
+        )
     if config.accumulate > config.batch_size // group.world:
         raise UsageError(
             f"--accumulate {config.accumulate} is more than the {config.batch_size // group.world} images of a batch."

@@ -133,8 +133,11 @@ def _short(value: Any, other: Any) -> Any:
     return {name: value.get(name) for name in value if name not in other or value[name] != other[name]}
 
 
-def warm_start(state: TrainState, source: Path) -> None:
-    """Take G, its average and, where there is one, D from a run, a checkpoint or a generator file."""
+def warm_start(state: TrainState, source: Path, freeze_d: int = 0) -> None:
+    """Take G, its average and, where there is one, D from a run, a checkpoint or a generator file.
+
+    UsageError where layers of D are frozen and there is none to take them from.
+    """
     if source.suffix == ".pth":
         weights = network_file.load(source, "generator").weights
         g, ema, d = weights, weights, _discriminator_beside(source)
@@ -143,6 +146,8 @@ def warm_start(state: TrainState, source: Path) -> None:
         if found is None:
             raise UsageError(f"--init-from {source}: there is no checkpoint in it that can be read.")
         g, ema, d = (found.state[name] for name in ("g", "ema", "d"))
+    if d is None and freeze_d:
+        raise UsageError(f"--freeze-d {freeze_d} needs the discriminator, and there is no dis.pth beside {source}.")
     load_weights(state.g, g, "generator")
     load_weights(state.ema, ema, "generator")
     if d is not None:

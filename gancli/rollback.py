@@ -2,7 +2,9 @@
 
 import json
 import logging
+from pathlib import Path
 
+from gancli import resuming
 from gancli.errors import TrainingDiverged, TrainingFailed, UsageError
 from gancli.preparation import Prepared, after_rollbacks
 from gancli.run_folder import RunFolder, step_of
@@ -38,6 +40,8 @@ def rolled_back(
     if found is not None:
         checkpoint.restore(fresh.step.state, found)
         fresh.step.state.rollbacks = count
+    elif prepared.config.init_from:
+        resuming.warm_start(fresh.step.state, Path(prepared.config.init_from), prepared.config.freeze_d)
     step = fresh.step.state.step
     for path in folder.checkpoints():
         if step_of(path) > step:

@@ -179,7 +179,7 @@ def _start_from(prepared: Prepared, found: Checkpoint | None, folder: RunFolder 
     elif folder is not None:
         log.info("%s has no checkpoint yet; it starts at step 0, with the same draws", folder.path)
     if found is None and prepared.config.init_from:
-        resuming.warm_start(state, Path(prepared.config.init_from))
+        resuming.warm_start(state, Path(prepared.config.init_from), prepared.config.freeze_d)
 
 
 def _run(prepared: Prepared, folder: RunFolder | None, group: Group, view: View) -> TrainResult:

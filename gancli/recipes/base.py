@@ -158,7 +158,7 @@ class Recipe:
     beta2: float = hyper(0.999, "Adam's decay of the gradients' square", below=1.0)
     d_steps: int = hyper(1, "steps of D for each step of G")
     ema_half_life: float = hyper(
-        10_000.0, "images after which the averaged generator has forgotten half; 0: no average"
+        10_000.0, "images, a batch for each step of G, after which the average has forgotten half; 0: no average"
     )
 
     def __post_init__(self) -> None:
@@ -178,6 +178,11 @@ class Recipe:
     def augmentation(self, spec: Spec, images: int) -> Augmentation:
         """Which augmentation suits so many images, unless the user names one."""
         return "none"
+
+    @property
+    def images_per_logit(self) -> int:
+        """How many images D judges together, of which a batch must be a multiple."""
+        return 1
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """G and D, initialised from torch's global generator.

@@ -43,8 +43,8 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Images ``(N, C, H, W)`` in [-1, 1] and labels ``(N,)`` -> logits ``(N,)``."""
-        told = self.label(one_hot(labels, self.classes).to(images))
         seen = self.image((0.5 * images + 0.5).flatten(1))
+        told = self.label(one_hot(labels, self.classes).to(images))
         return self.logit(self.dropout(self.joint(self.dropout(torch.cat([seen, told], 1))))).squeeze(1)
 
 

@@ -13,7 +13,7 @@ from gancli.recipes.base import Batch, Rates, Recipe, Spec, hyper
 @dataclass(frozen=True)
 class DRAGAN(Recipe):
     """Kodali et al. 2017, algorithm 1, with DCGAN's networks; D has no batch normalisation, which would mix the
-    gradients of different images.
+    gradients of different images. Adam is DCGAN's.
 
     Between points in [-1, 1] a D of slope 1 tells next to nothing, and G's points stay together; so their lambda is
     that of the toy data of Gulrajani 2017's code.

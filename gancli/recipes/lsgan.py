@@ -34,6 +34,10 @@ class LSGAN(Recipe):
         """Squared distance of D's answers to a and b."""
         return losses.least_squares_d(real, fake, self.a, self.b)
 
+    def chance(self) -> float | None:
+        """See `Recipe.chance`: such a D answers (a + b) / 2."""
+        return (self.b - self.a) ** 2 / 4 or None
+
     def g_adversarial(self, fake: Tensor) -> Tensor:
         """Squared distance of D's answers to c."""
         return losses.least_squares_g(fake, self.c)

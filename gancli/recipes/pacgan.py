@@ -62,7 +62,8 @@ class Packed(nn.Module):
 @dataclass(frozen=True)
 class PacGAN(Recipe):
     """Lin et al. 2018: the networks of section 4.1 for points, of DCGAN for pictures; a batch has ``pack`` times as
-    many images as D gives answers. On points the authors step both networks at once, from weights of N(0, 0.02^2).
+    many images as D gives answers, and stays as it is where ``pack`` changes, where the authors keep the number of
+    answers. On points the authors step both networks at once, from weights of N(0, 0.02^2).
     """
 
     title: ClassVar[str] = "GAN with a packed discriminator"
@@ -89,6 +90,11 @@ class PacGAN(Recipe):
             d_lr=self.d_lr or lr,
             beta1=self.beta1 if self.beta1 >= 0 else (0.8 if spec.is_points else 0.5),
         )
+
+    @property
+    def images_per_logit(self) -> int:
+        """See `Recipe.images_per_logit`."""
+        return self.pack
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""

@@ -15,6 +15,7 @@ class Projection(Recipe):
     """Miyato and Koyama 2018: the hinge loss, spectral normalisation, conditional batch normalisation in G.
 
     The paper's networks are for ImageNet; these are those of SNGAN, a quarter as wide by default, for a CPU's sake.
+    The authors' code lets the rates fall linearly to zero and draws twice as many images for G's step as for D's.
     """
 
     title: ClassVar[str] = "Class-conditional GAN with a projection discriminator"

@@ -134,7 +134,7 @@ class R3GAN(Recipe):
     border_at_zero: ClassVar[bool] = False
 
     network: Literal["auto", "residual", "perceptron"] = hyper(
-        "auto", "networks of pictures; auto: perceptrons for grey ones up to 32 x 32"
+        "auto", "networks of pictures; auto: perceptrons for up to 1,024 values, as grey ones of 32 x 32"
     )
     latent_dim: int = hyper(0, "size of z ~ N(0, I); 0: 64 for pictures, 2 for points")
     g_lr: float = hyper(0.0, "Adam's first learning rate for G; 0: 2e-4, 1e-3 for perceptrons")
@@ -160,7 +160,7 @@ class R3GAN(Recipe):
         authors take them by the images before it.
         """
         network = self.network
-        if network == "auto":
+        if network == "auto" or spec.is_points:
             network = "perceptron" if math.prod(spec.shape) <= PERCEPTRON_VALUES else "residual"
         gamma = self.gamma or 0.05 * (spec.height * spec.width / 32**2) ** GAMMA_POWER
         if not self.gamma and network == "perceptron":

@@ -17,7 +17,7 @@ class SNGAN(Recipe):
     The paper's networks for CIFAR-10 have a ``width`` of 128, which a CPU is too slow for. The authors' code lets
     the rates fall linearly to zero over 50,000 steps, as ``lr_end=0`` does over the planned ones; in short runs that
     costs more than it gives (300 steps on digits: coverage .17 with a fall to a hundredth, .32 without). G's step there
-    draws twice as many images as D's.
+    draws twice as many images as D's. Above 32 pixels their networks have more blocks, which widen; these do not.
     """
 
     title: ClassVar[str] = "GAN with spectral normalisation"

@@ -24,7 +24,11 @@ class Vanilla(Recipe):
         "non-saturating", "what G minimises: log(1 - D(G(z))) as in V(G, D), or -log D(G(z))"
     )
     beta1: float = 0.9
-    r1_gamma: float = hyper(0.0, "weight of the gradient penalty R1 on real images (Mescheder 2018); 0: none")
+    r1_gamma: float = hyper(
+        0.0,
+        "weight of the gradient penalty R1 on real images against the halved loss, so twice the gamma of "
+        "Mescheder 2018; 0: none",
+    )
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""

@@ -14,7 +14,9 @@ from gancli.recipes.base import Recipe, Spec, hyper
 
 @dataclass(frozen=True)
 class WGAN(Recipe):
-    """Arjovsky et al. 2017, algorithm 1, with DCGAN's networks as in section 4.2, and its RMSProp."""
+    """Arjovsky et al. 2017, algorithm 1, with DCGAN's networks as in section 4.2, and its RMSProp. The authors' code
+    gives D a hundred steps for each of G's first 25 and every 500th, algorithm 1 does not.
+    """
 
     title: ClassVar[str] = "Wasserstein GAN with weight clipping"
     paper: ClassVar[str] = "Arjovsky, Chintala and Bottou 2017, Wasserstein GAN, arXiv:1701.07875"

@@ -114,6 +114,7 @@ def test_points_train_sample_and_count_modes(tmp_path: Path, capsys: pytest.Capt
         (["--top-k", "0"], "top_k=0.0"),
         (["--recipe", "vanilla", "--set", "d_steps=3"], "both networks step at once"),
         (["--recipe", "pacgan", "--set", "pack=0"], "at least 1"),
+        (["--recipe", "pacgan", "--set", "pack=3", "--batch-size", "128"], "D judges 3 images together"),
         (["--set", "d_lr=-1"], "d_lr=-1.0 must be at least 0"),
     ],
 )

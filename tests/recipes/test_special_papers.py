@@ -170,6 +170,13 @@ class TestImproved:
         plain = nn.BatchNorm2d(2)(reference)
         torch.testing.assert_close(layer(both)[:REFERENCE], plain, rtol=1e-3, atol=1e-4)
 
+    def test_virtual_batch_norm_keeps_its_statistics_in_half_precision(self) -> None:
+        """Far from zero, the mean square less the squared mean has no digit of bfloat16 left."""
+        layer, maps = VirtualBatchNorm(2), torch.randn(REFERENCE + 8, 2, 4, 4) + 20
+        found = layer(maps.to(torch.bfloat16))
+        assert found.dtype == torch.bfloat16
+        torch.testing.assert_close(found.float(), layer(maps), rtol=0.02, atol=0.1)
+
     def test_a_generator_with_it_draws_each_image_by_itself(self) -> None:
         g = Generator(6, 4, SPEC)
         z = torch.randn(5, 6)

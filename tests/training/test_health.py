@@ -170,7 +170,7 @@ def test_chance_is_told_where_the_loss_falls_to_nothing_and_only_there() -> None
     found = {name: recipes.find(name)().chance() for name in recipes.names()}
     assert found == {name: recipes.find(name)().chance() for name in recipes.names()}, "nothing random in it"
     assert all(found[name] == pytest.approx(0.6931, abs=1e-3) for name in ("vanilla", "dcgan", "r3gan", "acgan"))
-    assert found["sngan"] and found["lsgan"] and found["fastgan"]
+    assert found["sngan"] and found["fastgan"] and found["lsgan"] == 0.25  # (b - a)^2 / 4, by the answer 1/2
     assert [name for name, value in found.items() if value is None] == ["began", "progressive", "wgan", "wgan-gp"]
 
 
@@ -354,3 +354,33 @@ def test_every_flag_recipe_and_hyperparameter_of_an_advice_exists() -> None:
     assert named["flags"] <= flags
     assert {"r3gan", "wgan-gp", "pacgan"} <= named["recipes"] <= set(recipes.names())
     assert {"g_lr", "d_lr"} <= named["hyperparameters"] <= hyperparameters
+
+
+def test_a_run_that_rolls_back_to_its_start_starts_from_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of --init-from."""
+    settings = WON | {"on_failure": "rollback", "save_every": 500, "steps": 100}
+    first = train(out=str(tmp_path / "a"), **settings | {"steps": 20})
+    starts: list[dict[str, Any]] = []
+    usual = Loop.run
+
+    def noted(loop: Loop) -> Any:
+        starts.append({name: value.clone() for name, value in loop.state.g.state_dict().items()})
+        loop.callbacks = [*loop.callbacks, FailsOnce()]
+        return usual(loop)
+
+    monkeypatch.setattr(Loop, "run", noted)
+    train(out=str(tmp_path / "b"), init_from=str(first.generator), **settings)
+    assert len(starts) == 2
+    assert all(torch.equal(starts[0][name], starts[1][name]) for name in starts[0])
+
+
+def test_layers_of_d_are_frozen_only_where_there_is_a_d_to_take_them_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = train(out=str(tmp_path / "a"), **WON | {"steps": 20})
+    first.generator.with_name("dis.pth").unlink()
+    flags = ["--recipe", "vanilla", "--steps", "2", "--batch-size", "16", "--init-from", str(first.generator)]
+    assert run(["train", *flags, "--freeze-d", "1", "--out", str(tmp_path / "b"), "-q"]) == 2
+    assert "no dis.pth" in capsys.readouterr().err
