@@ -183,7 +183,8 @@ def _quarter(maps: Tensor, height: int, width: int, at_bottom: Tensor, at_right:
 class FastGAN(Recipe):
     """Liu et al. 2021, eq. 2 to 5, scaled to the size of the images; always with DiffAugment unless told otherwise.
 
-    The reconstructions are compared pixel by pixel, since the paper's perceptual distance needs a downloaded network.
+    The reconstructions are compared pixel by pixel, since the paper's perceptual distance needs a downloaded network;
+    their error is a mean over the batch, where the authors add it up.
     As against the authors' code, D sees the full size of large images alone, not a small one beside it; it has no
     excitations, and goes down to 4 x 4 so that small images have layers too; noise is added in training only, so that
     a number draws one image; and DiffAugment cuts holes.

@@ -204,7 +204,10 @@ class Progressive(Recipe):
     beta2: float = 0.99
     penalty: float = hyper(10.0, "lambda, the weight of (|gradient| - 1)^2")
     drift: float = hyper(0.001, "epsilon, the weight of D(x)^2")
-    images_per_phase: float = hyper(0.0, "images to fade a size in, and to keep it; 0: to be grown at half the length")
+    images_per_phase: float = hyper(
+        0.0,
+        "images to fade a size in, and to keep it; 0: grown at half the length; 1: at once, as for --init-from",
+    )
     width: int = hyper(32, "channels at the full size; each halving doubles them, up to 512")
 
     def fitted(self, spec: Spec, images: int, length: int) -> Self:
