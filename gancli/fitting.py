@@ -9,7 +9,7 @@ from gancli import devices, memory
 from gancli.config import TrainConfig
 from gancli.data import Progress
 from gancli.errors import OutOfMemory, UsageError, is_out_of_memory
-from gancli.preparation import Prepared, obstacle, prepare
+from gancli.preparation import Prepared, in_packs, obstacle, prepare
 from gancli.training.batches import ResidentImages
 from gancli.training.distributed import Group
 from gancli.training.prefetching import PrefetchedImages
@@ -50,6 +50,7 @@ def _measured(config: TrainConfig, group: Group, on_progress: Progress) -> Train
         parts = math.ceil(batch / fits)
         log.info("batch size: %d, in %d parts, since %d images fit at once (--batch-size auto)", batch, parts, fits)
         return replace(config, batch_size=batch, accumulate=parts)
+    fits = in_packs(fits, prepared.recipe)
     log.warning("batch size: %d, since no more fit at once, and parts would not do: %s.", fits, reason)
     return replace(config, batch_size=fits)
 

@@ -123,8 +123,7 @@ def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch
     spec = spec_of(dataset)
     own_batch = recipe.point_batch_size if spec.is_points else recipe.batch_size
     asked = config.batch_size if isinstance(config.batch_size, int) else None
-    images = min(own_batch, len(dataset.train))
-    batch_size = asked or max(1, images - images % recipe.images_per_logit)
+    batch_size = asked or in_packs(min(own_batch, len(dataset.train)), recipe)
     per_epoch = len(dataset.train) / (batch_size * recipe.d_steps)
     usual = min(max(recipe.epochs * per_epoch, recipe.least_steps), recipe.most_steps)
     epochs = config.epochs or max(1, round((recipe.point_steps if spec.is_points else usual) / per_epoch))
@@ -152,6 +151,11 @@ def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch
         eval_every=eval_every,
         sample_every=usually if config.sample_every is None else config.sample_every,
     )
+
+
+def in_packs(images: int, recipe: Recipe) -> int:
+    """So many images at most, as D judges them together."""
+    return max(1, images - images % recipe.images_per_logit)
 
 
 def plan_of(config: TrainConfig, recipe: Recipe, dataset: DataSet) -> Plan:

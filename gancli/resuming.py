@@ -133,7 +133,15 @@ def _short(value: Any, other: Any) -> Any:
     return {name: value.get(name) for name in value if name not in other or value[name] != other[name]}
 
 
-def warm_start(state: TrainState, source: Path, freeze_d: int = 0) -> None:
+def begin(state: TrainState, found: Checkpoint | None, config: TrainConfig) -> None:
+    """Set the state to where a checkpoint was, or without one to what ``init_from`` says, if anything."""
+    if found is not None:
+        checkpoint.restore(state, found)
+    elif config.init_from:
+        _warm_start(state, Path(config.init_from), config.freeze_d)
+
+
+def _warm_start(state: TrainState, source: Path, freeze_d: int) -> None:
     """Take G, its average and, where there is one, D from a run, a checkpoint or a generator file.
 
     UsageError where layers of D are frozen and there is none to take them from.

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from pathlib import Path
 
 from gancli import resuming
 from gancli.errors import TrainingDiverged, TrainingFailed, UsageError
@@ -37,11 +36,8 @@ def rolled_back(
     healthy = [path for path in folder.checkpoints() if step_of(path) < getattr(failure, "since", float("inf"))]
     found = checkpoint.newest_sound(healthy)
     fresh = after_rollbacks(prepared, count, group)
-    if found is not None:
-        checkpoint.restore(fresh.step.state, found)
-        fresh.step.state.rollbacks = count
-    elif prepared.config.init_from:
-        resuming.warm_start(fresh.step.state, Path(prepared.config.init_from), prepared.config.freeze_d)
+    resuming.begin(fresh.step.state, found, prepared.config)
+    fresh.step.state.rollbacks = count
     step = fresh.step.state.step
     for path in folder.checkpoints():
         if step_of(path) > step:

@@ -20,7 +20,7 @@ from gancli.preparation import Prepared, after_rollbacks
 from gancli.progress import View, decoding_progress
 from gancli.quick_evaluation import QuickEvaluation
 from gancli.run_folder import RunFolder
-from gancli.training import checkpoint, signals
+from gancli.training import signals
 from gancli.training.callbacks import Checkpoints, Samples, Shown
 from gancli.training.checkpoint import Checkpoint
 from gancli.training.distributed import Group, joined
@@ -167,7 +167,8 @@ def _start_from(prepared: Prepared, found: Checkpoint | None, folder: RunFolder 
     state = prepared.step.state
     if found is not None:
         resuming.require_same_run(found, prepared.origin, prepared.config)
-        checkpoint.restore(state, found)
+    resuming.begin(state, found, prepared.config)
+    if found is not None:
         log.info("resuming %s after step %d", found.path.parent.parent, state.step)
         if state.step > prepared.plan.total_steps:
             raise UsageError(
@@ -178,8 +179,6 @@ def _start_from(prepared: Prepared, found: Checkpoint | None, folder: RunFolder 
             log.warning("this run is complete; give more --steps or --epochs to go on.")
     elif folder is not None:
         log.info("%s has no checkpoint yet; it starts at step 0, with the same draws", folder.path)
-    if found is None and prepared.config.init_from:
-        resuming.warm_start(state, Path(prepared.config.init_from), prepared.config.freeze_d)
 
 
 def _run(prepared: Prepared, folder: RunFolder | None, group: Group, view: View) -> TrainResult:

@@ -80,6 +80,14 @@ def test_what_is_no_lack_of_memory_stays_what_it_is(tmp_path: Path, monkeypatch:
     assert all(map(is_out_of_memory, (MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried to"))))
 
 
+def test_auto_takes_whole_packs(room: list[int]) -> None:
+    room[0] = 40
+    pacgan: dict[str, Any] = {"recipe": "pacgan", "hyperparameters": {"pack": 3, "width": 4}}
+    assert fitting.prepare_measured(TrainConfig(threads=1, steps=3, **pacgan), Group()).config.batch_size == 126
+    found = fitting.prepare_measured(TrainConfig(batch_size="auto", threads=1, steps=3, **pacgan), Group())
+    assert found.config.batch_size == 30, "of the 31, a quarter of 126, that fit"
+
+
 def test_auto_takes_the_recipes_batch_whole_in_parts_or_smaller(
     room: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -141,7 +141,7 @@ class Updates:
             return real, fake
         with torch.no_grad():
             logits = self.step.d(fake.images, fake.labels)
-        judged = len(fake.images) // len(logits)  # images behind one logit
+        judged = self.step.recipe.images_per_logit
         best = logits.topk(max(1, round(share * len(logits)))).indices
         rows = (best[:, None] * judged + torch.arange(judged, device=best.device)).flatten()
         return real.rows(torch.arange(len(rows), device=rows.device)), fake.rows(rows)
