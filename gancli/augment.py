@@ -5,17 +5,17 @@ of the same shape. Image i depends on row i alone, so the draws are the caller's
 """
 
 import math
-from collections.abc import Callable
-from functools import reduce
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
 
 import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 DIFFAUG_NUMBERS = 7
-ADA_NUMBERS = 32
+ADA_NUMBERS = 28
 SHIFT, HOLE = 0.125, 0.5
-"""Of the image's sides: how far DiffAugment moves it at most, and how large the hole is that it cuts."""
+"""Of the image's sides: how far it moves by whole pixels at most, and how large the hole is that DiffAugment cuts."""
 
 
 def diffaug(images: Tensor, uniform: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ def ada(images: Tensor, uniform: Tensor, p: Tensor) -> Tensor:
     resampling with reflected borders, in place of the paper's wavelet filter. Grey images have no hue or saturation.
     """
     dice = _Dice(uniform, p)
-    geometry = reduce(torch.matmul, _geometry(dice, images.shape[3] / images.shape[2]))
+    geometry = reduce(torch.matmul, _geometry(dice, images.shape[2], images.shape[3]))
     grid = affine_grid(geometry[:, :2].to(images), list(images.shape), align_corners=False)
     images = grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     return _recoloured(images, dice)
@@ -57,25 +57,36 @@ class _Dice:
 
         It happens with the probability ``p``, None for the pipeline's.
         """
-        happens, number = next(self.columns) < (self.p if p is None else p), next(self.columns)
-        return torch.where(happens, value(number), torch.full_like(number, neutral))
+        return self.choose_both((value,), neutral, p)[0]
+
+    def choose_both(
+        self, values: Sequence[Callable[[Tensor], Tensor]], neutral: float, p: Tensor | None = None
+    ) -> list[Tensor]:
+        """Likewise several values, each of a number of its own, which happen together."""
+        happens = next(self.columns) < (self.p if p is None else p)
+        numbers = [next(self.columns) for _ in values]
+        return [
+            torch.where(happens, value(number), torch.full_like(number, neutral))
+            for value, number in zip(values, numbers, strict=True)
+        ]
 
 
 def _normal(uniform: Tensor) -> Tensor:
     return math.sqrt(2) * torch.erfinv((2 * uniform - 1).clamp(-0.999999, 0.999999))
 
 
-def _geometry(dice: _Dice, aspect: float) -> list[Tensor]:
-    """Maps from output to input coordinates in [-1, 1], 3 x 3 each; ``aspect`` is width over height."""
+def _geometry(dice: _Dice, height: int, width: int) -> list[Tensor]:
+    """Maps from output to input coordinates in [-1, 1], 3 x 3 each; the first shift is by whole pixels."""
+    aspect = width / height
     flip = dice.choose(lambda u: torch.where(u < 0.5, -1.0, 1.0), 1.0)
     quarter = dice.choose(lambda u: (4 * u).floor() * (math.pi / 2), 0.0)
-    shift_x, shift_y = (dice.choose(lambda u: (2 * u - 1) * 0.25, 0.0) for _ in range(2))
+    shift_x, shift_y = dice.choose_both([partial(_whole_shift, side=side) for side in (width, height)], 0.0)
     scale = dice.choose(lambda u: torch.exp2(0.2 * _normal(u)), 1.0)
     rotated = 1 - torch.sqrt(1 - dice.p)  # either of two rotations happens with the probability p
     before = dice.choose(lambda u: (2 * u - 1) * math.pi, 0.0, rotated)
     stretch = dice.choose(lambda u: torch.exp2(0.2 * _normal(u)), 1.0)
     after = dice.choose(lambda u: (2 * u - 1) * math.pi, 0.0, rotated)
-    drift_x, drift_y = (dice.choose(lambda u: 0.25 * _normal(u), 0.0) for _ in range(2))
+    drift_x, drift_y = dice.choose_both([lambda u: 2 * SHIFT * _normal(u)] * 2, 0.0)
     one = torch.ones_like(flip)
     return [
         _scaled(flip, one),
@@ -87,6 +98,11 @@ def _geometry(dice: _Dice, aspect: float) -> list[Tensor]:
         _rotated(after, aspect),
         _shifted(drift_x, drift_y),
     ]
+
+
+def _whole_shift(uniform: Tensor, side: int) -> Tensor:
+    """By whole pixels, up to `SHIFT` of a side, which is 2 long."""
+    return ((2 * uniform - 1) * SHIFT * side).round() * (2 / side)
 
 
 def _matrix(rows: list[list[Tensor]]) -> Tensor:
@@ -136,10 +152,11 @@ def _colour_matrix(luma: Tensor, hue: Tensor, saturation: Tensor) -> Tensor:
 
 
 def _moved(images: Tensor, uniform: Tensor) -> Tensor:
-    """Shift each image by whole pixels, up to `SHIFT` of its sides."""
+    """Shift each image by whole pixels, up to `SHIFT` of its sides, each shift as likely as any other."""
     count, _, height, width = images.shape
+    most = [_rounded(side * SHIFT) for side in (height, width)]
     rows, columns = (
-        torch.arange(side, device=images.device) + ((2 * uniform[:, i : i + 1] - 1) * (side * SHIFT)).round().long()
+        torch.arange(side, device=images.device) + (uniform[:, i : i + 1] * (2 * most[i] + 1)).floor().long() - most[i]
         for i, side in enumerate((height, width))
     )
     inside = ((rows >= 0) & (rows < height))[:, None, :, None] & ((columns >= 0) & (columns < width))[:, None, None, :]
@@ -154,7 +171,14 @@ def _cut(images: Tensor, uniform: Tensor) -> Tensor:
     """Cut a hole of `HOLE` of the sides, its centre anywhere."""
     inside = []
     for i, side in enumerate(images.shape[2:]):
-        centre = (uniform[:, i : i + 1] * (side + 1)).floor()
-        inside.append((torch.arange(side, device=images.device) - centre + side * HOLE / 2).floor())
-    rows, columns = ((place >= 0) & (place < side * HOLE) for place, side in zip(inside, images.shape[2:], strict=True))
+        hole = _rounded(side * HOLE)
+        first = (uniform[:, i : i + 1] * (side + 1 - hole % 2)).floor() - hole // 2
+        places = torch.arange(side, device=images.device)
+        inside.append((places >= first) & (places < first + hole))
+    rows, columns = inside
     return images * ~(rows[:, None, :, None] & columns[:, None, None, :])
+
+
+def _rounded(length: float) -> int:
+    """To whole pixels, a half up."""
+    return math.floor(length + 0.5)
