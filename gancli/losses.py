@@ -3,6 +3,8 @@
 With D = sigmoid(logits): log D = -softplus(-logits) and log(1 - D) = -softplus(logits), exact for any size.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
@@ -17,11 +19,17 @@ def logistic_d(real: Tensor, fake: Tensor, real_target: float = 1.0) -> Tensor:
     """-V(G, D) = -1/2 E[log D(x)] - 1/2 E[log(1 - D(G(z)))], Goodfellow 2014 (arXiv:1406.2661), eq. 1 halved.
 
     A ``real_target`` below 1 is one-sided label smoothing, Salimans 2016 (arXiv:1606.03498), section 3.4: the
-    cross-entropy of real images against that probability.
+    cross-entropy of real images against that probability, less the probability's own entropy, so that 0 is the least
+    here too.
     """
     real = at_least_fp32(real)
-    cross_entropy = softplus(-real).mean() + (1 - real_target) * real.mean()
-    return 0.5 * (cross_entropy + softplus(at_least_fp32(fake)).mean())
+    divergence = softplus(-real).mean() + (1 - real_target) * real.mean() - _entropy(real_target)
+    return 0.5 * (divergence + softplus(at_least_fp32(fake)).mean())
+
+
+def _entropy(probability: float) -> float:
+    """Of a coin, in nats."""
+    return -sum(p * math.log(p) for p in (probability, 1 - probability) if p > 0)
 
 
 def minimax_g(fake: Tensor) -> Tensor:

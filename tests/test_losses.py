@@ -49,9 +49,18 @@ def test_huge_logits_stay_finite_and_low_precision_is_summed_in_float32(size: fl
 REAL, FAKE = torch.tensor([0.3, -2.0, 0.9]), torch.tensor([1.0, -0.5, 4.0])
 
 
-def test_one_sided_smoothing_is_cross_entropy_against_the_lower_target() -> None:
-    expected = 0.5 * (bce(REAL, torch.full((3,), 0.9)) + bce(FAKE, torch.zeros(3)))
-    assert losses.logistic_d(REAL, FAKE, real_target=0.9).item() == pytest.approx(expected.item(), rel=1e-6)
+def test_one_sided_smoothing_is_cross_entropy_against_the_lower_target_less_its_least() -> None:
+    target = torch.full((3,), 0.9)
+    real, fake = REAL.clone().requires_grad_(), FAKE.clone().requires_grad_()
+    wanted = 0.5 * (bce(real, target) + bce(fake, torch.zeros(3)))
+    found = losses.logistic_d(real, fake, real_target=0.9)
+    for mine, theirs in zip(
+        torch.autograd.grad(found, (real, fake)), torch.autograd.grad(wanted, (real, fake)), strict=True
+    ):
+        torch.testing.assert_close(mine, theirs)
+    best = torch.distributions.utils.probs_to_logits(target, is_binary=True)
+    assert losses.logistic_d(best, torch.full((3,), -40.0), real_target=0.9).item() == pytest.approx(0, abs=1e-6)
+    assert losses.logistic_d(best + 0.1, torch.full((3,), -40.0), real_target=0.9) > 0
 
 
 def test_least_squares_are_mean_squared_errors() -> None:
