@@ -69,7 +69,8 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
     config = resolve(config, asked, dataset, device)
     _check(config, asked, dataset, group)
     plan = plan_of(config, asked, dataset)
-    recipe = asked.fitted(spec, plan.images, plan.total_steps * plan.images_per_step)
+    start = asked.continued() if config.init_from else asked
+    recipe = start.fitted(spec, plan.images, plan.total_steps * plan.images_per_step)
     config = replace(config, hyperparameters=asdict(recipe))
     config = replace(config, compile=_compile(config, recipe, dataset, device, group, plan.total_steps))
     step = _build(config, recipe, dataset, device, group)
@@ -208,6 +209,11 @@ def _check(config: TrainConfig, recipe: Recipe, dataset: DataSet, group: Group) 
         raise UsageError(
             f"--accumulate {config.accumulate} is more than the {config.batch_size // group.world} images of a batch."
         )
+    if config.top_k < 1 and recipe.mixes_samples and type(recipe).g_loss is not Recipe.g_loss:
+        raise UsageError(
+            f"--top-k {config.top_k:g}: recipe {config.recipe} judges a batch as a whole; without the others, the "
+            "chosen images would be judged otherwise."
+        )
     best_metric_of(config.best_metric, dataset)
     if config.eval_every and len(dataset.heldout) < LEAST_HELDOUT:
         raise UsageError(
@@ -269,7 +275,8 @@ def _build(
     source = real if resident else PrefetchedImages(real, device)
     return Step(
         recipe, state, source, noise, config.precision, group, config.augment, share,
-        rate_scale=0.5**rollbacks, accumulate=config.accumulate, compiled=config.compile == "on",
+        rate_scale=0.5**rollbacks, average_is_new=config.init_from is None,
+        accumulate=config.accumulate, compiled=config.compile == "on",
     )  # fmt: skip
 
 

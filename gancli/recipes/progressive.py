@@ -16,7 +16,7 @@ from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 
 MOST_CHANNELS = 512
 GROUP = 4
-"""Images over which the minibatch standard deviation is taken."""
+"""Images over which the minibatch standard deviation is taken, or a few more where they do not divide the batch."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def pixel_norm(maps: Tensor) -> Tensor:
 
 def minibatch_deviation(maps: Tensor) -> Tensor:
     """One more channel, the mean deviation of all values over each group of images: section 3."""
-    group = math.gcd(len(maps), GROUP)
+    group = next(n for n in range(min(GROUP, len(maps)), len(maps) + 1) if len(maps) % n == 0)
     deviation = (maps.unflatten(0, (-1, group)).var(1, correction=0) + 1e-8).sqrt().mean((1, 2, 3))
     channel = deviation.repeat_interleave(group)[:, None, None, None].expand(-1, 1, *maps.shape[2:])
     return torch.cat([maps, channel], 1)
@@ -206,7 +206,7 @@ class Progressive(Recipe):
     drift: float = hyper(0.001, "epsilon, the weight of D(x)^2")
     images_per_phase: float = hyper(
         0.0,
-        "images to fade a size in, and to keep it; 0: grown at half the length; 1: at once, as for --init-from",
+        "images to fade a size in, and to keep it; 0: grown at half the length, at once with --init-from",
     )
     width: int = hyper(32, "channels at the full size; each halving doubles them, up to 512")
 
@@ -214,6 +214,10 @@ class Progressive(Recipe):
         """See `Recipe.fitted`."""
         phases = 2 * doublings(spec.shape)
         return replace(self, images_per_phase=self.images_per_phase or max(1.0, length / 2 / phases))
+
+    def continued(self) -> Self:
+        """See `Recipe.continued`: grown at once, as the networks that it goes on from are."""
+        return replace(self, images_per_phase=self.images_per_phase or 1.0)
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""
@@ -239,9 +243,9 @@ class Progressive(Recipe):
         }
         return Loss(terms, {"real": real_logits, "fake": fake_logits})
 
-    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+    def g_adversarial(self, fake: Tensor) -> Tensor:
         """Minus the critic's mean."""
-        return Loss({"adv": losses.wasserstein_g(d(fake.images))})
+        return losses.wasserstein_g(fake)
 
     def _real(self, d: Discriminator, real: Batch) -> Tensor:
         """Real images at the present size, as blurred as the half faded-in G can draw them."""

@@ -29,7 +29,7 @@ class WGAN(Recipe):
     beta1: float = hyper(0.5, "Adam's, which is not used here", below=1.0)
     beta2: float = hyper(0.999, "Adam's, which is not used here", below=1.0)
     d_steps: int = 5
-    clip: float = hyper(0.01, "D's weights stay in [-clip, clip]")
+    clip: float = hyper(0.01, "D's weights stay in [-clip, clip]", least=1e-6)
     width: int = hyper(0, convolutional.WIDTH)
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:

@@ -46,12 +46,24 @@ class Group:
         """
         if self.world == 1:
             return
-        gradients = [p.grad for p in network.parameters() if p.grad is not None]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        self._average([p.grad for p in network.parameters() if p.grad is not None])
+
+    def average_buffers(self, *networks: nn.Module) -> None:
+        """Replace what layers keep of the images that they saw, as batch statistics, by its mean over the processes.
+
+        They all go on from the same networks then, which is what a checkpoint holds.
+        """
+        if self.world > 1:
+            self._average([b for network in networks for b in network.buffers() if b.is_floating_point()])
+
+    def _average(self, tensors: list[Tensor]) -> None:
+        if not tensors:
+            return
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
         dist.all_reduce(flat)
         flat /= self.world
-        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(mean.view_as(gradient))
+        for tensor, mean in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+            tensor.copy_(mean.view_as(tensor))
 
 
 def from_environment() -> Group:

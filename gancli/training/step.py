@@ -17,6 +17,8 @@ from gancli.training.state import Average, TrainState
 from gancli.training.updates import Outcome, Updates
 from gancli.training.whole_step import WholeStep
 
+EMA_RAMP = 0.05
+
 
 class RealImages(Protocol):
     """Where real batches come from."""
@@ -43,6 +45,8 @@ class Step:
 
     rate_scale: float = 1.0
     """Factor of both learning rates; less than 1 after a rollback."""
+    average_is_new: bool = True
+    """Whether the average starts from weights that are soon to be forgotten; False: from those of an earlier run."""
     accumulate: int = 1
     """Parts that a batch is worked through in, one after the other; see `accumulation.obstacle`."""
     plain: bool = False
@@ -80,14 +84,24 @@ class Step:
         draws = self.draw(step)
         compute = self.whole if self.whole and self.whole.ready() else self.compute
         seed_layers(key(self.noise.seed, "layers", step, self.group.rank), self.noise.device)
-        half_life = rates.ema_half_life
+        decay = self._decay(rates)
         self.under_way = True
-        found = compute(draws, rates, 0.5 ** (self.noise.batch_size / half_life) if half_life else 0.0)
+        found = compute(draws, rates, decay)
         for number, logits in enumerate(found.real_logits, step * self.recipe.d_steps):
             self.augment.observe(logits, number)
         self.state.step += 1
         self.under_way = False
         return found.scalars
+
+    def _decay(self, rates: Rates) -> float:
+        """Of the average in this step: its half-life in images of G's steps, of which it is at first 1/20 at most.
+
+        The ramp is that of StyleGAN2 (Karras et al. 2020, arXiv:1912.04958, ``ema_rampup`` in the authors' code).
+        """
+        batch, half_life = self.noise.batch_size, rates.ema_half_life
+        if self.average_is_new:
+            half_life = min(half_life, EMA_RAMP * self.state.step * batch)
+        return 0.5 ** (batch / half_life) if half_life else 0.0
 
     @property
     def images_seen(self) -> int:
@@ -121,6 +135,7 @@ class Step:
         self.set_rates(rates)
         found = self.updates(draws, rates)
         self.state.scaler.update()
+        self.group.average_buffers(self.state.g, self.state.d)
         self.average.update(decay)
         return found
 

@@ -259,6 +259,13 @@ class TestProgressive:
             expected = maps[4 * group : 4 * group + 4].var(0, correction=0).sqrt().mean()
             torch.testing.assert_close(channel[4 * group], expected.expand(3, 3), rtol=1e-4, atol=1e-5)
 
+    @pytest.mark.parametrize(("images", "group"), [(3, 3), (7, 7), (10, 5), (12, 4), (22, 11)])
+    def test_minibatch_deviation_of_batches_that_four_does_not_divide(self, images: int, group: int) -> None:
+        maps = torch.randn(images, 2, 3, 3)
+        expected = maps[:group].var(0, correction=0).sqrt().mean()
+        found = minibatch_deviation(maps)[:group, 2]
+        torch.testing.assert_close(found, expected.expand(group, 3, 3), rtol=1e-4, atol=1e-5)
+
     def test_the_penalty_is_measured_at_the_present_size(self) -> None:
         recipe = Progressive(width=4, penalty=1.0).fitted(self.SPEC, 1000, 40_000)
         g, d, real, fake = parts(recipe, self.SPEC)

@@ -382,20 +382,33 @@ def test_training_leaves_the_callers_random_numbers_alone(tmp_path: Path) -> Non
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_two_processes_take_one_global_batch(tmp_path: Path) -> None:
-    alone = tiny(tmp_path / "one", precision="fp32")
+def train_in_two_processes(*arguments: str) -> None:
     port = str(29500 + os.getpid() % 1000)
     launched = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", port, "-m"]
+    subprocess.run([*launched, "gancli", "train", *QUIET, *arguments], check=True, capture_output=True)
+
+
+def test_two_processes_take_one_global_batch(tmp_path: Path) -> None:
+    alone = tiny(tmp_path / "one", precision="fp32")
     options = ["--steps", "8", "--batch-size", "16", "--save-every", "4", "--recipe", "vanilla", "--device", "cpu"]
-    subprocess.run(
-        [*launched, "gancli", "train", "--out", str(tmp_path / "two"), *QUIET, *options],
-        check=True,
-        capture_output=True,
-    )
+    train_in_two_processes("--out", str(tmp_path / "two"), *options)
     together = only_run(tmp_path / "two")
     a, b = (torch.load(run.checkpoint(8), weights_only=True)["state"]["g"] for run in (alone, together))
     for name, value in a.items():
         torch.testing.assert_close(value, b[name], rtol=1e-3, atol=1e-5)
+
+
+def test_two_processes_resume_bit_for_bit_what_their_networks_keep_of_images(tmp_path: Path) -> None:
+    out, steps = ["--out", str(tmp_path)], ["--steps", "6", "--save-every", "3"]
+    train_in_two_processes(*out, *steps, "--batch-size", "16", "--recipe", "began", "--set", "width=2")
+    folder = only_run(tmp_path)
+    wanted = torch.load(folder.checkpoint(6), weights_only=True)["state"]
+    assert wanted["d"]["balance"] > 0
+    folder.checkpoint(6).unlink()
+    train_in_two_processes("--resume", str(folder.path))
+    found = torch.load(folder.checkpoint(6), weights_only=True)["state"]
+    for part in ("g", "d", "ema"):
+        assert all(torch.equal(value, found[part][name]) for name, value in wanted[part].items())
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from training_steps import IMAGES, make_step, tensors
 from gancli.recipes.dcgan import DCGAN
 from gancli.recipes.lsgan import LSGAN
 from gancli.recipes.vanilla import Vanilla
+from gancli.recipes.wgan import WGAN
 from gancli.training.state import Average
 
 
@@ -162,6 +163,17 @@ def test_the_average_forgets_half_in_its_half_life() -> None:
     for _ in range(10):  # 10 batches of 8
         step()
     assert torch.allclose(next(step.state.ema.parameters()), torch.tensor(0.5), atol=1e-5)
+
+
+@pytest.mark.parametrize(("is_new", "half_life"), [(True, 0.05 * 3 * 8), (False, 80.0)])
+def test_a_new_average_soon_forgets_what_g_drew_first(is_new: bool, half_life: float) -> None:
+    recipe = WGAN(d_steps=2, ema_half_life=80.0)
+    step = make_step(recipe, average_is_new=is_new)
+    step.state.step = 3  # of G, in which D made six
+    before = [weights.clone() for weights in step.state.ema.parameters()]
+    step()
+    for old, now, found in zip(before, step.state.g.parameters(), step.state.ema.parameters(), strict=True):
+        torch.testing.assert_close(found, torch.lerp(now, old, 0.5 ** (8 / half_life)))
 
 
 def test_rates_reach_the_optimizers() -> None:
