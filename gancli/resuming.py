@@ -114,11 +114,8 @@ def require_same_run(found: Checkpoint, origin: Origin, config: TrainConfig) -> 
                 f"{found.path} cannot be resumed: {what} was {before} and is now {after}. Undo that, or start a new "
                 "run, which takes these weights with --init-from."
             )
-    if found.older and recipes.find(config.recipe).reuses_fakes:
-        log.warning(
-            "%s is of an older gancli, whose G drew new images for its step: the run goes on, but not bit for bit.",
-            found.path,
-        )
+    if found.older:
+        log.warning("%s is of an older gancli: the run goes on, but perhaps not bit for bit.", found.path)
 
 
 def fixed_of(config: TrainConfig) -> dict[str, Any]:

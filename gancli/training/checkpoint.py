@@ -17,7 +17,9 @@ from gancli.training.state import TrainState
 
 log = logging.getLogger(__name__)
 KIND = "gancli-checkpoint"
-VERSION = 3
+VERSION = 4
+"""Raised where older files are read and go on otherwise, too."""
+POINTS_CHANGED = 3
 """In 2, networks for points were others, and DCGAN's G drew new images for its step."""
 
 
@@ -61,8 +63,8 @@ def load(path: Path) -> Checkpoint:
                 raise ValueError("its counters must be whole numbers")
         if CHECKPOINT.fullmatch(path.name) and step_of(path) != state["step"]:
             raise ValueError(f"it is of step {state['step']}, as its name is not")
+        require_present_points(path, origin, content["version"] < POINTS_CHANGED)
         older = content["version"] < VERSION
-        require_present_points(path, origin, older)
         return Checkpoint(path, origin, content["images_seen"], {"rollbacks": 0} | dict(state), fixed, older)
     except (KeyError, TypeError, ValueError) as error:
         one_line = " ".join(str(error).split())

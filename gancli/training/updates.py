@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gancli.losses import at_least_fp32
-from gancli.recipes.base import Batch, Loss, Rates
+from gancli.recipes.base import Batch, Loss, Rates, Recipe
 from gancli.training import accumulation, one_stage
 from gancli.training.batches import Draws
 
@@ -122,8 +122,7 @@ class Updates:
         def loss_of(rows: slice) -> Loss:
             fake = fakes(rows)
             with self._autocast():
-                chosen, best = self._most_real(real.rows(rows), fake)
-                return self.step.recipe.g_loss(self.step.g, self.step.d, chosen, best, rates)
+                return self._g_loss(real.rows(rows), fake, rates)
 
         for parameter in self.step.trained:
             parameter.requires_grad_(False)
@@ -132,19 +131,22 @@ class Updates:
             parameter.requires_grad_(True)
         return scalars_of("g", loss)
 
-    def _most_real(self, real: Batch, fake: Batch) -> tuple[Batch, Batch]:
-        """Top-k training, Sinha 2020 (arXiv:2002.06224), section 3: only the fakes with the highest logits, and as
+    def _g_loss(self, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """G's loss, of the fakes with the highest logits where there is a share of them: top-k training, Sinha 2020
+        (arXiv:2002.06224), algorithm 1. A loss that is more than a function of logits gets those fakes alone, and as
         many real images beside them.
         """
+        g, d, recipe = self.step.g, self.step.d, self.step.recipe
         share = self.step.best_share(self.step.images_seen)
         if share >= 1:
-            return real, fake
-        with torch.no_grad():
-            logits = self.step.d(fake.images, fake.labels)
-        judged = self.step.recipe.images_per_logit
-        best = logits.topk(max(1, round(share * len(logits)))).indices
-        rows = (best[:, None] * judged + torch.arange(judged, device=best.device)).flatten()
-        return real.rows(torch.arange(len(rows), device=rows.device)), fake.rows(rows)
+            return recipe.g_loss(g, d, real, fake, rates)
+        of_logits = type(recipe).g_loss is Recipe.g_loss
+        with torch.set_grad_enabled(of_logits):
+            logits = d(fake.images, fake.labels)
+        best = logits.topk(max(1, round(share * len(logits))))
+        if of_logits:
+            return Loss({"adv": recipe.g_adversarial(best.values)})
+        return recipe.g_loss(g, d, real.rows(slice(len(best.indices))), fake.rows(best.indices), rates)
 
     def _minimise(self, loss_of: Callable[[slice], Loss], network: nn.Module, optimizer: Optimizer) -> Loss:
         """Step down the mean of what ``loss_of`` says of each part of the batch."""

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import softplus
 from training_steps import SPEC, make_step, tensors
 
 from gancli import recipes
@@ -104,6 +105,15 @@ def test_top_k_lets_g_learn_from_the_most_real_fakes() -> None:
     assert len(real.images) == len(fake.images) == 2
     assert fake.latents is not None
     assert torch.equal(fake.latents, z[logits.topk(2).indices])
+
+
+def test_top_k_takes_the_best_of_the_logits_of_the_whole_batch() -> None:
+    step = make_step(DCGAN(width=4), dtype=torch.float64, spec=Spec(1, 16, 16))
+    step.best_share = lambda images_seen: 0.25
+    fake = step.updates._fakes(step.draw(0), 0, slice(0, 8))
+    logits = step.state.d(fake.images)  # with batch normalisation, which other images would change
+    loss = step.updates._g_loss(fake, fake, step.recipe.schedule(0))
+    torch.testing.assert_close(loss.terms["adv"], softplus(-logits).topk(2, largest=False).values.mean())
 
 
 def test_top_k_falls_by_a_hundredth_an_epoch() -> None:
