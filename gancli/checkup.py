@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gancli.config import load_toml
 from gancli.errors import UsageError
 from gancli.files import write_atomically
 from gancli.run_folder import RunFolder
-from gancli.training.health import PREFIX, Alarm, diagnose, number_of
+from gancli.training.health import PREFIX, Alarm, diagnose, in_use, number_of
 from gancli.training.records import whole_lines
 
 PANELS = (
@@ -57,7 +58,8 @@ def examine(run: Path) -> Checkup:
     if not folder.metrics.is_file():
         raise UsageError(f"{run} is not the folder of a run that has begun (it has no metrics.jsonl).")
     lines = whole_lines(folder)
-    alarms, present = diagnose(lines)
+    known = in_use(load_toml(folder.config)) if folder.config.is_file() else frozenset[str]()
+    alarms, present = diagnose(lines, known)
     return Checkup(max((line["step"] for line in lines), default=0), lines, alarms, frozenset(present))
 
 

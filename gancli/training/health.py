@@ -1,7 +1,8 @@
 """Sees from a run's lines of metrics that a GAN is failing, and says which way and what to change.
 
-A watch reads line after line, and knows nothing else: the one that looks on while a run goes on, the one of a run that
-was resumed and the one of ``gancli doctor`` come to the same alarms. The thresholds are those of benchmarks/health.py.
+A watch reads line after line, and knows nothing else but which remedies a run has already: the one that looks on while
+a run goes on, the one of a run that was resumed and the one of ``gancli doctor`` come to the same alarms. The
+thresholds are those of benchmarks/health.py.
 """
 
 import math
@@ -16,7 +17,8 @@ WARM_UP = 500
 """Steps in which samples may still be alike."""
 MEASURED = frozenset(("separation", "memorised", "g_gradient", "diversity", "contrast"))
 """What a measurement has at least; see `vital_signs`."""
-DIVERGED_ADVICE = "Try a lower learning rate (--set d_lr=5e-5 --set g_lr=5e-5) or --precision fp32."
+LOW_RATES = "lower learning rates (--set g_lr=5e-5 --set d_lr=5e-5)"
+DIVERGED_REMEDIES = (LOW_RATES, "--precision fp32", "another --seed")
 Signs = Mapping[str, float]
 
 
@@ -52,7 +54,8 @@ class Rule:
     lasting: int
     evidence: Callable[[Sequence[Signs], int], str]
     """Of the measurements, and the step since which it holds."""
-    advice: str
+    remedies: tuple[str, ...]
+    """Flags, or words with one, the best first."""
 
 
 def _d_won(signs: Sequence[Signs]) -> bool:
@@ -101,45 +104,45 @@ RULES = (
         lambda signs, since: f"D separates real from generated images completely since step {since}: it ranks "
         f"{signs[-1]['separation']:.1%} of pairs rightly, and its loss is {signs[-1]['d_left']:.2g} "
         f"of what guessing costs{_gradient_change(signs)}.",
-        "Try --recipe r3gan, a gradient penalty where the recipe has one, or --set d_lr=5e-5.",
+        ("--recipe r3gan", "a gradient penalty where the recipe has one", "--set d_lr=5e-5"),
     ),
     Rule(
         "vanishing-gradient", _vanishing, 3,
         lambda signs, since: f"G learns next to nothing since step {since}: its gradient is "
         f"{_early_gradient(signs) / max(signs[-1]['g_gradient'], 1e-30):.0f} times smaller than at first, and D ranks "
         f"{signs[-1]['separation']:.1%} of pairs rightly.",
-        "Try --recipe r3gan or wgan-gp, a non-saturating loss, or --set d_lr=5e-5.",
+        ("--recipe r3gan", "--recipe wgan-gp", "a non-saturating loss", "--set d_lr=5e-5"),
     ),
     Rule(
         "collapse", _collapsed, 4,
         lambda signs, since: f"the samples are alike since step {since}: two of them differ by "
         f"{signs[-1]['diversity']:.1%} of what two real images do{_twins(signs)}.",
-        "Try --recipe r3gan or pacgan, --set g_lr=5e-5, or a larger --batch-size.",
+        ("--recipe r3gan", "--recipe pacgan", "--set g_lr=5e-5", "a larger --batch-size"),
     ),
     Rule(
         "dead-generator", _dead, 2,
         lambda signs, since: f"G is dead since step {since}: its images have {signs[-1]['contrast']:.1%} of the "
         f"contrast of real ones, and its gradient is {signs[-1]['g_gradient']:.2g}.",
-        "Try lower learning rates (--set g_lr=5e-5 --set d_lr=5e-5) or another --seed.",
+        (LOW_RATES, "another --seed"),
     ),
     Rule(
         "discriminator-lost", _d_lost, 4,
         lambda signs, since: f"D takes samples for more real than real images since step {since}: it ranks "
         f"{signs[-1]['separation']:.1%} of pairs rightly, and what it teaches G leads away from the data.",
-        "Try a lower rate for G (--set g_lr=5e-5), or more steps of D (--set d_steps=2).",
+        ("a lower rate for G (--set g_lr=5e-5)", "more steps of D (--set d_steps=2)"),
     ),
     Rule(
         "oscillation", _oscillating, 1,
         lambda signs, since: "G and D chase each other: of the pairs, D ranked between "
         f"{min(each['separation'] for each in signs[-OSCILLATION:]):.0%} and "
         f"{max(each['separation'] for each in signs[-OSCILLATION:]):.0%} rightly in the last {OSCILLATION} looks.",
-        "Try lower learning rates (--set g_lr=5e-5 --set d_lr=5e-5), --set beta1=0, or --recipe r3gan.",
+        (LOW_RATES, "--set beta1=0", "--recipe r3gan"),
     ),
     Rule(
         "memorising", _memorising, 5,
         lambda signs, since: f"D knows its training images by heart since step {since}: held-out ones are "
         f"{signs[-1]['memorised']:.0%} of the way to generated ones for it.",
-        "Try --augment ada, more pictures, or --init-from a run on similar ones with --freeze-d.",
+        ("--augment ada", "more pictures", "--init-from a run on similar ones with --freeze-d"),
     ),
 )  # fmt: skip
 
@@ -153,13 +156,28 @@ def _twins(signs: Sequence[Signs]) -> str:
     return f", and {signs[-1]['duplicates']:.0%} have a twin" if "duplicates" in signs[-1] else ""
 
 
-def _diverged(line: Mapping[str, Any]) -> Alarm | None:
+def in_use(config: Mapping[str, Any]) -> frozenset[str]:
+    """Of the remedies, what a run's configuration, as a table, has already."""
+    rates = config.get("hyperparameters", {})
+    return frozenset(
+        [f"--{name} {config[name]}" for name in ("recipe", "augment", "precision") if name in config]
+        + [f"--set {name}=5e-5" for name in ("g_lr", "d_lr") if number_of(rates.get(name)) <= 5e-5]
+    )
+
+
+def advice(remedies: Sequence[str], in_use: frozenset[str]) -> str:
+    """A sentence with those that are not in use yet, of which there is always one."""
+    *others, last = [remedy for remedy in remedies if remedy not in in_use]
+    return f"Try {', '.join(others)}{', or ' if len(others) > 1 else ' or ' if others else ''}{last}."
+
+
+def _diverged(line: Mapping[str, Any], in_use: frozenset[str]) -> Alarm | None:
     """A loss or a weight that is not a finite number; in a file it is null."""
     bad = [name for name, value in line.items() if name.startswith(("d/", "g/", "ema/")) and not _finite(value)]
     if not bad:
         return None
     evidence = f"{bad[0]} is no longer a finite number at step {line['step']}."
-    return Alarm("diverged", line["step"], line["step"], evidence, DIVERGED_ADVICE)
+    return Alarm("diverged", line["step"], line["step"], evidence, advice(DIVERGED_REMEDIES, in_use))
 
 
 def _finite(value: Any) -> bool:
@@ -179,6 +197,8 @@ class Watch:
     """Reads lines of metrics in their order and raises each alarm once, until what it tells of has passed."""
 
     rules: Sequence[Rule] = RULES
+    in_use: frozenset[str] = frozenset()
+    """Remedies that an advice need not name; see `in_use`."""
     _signs: list[Signs] = field(default_factory=list)
     _sick: dict[str, list[int]] = field(default_factory=dict)
     """By failure, the steps in a row at which it showed."""
@@ -188,7 +208,7 @@ class Watch:
     def observe(self, line: Mapping[str, Any]) -> list[Alarm]:
         """The alarms that this line raises; lines without measurements raise none."""
         found = {name.removeprefix(PREFIX): number_of(value) for name, value in line.items() if name.startswith(PREFIX)}
-        if diverged := _diverged(line):
+        if diverged := _diverged(line, self.in_use):
             self._diverged = diverged.step
             return [diverged]
         if not found.keys() >= MEASURED:
@@ -205,7 +225,8 @@ class Watch:
         sick.append(step)
         if len(sick) != rule.lasting:
             return None
-        return Alarm(rule.failure, step, sick[0], rule.evidence(self._signs, sick[0]), rule.advice)
+        told = advice(rule.remedies, self.in_use)
+        return Alarm(rule.failure, step, sick[0], rule.evidence(self._signs, sick[0]), told)
 
     @property
     def present(self) -> set[str]:
@@ -219,8 +240,8 @@ class Watch:
         return min((steps[0] for steps in self._sick.values() if steps), default=None)
 
 
-def diagnose(lines: Sequence[Mapping[str, Any]]) -> tuple[list[Alarm], set[str]]:
+def diagnose(lines: Sequence[Mapping[str, Any]], in_use: frozenset[str] = frozenset()) -> tuple[list[Alarm], set[str]]:
     """All alarms of a run's lines of metrics, and the failures that still show at their end."""
-    watch = Watch()
+    watch = Watch(in_use=in_use)
     alarms = [alarm for line in lines for alarm in watch.observe(line)]
     return alarms, watch.present

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from gancli.errors import CannotSave, Interrupted, TrainingDiverged, TrainingFailed
-from gancli.training.health import DIVERGED_ADVICE, Alarm, Watch
+from gancli.training.health import DIVERGED_REMEDIES, Alarm, Watch, advice
 from gancli.training.state import TrainState
 from gancli.training.step import Step
 
@@ -197,5 +197,6 @@ class Loop:
     def _diverged(self, values: dict[str, float], what: str) -> NoReturn:
         self._tell(values)
         raise TrainingDiverged(
-            f"the training diverged {what}. Nothing was saved over the files of before. {DIVERGED_ADVICE}"
+            f"the training diverged {what}. Nothing was saved over the files of before. "
+            f"{advice(DIVERGED_REMEDIES, self.watch.in_use)}"
         )

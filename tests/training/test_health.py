@@ -12,7 +12,7 @@ import typer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_steps import make_step, tensors
 
-from gancli import recipes, train
+from gancli import checkup, recipes, train
 from gancli.cli import run
 from gancli.cli.train import train as train_command
 from gancli.config import build
@@ -20,7 +20,7 @@ from gancli.errors import TrainingFailed
 from gancli.recipes.base import Recipe
 from gancli.recipes.dcgan import DCGAN
 from gancli.run_folder import RunFolder, step_of
-from gancli.training.health import DIVERGED_ADVICE, RULES, diagnose
+from gancli.training.health import DIVERGED_REMEDIES, RULES, Rule, advice, diagnose, in_use
 from gancli.training.loop import Callback, Loop
 from gancli.training.vital_signs import VitalSigns
 
@@ -340,20 +340,41 @@ def test_every_flag_recipe_and_hyperparameter_of_an_advice_exists() -> None:
     parser.command()(train_command)
     flags = {flag for each in typer.main.get_command(parser).params for flag in each.opts}
     hyperparameters = {each.name for each in fields(Recipe)}
-    advices = [each.rstrip(".") for each in (DIVERGED_ADVICE, *(rule.advice for rule in RULES))]
+    remedies = (DIVERGED_REMEDIES, *(rule.remedies for rule in RULES))
+    advices = [advice(each, frozenset()).rstrip(".") for each in remedies]
     named = {"flags": set[str](), "recipes": set[str](), "hyperparameters": set[str]()}
-    for advice in advices:
-        found = re.findall(r"--[a-z][a-z-]*", advice)
-        assert found, advice
+    for each in advices:
+        found = re.findall(r"--[a-z][a-z-]*", each)
+        assert found, each
         named["flags"].update(found)
-        for first, second in re.findall(r"--recipe ([\w-]+)(?: or ([\w-]+))?", advice):
-            named["recipes"].update({first, second} - {""})
-        settings = re.findall(r"--set (\w+)=([\w.-]*\w)", advice)
+        named["recipes"].update(re.findall(r"--recipe ([\w-]+)", each))
+        settings = re.findall(r"--set (\w+)=([\w.-]*\w)", each)
         named["hyperparameters"].update(name for name, _ in settings)
-        build(DCGAN, dict(settings), advice)
+        build(DCGAN, dict(settings), each)
     assert named["flags"] <= flags
     assert {"r3gan", "wgan-gp", "pacgan"} <= named["recipes"] <= set(recipes.names())
     assert {"g_lr", "d_lr"} <= named["hyperparameters"] <= hyperparameters
+
+
+@pytest.mark.parametrize("rule", RULES, ids=[rule.failure for rule in RULES])
+def test_an_advice_names_nothing_that_the_run_does_already(rule: Rule) -> None:
+    config = {"recipe": "r3gan", "augment": "ada", "precision": "fp32", "hyperparameters": {"g_lr": 5e-5, "d_lr": 1e-5}}
+    told = advice(rule.remedies, in_use(config))
+    assert re.fullmatch(r"Try [^ ].*[^ ,]\.", told)
+    for known in ("--recipe r3gan", "--augment ada", "--precision fp32"):
+        assert known not in told
+    assert advice(("--set g_lr=5e-5", "more"), in_use(config)) == "Try more."
+    assert advice(("--set g_lr=5e-5", "more"), in_use({"hyperparameters": {"g_lr": 1e-3}})).endswith("=5e-5 or more.")
+    assert advice(("a", "b", "c"), in_use({})) == "Try a, b, or c."
+
+
+def test_the_doctor_knows_what_a_run_does_already(tmp_path: Path) -> None:
+    run = train(out=str(tmp_path), hyperparameters=STRONG | {"d_lr": 2e-3}, steps=400, **WON).run
+    assert "--recipe r3gan" in checkup.examine(run).alarms[0].advice
+    config = (run / "config.toml").read_text()
+    (run / "config.toml").write_text(config.replace('recipe = "vanilla"', 'recipe = "r3gan"'))
+    found = checkup.examine(run).alarms[0].advice
+    assert found.startswith("Try a gradient penalty") and "r3gan" not in found
 
 
 def test_a_run_that_rolls_back_to_its_start_starts_from_the_same_weights(
