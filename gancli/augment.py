@@ -15,7 +15,8 @@ from torch.nn.functional import affine_grid, grid_sample
 DIFFAUG_NUMBERS = 7
 ADA_NUMBERS = 28
 SHIFT, HOLE = 0.125, 0.5
-"""Of the image's sides: how far it moves by whole pixels at most, and how large the hole is that DiffAugment cuts."""
+"""Of the image's sides: how far it moves by whole pixels at most, which is ADA's deviation of its other shift too; and
+how large the hole is that DiffAugment cuts."""
 
 
 def diffaug(images: Tensor, uniform: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """A run's folder -> what its watch sees in it, and curves of what it looks at."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,10 @@ from gancli.config import load_toml
 from gancli.errors import UsageError
 from gancli.files import write_atomically
 from gancli.run_folder import RunFolder
-from gancli.training.health import PREFIX, Alarm, diagnose, in_use, number_of
+from gancli.training.health import PREFIX, Alarm, diagnose, number_of
 from gancli.training.records import whole_lines
 
+log = logging.getLogger(__name__)
 PANELS = (
     ("losses", ("d/adv", "g/adv")),
     ("D's mean logits", ("d/logit_real", "d/logit_fake")),
@@ -58,9 +60,17 @@ def examine(run: Path) -> Checkup:
     if not folder.metrics.is_file():
         raise UsageError(f"{run} is not the folder of a run that has begun (it has no metrics.jsonl).")
     lines = whole_lines(folder)
-    known = in_use(load_toml(folder.config)) if folder.config.is_file() else frozenset[str]()
-    alarms, present = diagnose(lines, known)
+    alarms, present = diagnose(lines, _configuration(folder))
     return Checkup(max((line["step"] for line in lines), default=0), lines, alarms, frozenset(present))
+
+
+def _configuration(folder: RunFolder) -> Mapping[str, Any]:
+    """The run's, as far as it can be read; a diagnosis needs it for its advice alone."""
+    try:
+        return load_toml(folder.config)
+    except UsageError as error:
+        log.warning("the advice does not know what the run does already: %s", error)
+        return {}
 
 
 def draw(checkup: Checkup, target: Path) -> Path:

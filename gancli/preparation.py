@@ -209,11 +209,6 @@ def _check(config: TrainConfig, recipe: Recipe, dataset: DataSet, group: Group) 
         raise UsageError(
             f"--accumulate {config.accumulate} is more than the {config.batch_size // group.world} images of a batch."
         )
-    if config.top_k < 1 and recipe.mixes_samples and type(recipe).g_loss is not Recipe.g_loss:
-        raise UsageError(
-            f"--top-k {config.top_k:g}: recipe {config.recipe} judges a batch as a whole; without the others, the "
-            "chosen images would be judged otherwise."
-        )
     best_metric_of(config.best_metric, dataset)
     if config.eval_every and len(dataset.heldout) < LEAST_HELDOUT:
         raise UsageError(

@@ -103,7 +103,9 @@ def require_same_run(found: Checkpoint, origin: Origin, config: TrainConfig) -> 
 
     The data may have moved, if they are the same.
     """
-    compared = [(name, getattr(found.origin, name), getattr(origin, name)) for name in ("recipe", "hyperparameters")]
+    defaults = asdict(recipes.find(found.origin.recipe)()) if found.older else {}
+    compared: list[tuple[str, Any, Any]] = [("recipe", found.origin.recipe, origin.recipe)]
+    compared += [("hyperparameters", defaults | dict(found.origin.hyperparameters), origin.hyperparameters)]
     compared += [("shape of the data", found.origin.spec, origin.spec)]
     compared += [("the data have changed (fingerprint)", found.origin.fingerprint, origin.fingerprint)]
     compared += [(name, before, getattr(config, name)) for name, before in found.fixed.items() if name in CONFIGURED]

@@ -24,7 +24,7 @@ from gancli.training import signals
 from gancli.training.callbacks import Checkpoints, Samples, Shown
 from gancli.training.checkpoint import Checkpoint
 from gancli.training.distributed import Group, joined
-from gancli.training.health import Watch, in_use
+from gancli.training.health import Watch
 from gancli.training.loop import Callback, Loop
 from gancli.training.records import MetricsFile, TensorBoard
 from gancli.training.state import TrainState
@@ -183,7 +183,7 @@ def _start_from(prepared: Prepared, found: Checkpoint | None, folder: RunFolder 
 
 
 def _run(prepared: Prepared, folder: RunFolder | None, group: Group, view: View) -> TrainResult:
-    loop = Loop(prepared.step, prepared.plan, watch=Watch(in_use=in_use(asdict(prepared.config))))
+    loop = Loop(prepared.step, prepared.plan, watch=Watch(config=asdict(prepared.config)))
     log.info("recipe: %s", prepared.chosen)
     if folder is not None and group.leads:
         loop.callbacks = _callbacks(prepared, folder, view)

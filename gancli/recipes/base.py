@@ -79,7 +79,7 @@ class Rates:
     d_lr: float
     ema_half_life: float
     """Images, a batch for each step of G, after which the averaged generator has forgotten half of what it was; 0: no
-    averaging. At the start of a run training itself keeps it short."""
+    averaging. An average that goes on from an earlier run's has the recipe's `ema_half_life` throughout."""
     gamma: float = 0.0
     """Weight of the gradient penalty, for a recipe that changes it."""
     beta2: float | None = None
@@ -202,8 +202,8 @@ class Recipe:
         return adam(g, self.g_lr, self.beta1, self.beta2), adam(d, self.d_lr, self.beta1, self.beta2)
 
     def schedule(self, images_seen: int) -> Rates:
-        """The rates at this point of the training; constant unless told otherwise."""
-        return Rates(self.g_lr, self.d_lr, self.ema_half_life)
+        """The rates at this point of the training; constant but for the start of the average."""
+        return Rates(self.g_lr, self.d_lr, ramped_half_life(self.ema_half_life, images_seen / self.d_steps))
 
     def advance(self, network: nn.Module, images_seen: int) -> None:
         """Tell G, D or the averaged G, before a step, how far training is; for networks that grow."""
@@ -290,3 +290,12 @@ def year_of(recipe: type[Recipe]) -> int:
 def adam(network: nn.Module, lr: float, beta1: float, beta2: float) -> Optimizer:
     """Adam in its fused form, which does all weights in one pass (Kingma and Ba 2015, arXiv:1412.6980)."""
     return Adam(network.parameters(), lr=lr, betas=(beta1, beta2), fused=True)
+
+
+def ramped_half_life(half_life: float, images: float, ramp: float = 0.05) -> float:
+    """An EMA half-life that grows with training up to its full value, so that early weights are soon forgotten.
+
+    Both are in images of G's steps, which are fewer than D's where D takes several. As in StyleGAN2 (Karras et al.
+    2020, arXiv:1912.04958, official code's ``ema_rampup``).
+    """
+    return min(half_life, ramp * images)

@@ -132,6 +132,11 @@ class Improved(Recipe):
     virtual_batch_norm: bool = hyper(True, "G normalises by a fixed reference batch (3.5)")
     width: int = hyper(0, convolutional.WIDTH)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.real_target > 1:
+            raise ValueError(f"real_target={self.real_target} is a probability, at most 1.")
+
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""
         width = self.width or convolutional.default_width(spec.shape)

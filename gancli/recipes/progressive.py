@@ -16,7 +16,7 @@ from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 
 MOST_CHANNELS = 512
 GROUP = 4
-"""Images over which the minibatch standard deviation is taken, or a few more where they do not divide the batch."""
+"""Images over which the minibatch standard deviation is taken, or the next larger number that divides the batch."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,12 @@ class Stage:
 
 
 def stage_at(images_seen: int, images_per_phase: float, levels: int) -> Stage:
-    """The smallest images for a phase; then, for each doubling, one phase that fades it in and one that keeps it."""
+    """The smallest images for a phase; then, for each doubling, one phase that fades it in and one that keeps it.
+
+    Without phases (0) networks are grown from the start.
+    """
+    if not images_per_phase:
+        return Stage(levels, 1.0)
     phase = images_seen / images_per_phase
     level = min(levels, (int(phase) + 1) // 2)
     fading = int(phase) % 2 == 1 and int(phase) < 2 * levels
@@ -204,10 +209,8 @@ class Progressive(Recipe):
     beta2: float = 0.99
     penalty: float = hyper(10.0, "lambda, the weight of (|gradient| - 1)^2")
     drift: float = hyper(0.001, "epsilon, the weight of D(x)^2")
-    images_per_phase: float = hyper(
-        0.0,
-        "images to fade a size in, and to keep it; 0: grown at half the length, at once with --init-from",
-    )
+    images_per_phase: float = hyper(0.0, "images to fade a size in, and to keep it; 0: grown at half the length")
+    grown: bool = hyper(False, "start at the full size, as --init-from does unless images_per_phase is set")
     width: int = hyper(32, "channels at the full size; each halving doubles them, up to 512")
 
     def fitted(self, spec: Spec, images: int, length: int) -> Self:
@@ -216,14 +219,15 @@ class Progressive(Recipe):
         return replace(self, images_per_phase=self.images_per_phase or max(1.0, length / 2 / phases))
 
     def continued(self) -> Self:
-        """See `Recipe.continued`: grown at once, as the networks that it goes on from are."""
-        return replace(self, images_per_phase=self.images_per_phase or 1.0)
+        """See `Recipe.continued`: it goes on from networks that have grown, unless phases are asked for."""
+        return replace(self, grown=self.grown or not self.images_per_phase)
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""
+        phase = 0.0 if self.grown else self.images_per_phase
         return (
-            Generator(self.latent_dim, self.width, spec.shape, self.images_per_phase),
-            Discriminator(self.width, spec.shape, self.images_per_phase),
+            Generator(self.latent_dim, self.width, spec.shape, phase),
+            Discriminator(self.width, spec.shape, phase),
         )
 
     def advance(self, network: nn.Module, images_seen: int) -> None:

@@ -59,10 +59,9 @@ class Augmentation:
         """Learn from D's judgements ``(n,)`` of real images, after its step ``number``, how far it overfits."""
         if self.policy != "ada":
             return
-        self.feedback[1] += real_logits.detach().float().sign().sum()
-        self.feedback[2] += len(real_logits)
+        signs = real_logits.detach().float().sign().sum()
+        self.feedback[1:] += self.group.total(torch.stack([signs, torch.full_like(signs, len(real_logits))]))
         if number % self.STEPS == self.STEPS - 1:
             p, signs, count = self.feedback.unbind()
-            signs, count = self.group.total(torch.stack([signs, count])).unbind()
             change = torch.sign(signs / count - self.TARGET) * (self.STEPS * self.batch_size / self.IMAGES)
             self.feedback.copy_(torch.stack([(p + change).clamp(0, 1), torch.zeros_like(p), torch.zeros_like(p)]))

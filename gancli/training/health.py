@@ -17,9 +17,51 @@ WARM_UP = 500
 """Steps in which samples may still be alike."""
 MEASURED = frozenset(("separation", "memorised", "g_gradient", "diversity", "contrast"))
 """What a measurement has at least; see `vital_signs`."""
-LOW_RATES = "lower learning rates (--set g_lr=5e-5 --set d_lr=5e-5)"
-DIVERGED_REMEDIES = (LOW_RATES, "--precision fp32", "another --seed")
 Signs = Mapping[str, float]
+Config = Mapping[str, Any]
+"""A run's configuration as a table, or an empty one."""
+Remedy = str | Callable[[Config], str | None]
+"""What to try, with a flag, perhaps as a function of the configuration; None where the run has it already."""
+
+
+def _hyperparameter(config: Config, name: str, unknown: float) -> float:
+    """Its value, ``unknown`` where it is not told or left to the data."""
+    table = config.get("hyperparameters")
+    found = number_of(table.get(name)) if isinstance(table, Mapping) else math.nan
+    return found if found > 0 or (found == 0 and name == "beta1") else unknown
+
+
+def _lower(*names: str) -> Callable[[Config], str]:
+    def remedy(config: Config) -> str:
+        return " ".join(
+            f"--set {name}={min(5e-5, _hyperparameter(config, name, 1.0) / 4):g}".replace("e-0", "e-") for name in names
+        )
+
+    return remedy
+
+
+def _other(flag: str, value: str) -> Callable[[Config], str | None]:
+    return lambda config: None if config.get(flag) == value else f"--{flag} {value}"
+
+
+def _without_momentum(config: Config) -> str | None:
+    return None if _hyperparameter(config, "beta1", 0.5) == 0 else "--set beta1=0"
+
+
+def _more_steps_of_d(config: Config) -> str:
+    return f"more steps of D in a recipe of steps in turn (--set d_steps={2 * _hyperparameter(config, 'd_steps', 1):g})"
+
+
+LOWER_RATES = _lower("g_lr", "d_lr")
+R3GAN = _other("recipe", "r3gan")
+DIVERGED_REMEDIES: tuple[Remedy, ...] = (LOWER_RATES, _other("precision", "fp32"), "another --seed")
+
+
+def advice(remedies: Sequence[Remedy], config: Config) -> str:
+    """A sentence with what the run does not have already, of which there is always something."""
+    told = [remedy if isinstance(remedy, str) else remedy(config) for remedy in remedies]
+    *others, last = [each for each in told if each]
+    return f"Try {', '.join(others)}{', or ' if len(others) > 1 else ' or ' if others else ''}{last}."
 
 
 @dataclass(frozen=True)
@@ -54,8 +96,8 @@ class Rule:
     lasting: int
     evidence: Callable[[Sequence[Signs], int], str]
     """Of the measurements, and the step since which it holds."""
-    remedies: tuple[str, ...]
-    """Flags, or words with one, the best first."""
+    remedies: tuple[Remedy, ...]
+    """The best first."""
 
 
 def _d_won(signs: Sequence[Signs]) -> bool:
@@ -104,45 +146,45 @@ RULES = (
         lambda signs, since: f"D separates real from generated images completely since step {since}: it ranks "
         f"{signs[-1]['separation']:.1%} of pairs rightly, and its loss is {signs[-1]['d_left']:.2g} "
         f"of what guessing costs{_gradient_change(signs)}.",
-        ("--recipe r3gan", "a gradient penalty where the recipe has one", "--set d_lr=5e-5"),
+        (R3GAN, "a gradient penalty, or more of it, where the recipe has one", _lower("d_lr")),
     ),
     Rule(
         "vanishing-gradient", _vanishing, 3,
         lambda signs, since: f"G learns next to nothing since step {since}: its gradient is "
         f"{_early_gradient(signs) / max(signs[-1]['g_gradient'], 1e-30):.0f} times smaller than at first, and D ranks "
         f"{signs[-1]['separation']:.1%} of pairs rightly.",
-        ("--recipe r3gan", "--recipe wgan-gp", "a non-saturating loss", "--set d_lr=5e-5"),
+        (R3GAN, _other("recipe", "wgan-gp"), "a non-saturating loss", _lower("d_lr")),
     ),
     Rule(
         "collapse", _collapsed, 4,
         lambda signs, since: f"the samples are alike since step {since}: two of them differ by "
         f"{signs[-1]['diversity']:.1%} of what two real images do{_twins(signs)}.",
-        ("--recipe r3gan", "--recipe pacgan", "--set g_lr=5e-5", "a larger --batch-size"),
+        (R3GAN, _other("recipe", "pacgan"), _lower("g_lr"), "a larger --batch-size"),
     ),
     Rule(
         "dead-generator", _dead, 2,
         lambda signs, since: f"G is dead since step {since}: its images have {signs[-1]['contrast']:.1%} of the "
         f"contrast of real ones, and its gradient is {signs[-1]['g_gradient']:.2g}.",
-        (LOW_RATES, "another --seed"),
+        (LOWER_RATES, "another --seed"),
     ),
     Rule(
         "discriminator-lost", _d_lost, 4,
         lambda signs, since: f"D takes samples for more real than real images since step {since}: it ranks "
         f"{signs[-1]['separation']:.1%} of pairs rightly, and what it teaches G leads away from the data.",
-        ("a lower rate for G (--set g_lr=5e-5)", "more steps of D (--set d_steps=2)"),
+        (_lower("g_lr"), _more_steps_of_d),
     ),
     Rule(
         "oscillation", _oscillating, 1,
         lambda signs, since: "G and D chase each other: of the pairs, D ranked between "
         f"{min(each['separation'] for each in signs[-OSCILLATION:]):.0%} and "
         f"{max(each['separation'] for each in signs[-OSCILLATION:]):.0%} rightly in the last {OSCILLATION} looks.",
-        (LOW_RATES, "--set beta1=0", "--recipe r3gan"),
+        (LOWER_RATES, _without_momentum, R3GAN),
     ),
     Rule(
         "memorising", _memorising, 5,
         lambda signs, since: f"D knows its training images by heart since step {since}: held-out ones are "
         f"{signs[-1]['memorised']:.0%} of the way to generated ones for it.",
-        ("--augment ada", "more pictures", "--init-from a run on similar ones with --freeze-d"),
+        (_other("augment", "ada"), "more pictures", "--init-from a run on similar ones with --freeze-d"),
     ),
 )  # fmt: skip
 
@@ -156,28 +198,13 @@ def _twins(signs: Sequence[Signs]) -> str:
     return f", and {signs[-1]['duplicates']:.0%} have a twin" if "duplicates" in signs[-1] else ""
 
 
-def in_use(config: Mapping[str, Any]) -> frozenset[str]:
-    """Of the remedies, what a run's configuration, as a table, has already."""
-    rates = config.get("hyperparameters", {})
-    return frozenset(
-        [f"--{name} {config[name]}" for name in ("recipe", "augment", "precision") if name in config]
-        + [f"--set {name}=5e-5" for name in ("g_lr", "d_lr") if number_of(rates.get(name)) <= 5e-5]
-    )
-
-
-def advice(remedies: Sequence[str], in_use: frozenset[str]) -> str:
-    """A sentence with those that are not in use yet, of which there is always one."""
-    *others, last = [remedy for remedy in remedies if remedy not in in_use]
-    return f"Try {', '.join(others)}{', or ' if len(others) > 1 else ' or ' if others else ''}{last}."
-
-
-def _diverged(line: Mapping[str, Any], in_use: frozenset[str]) -> Alarm | None:
+def _diverged(line: Mapping[str, Any], config: Config) -> Alarm | None:
     """A loss or a weight that is not a finite number; in a file it is null."""
     bad = [name for name, value in line.items() if name.startswith(("d/", "g/", "ema/")) and not _finite(value)]
     if not bad:
         return None
     evidence = f"{bad[0]} is no longer a finite number at step {line['step']}."
-    return Alarm("diverged", line["step"], line["step"], evidence, advice(DIVERGED_REMEDIES, in_use))
+    return Alarm("diverged", line["step"], line["step"], evidence, advice(DIVERGED_REMEDIES, config))
 
 
 def _finite(value: Any) -> bool:
@@ -197,8 +224,8 @@ class Watch:
     """Reads lines of metrics in their order and raises each alarm once, until what it tells of has passed."""
 
     rules: Sequence[Rule] = RULES
-    in_use: frozenset[str] = frozenset()
-    """Remedies that an advice need not name; see `in_use`."""
+    config: Config = field(default_factory=dict)
+    """So that no advice names what the run does already."""
     _signs: list[Signs] = field(default_factory=list)
     _sick: dict[str, list[int]] = field(default_factory=dict)
     """By failure, the steps in a row at which it showed."""
@@ -208,7 +235,7 @@ class Watch:
     def observe(self, line: Mapping[str, Any]) -> list[Alarm]:
         """The alarms that this line raises; lines without measurements raise none."""
         found = {name.removeprefix(PREFIX): number_of(value) for name, value in line.items() if name.startswith(PREFIX)}
-        if diverged := _diverged(line, self.in_use):
+        if diverged := _diverged(line, self.config):
             self._diverged = diverged.step
             return [diverged]
         if not found.keys() >= MEASURED:
@@ -225,7 +252,7 @@ class Watch:
         sick.append(step)
         if len(sick) != rule.lasting:
             return None
-        told = advice(rule.remedies, self.in_use)
+        told = advice(rule.remedies, self.config)
         return Alarm(rule.failure, step, sick[0], rule.evidence(self._signs, sick[0]), told)
 
     @property
@@ -240,8 +267,8 @@ class Watch:
         return min((steps[0] for steps in self._sick.values() if steps), default=None)
 
 
-def diagnose(lines: Sequence[Mapping[str, Any]], in_use: frozenset[str] = frozenset()) -> tuple[list[Alarm], set[str]]:
+def diagnose(lines: Sequence[Mapping[str, Any]], config: Config | None = None) -> tuple[list[Alarm], set[str]]:
     """All alarms of a run's lines of metrics, and the failures that still show at their end."""
-    watch = Watch(in_use=in_use)
+    watch = Watch(config=config or {})
     alarms = [alarm for line in lines for alarm in watch.observe(line)]
     return alarms, watch.present

@@ -198,5 +198,5 @@ class Loop:
         self._tell(values)
         raise TrainingDiverged(
             f"the training diverged {what}. Nothing was saved over the files of before. "
-            f"{advice(DIVERGED_REMEDIES, self.watch.in_use)}"
+            f"{advice(DIVERGED_REMEDIES, self.watch.config)}"
         )

@@ -17,8 +17,6 @@ from gancli.training.state import Average, TrainState
 from gancli.training.updates import Outcome, Updates
 from gancli.training.whole_step import WholeStep
 
-EMA_RAMP = 0.05
-
 
 class RealImages(Protocol):
     """Where real batches come from."""
@@ -84,24 +82,14 @@ class Step:
         draws = self.draw(step)
         compute = self.whole if self.whole and self.whole.ready() else self.compute
         seed_layers(key(self.noise.seed, "layers", step, self.group.rank), self.noise.device)
-        decay = self._decay(rates)
+        half_life = rates.ema_half_life if self.average_is_new else self.recipe.ema_half_life
         self.under_way = True
-        found = compute(draws, rates, decay)
+        found = compute(draws, rates, 0.5 ** (self.noise.batch_size / half_life) if half_life else 0.0)
         for number, logits in enumerate(found.real_logits, step * self.recipe.d_steps):
             self.augment.observe(logits, number)
         self.state.step += 1
         self.under_way = False
         return found.scalars
-
-    def _decay(self, rates: Rates) -> float:
-        """Of the average in this step: its half-life in images of G's steps, of which it is at first 1/20 at most.
-
-        The ramp is that of StyleGAN2 (Karras et al. 2020, arXiv:1912.04958, ``ema_rampup`` in the authors' code).
-        """
-        batch, half_life = self.noise.batch_size, rates.ema_half_life
-        if self.average_is_new:
-            half_life = min(half_life, EMA_RAMP * self.state.step * batch)
-        return 0.5 ** (batch / half_life) if half_life else 0.0
 
     @property
     def images_seen(self) -> int:

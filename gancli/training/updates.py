@@ -132,9 +132,9 @@ class Updates:
         return scalars_of("g", loss)
 
     def _g_loss(self, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """G's loss, of the fakes with the highest logits where there is a share of them: top-k training, Sinha 2020
-        (arXiv:2002.06224), algorithm 1. A loss that is more than a function of logits gets those fakes alone, and as
-        many real images beside them.
+        """G's loss, of this process's fakes with the highest logits where there is a share of them: top-k training,
+        Sinha 2020 (arXiv:2002.06224), algorithm 1. A loss that is more than a function of logits gets those fakes
+        alone, to be judged again, and as many real images beside them.
         """
         g, d, recipe = self.step.g, self.step.d, self.step.recipe
         share = self.step.best_share(self.step.images_seen)

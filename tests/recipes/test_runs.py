@@ -112,9 +112,9 @@ def test_points_train_sample_and_count_modes(tmp_path: Path, capsys: pytest.Capt
         (["--data", "ring", "--image-size", "8"], "ring has points, not images"),
         (["--freeze-d", "2"], "init_from"),
         (["--top-k", "0"], "top_k=0.0"),
-        (["--top-k", "0.5", "--recipe", "improved"], "recipe improved judges a batch as a whole"),
         (["--recipe", "wgan", "--set", "clip=0"], "clip=0.0 must be at least"),
         (["--recipe", "fastgan", "--set", "smoothing=1"], "smoothing=1.0 must be"),
+        (["--recipe", "improved", "--set", "real_target=1.1"], "at most 1"),
         (["--recipe", "vanilla", "--set", "d_steps=3"], "both networks step at once"),
         (["--recipe", "pacgan", "--set", "pack=0"], "at least 1"),
         (["--recipe", "pacgan", "--set", "pack=3", "--batch-size", "128"], "D judges 3 images together"),
@@ -150,7 +150,8 @@ def test_networks_that_grow_stay_grown_when_fine_tuned(tmp_path: Path, capsys: p
     runs.append(command(capsys, "train", *common, "--init-from", runs[0]["run"]))
     runs.append(command(capsys, "train", *common, "--init-from", runs[0]["run"], "--set", "images_per_phase=400"))
     files = [network_file.load(Path(r["generator"]), "generator") for r in runs]
-    assert [file.origin.hyperparameters["images_per_phase"] for file in files] == [8, 1, 400]
+    assert [file.origin.hyperparameters["images_per_phase"] for file in files] == [8, 8, 400]
+    assert [file.origin.hyperparameters["grown"] for file in files] == [False, True, False]
 
 
 def test_the_listing_has_year_paper_and_weights(capsys: pytest.CaptureFixture[str]) -> None:

@@ -225,6 +225,13 @@ class TestProgressive:
     def test_the_stage_is_a_function_of_the_images_seen(self, seen: int, stage: Stage) -> None:
         assert stage_at(seen, 100.0, 2) == stage
 
+    def test_networks_that_go_on_are_grown_at_the_first_image(self) -> None:
+        recipe = Progressive(width=4).continued().fitted(self.SPEC, 1000, 40_000)
+        for network in recipe.networks(self.SPEC):
+            recipe.advance(network, 0)
+            assert network.stage == Stage(network.levels, 1.0)
+        assert not Progressive(images_per_phase=100.0).continued().grown
+
     def test_growing_is_continuous(self) -> None:
         recipe = Progressive(width=4).fitted(self.SPEC, 1000, 40_000)
         g, d, real, fake = parts(recipe, self.SPEC)

@@ -39,6 +39,13 @@ def test_two_processes_draw_what_one_draws(policy: str) -> None:
     assert torch.equal(whole(Batch(images), whole.draw("real", 3)).images, torch.cat(halves))
 
 
+def test_what_ada_has_counted_is_the_same_in_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Group, "total", lambda group, values: values + torch.tensor([-4.0, 4.0]))
+    ada = made("ada", 0, 2)
+    ada.observe(torch.ones(4), 0)
+    assert ada.feedback.tolist() == [0, 0, 8], "of both processes, as a checkpoint keeps it"
+
+
 def test_ada_grows_where_d_is_sure_of_real_images_and_shrinks_where_it_is_not() -> None:
     ada = made("ada")
     step = ada.STEPS * 8 / ada.IMAGES

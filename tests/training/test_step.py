@@ -9,13 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import softplus
-from training_steps import IMAGES, make_step, tensors
+from training_steps import IMAGES, SPEC, make_step, tensors
 
 from gancli.recipes.dcgan import DCGAN
 from gancli.recipes.lsgan import LSGAN
+from gancli.recipes.r3gan import R3GAN
 from gancli.recipes.vanilla import Vanilla
 from gancli.recipes.wgan import WGAN
 from gancli.training.state import Average
+from gancli.training.step import Step
 
 
 def by_hand(g: nn.Module, d: nn.Module, real: Tensor, z: Tensor, adam_g: Any, adam_d: Any) -> None:
@@ -167,9 +169,20 @@ def test_the_average_forgets_half_in_its_half_life() -> None:
 
 @pytest.mark.parametrize(("is_new", "half_life"), [(True, 0.05 * 3 * 8), (False, 80.0)])
 def test_a_new_average_soon_forgets_what_g_drew_first(is_new: bool, half_life: float) -> None:
-    recipe = WGAN(d_steps=2, ema_half_life=80.0)
-    step = make_step(recipe, average_is_new=is_new)
+    step = make_step(WGAN(d_steps=2, ema_half_life=80.0), average_is_new=is_new)
     step.state.step = 3  # of G, in which D made six
+    assert_average_has_half_life(step, half_life)
+
+
+def test_a_recipe_that_ramps_by_itself_keeps_its_ramp_and_spares_an_average_that_goes_on() -> None:
+    recipe = R3GAN(ema_half_life=800.0).fitted(SPEC, 40, 800)
+    step = make_step(recipe)
+    step.state.step = 50
+    assert_average_has_half_life(step, 400.0)  # half-way, where the usual ramp would have 20
+    assert_average_has_half_life(make_step(recipe, average_is_new=False), 800.0)
+
+
+def assert_average_has_half_life(step: Step, half_life: float) -> None:
     before = [weights.clone() for weights in step.state.ema.parameters()]
     step()
     for old, now, found in zip(before, step.state.g.parameters(), step.state.ema.parameters(), strict=True):
