@@ -295,7 +295,7 @@ def adam(network: nn.Module, lr: float, beta1: float, beta2: float) -> Optimizer
 def ramped_half_life(half_life: float, images: float, ramp: float = 0.05) -> float:
     """An EMA half-life that grows with training up to its full value, so that early weights are soon forgotten.
 
-    Both are in images of G's steps, which are fewer than D's where D takes several. As in StyleGAN2 (Karras et al.
-    2020, arXiv:1912.04958, official code's ``ema_rampup``).
+    Both are in images of G's steps, which are fewer than D's where D takes several. As in StyleGAN2-ADA (Karras
+    et al. 2020, arXiv:2006.06676, official code's ``ema_rampup``).
     """
     return min(half_life, ramp * images)

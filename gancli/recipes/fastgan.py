@@ -181,7 +181,7 @@ def _quarter(maps: Tensor, height: int, width: int, at_bottom: Tensor, at_right:
 
 @dataclass(frozen=True)
 class FastGAN(Recipe):
-    """Liu et al. 2021, eq. 2 to 5, scaled to the size of the images; always with DiffAugment unless told otherwise.
+    """Liu et al. 2021, section 3, scaled to the size of the images; always with DiffAugment unless told otherwise.
 
     The reconstructions are compared pixel by pixel, since the paper's perceptual distance needs a downloaded network;
     their error is a mean over the batch, where the authors add it up.
@@ -213,7 +213,7 @@ class FastGAN(Recipe):
         return Generator(self.latent_dim, self.width, spec.shape), Discriminator(self.width, spec.shape)
 
     def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
-        """The hinge loss, with margins a little below 1: eq. 5."""
+        """The hinge loss, with margins a little below 1 as in the authors' code, where the paper's are 1."""
         margins = [1 - self.smoothing * torch.rand_like(places) for places in (real, fake)]
         return (margins[0] - real).relu().mean() + (margins[1] + fake).relu().mean()
 

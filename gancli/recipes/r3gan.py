@@ -124,10 +124,11 @@ class R3GAN(Recipe):
     """Huang et al. 2024, without labels. What is left at 0 or at auto follows the data and the planned length.
 
     Residual networks are the paper's; its 768 channels and two blocks a stage are left to settings, and all stages are
-    as wide, where the authors halve them above 32 pixels. The average's half-life is that of their FFHQ runs, 1/40 of
-    the length, where CIFAR-10 and ImageNet have 1/4. Up to
-    `PERCEPTRON_VALUES` a picture is drawn by perceptrons instead, which on a CPU reach in minutes what residual
-    networks need hours for. For points gamma falls geometrically, to 1/1000.
+    as wide, where the authors' FFHQ networks are halved above 32 pixels. The average's half-life is that of their FFHQ
+    runs, 1/40 of the length, where CIFAR-10 and ImageNet have 1/4. The authors augment all data, with a probability
+    that grows along the cosine to .3 to .55, and draw new real images for G's step; here ADA augments small sets alone,
+    and G's step sees D's real images. Up to `PERCEPTRON_VALUES` a picture is drawn by perceptrons instead, which on a
+    CPU reach in minutes what residual networks need hours for. For points gamma falls geometrically, to 1/1000.
     """
 
     title: ClassVar[str] = "Relativistic GAN with R1 and R2"

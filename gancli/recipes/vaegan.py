@@ -68,7 +68,9 @@ class VAEGAN(Recipe):
     """Larsen et al. 2016, algorithm 1, with DCGAN's networks and Adam, not RMSProp; the encoder is part of G and learns
     with its optimizer.
 
-    L_llike is the squared distance in the features before D's logit, summed over them and halved.
+    L_llike is the squared distance in the features before D's logit, summed over them and halved. The authors' code
+    takes a convolution's output before its normalisation, with a hidden layer between it and the logit, weighs it with
+    1e-5 to 5e-5, has 128 latents, and leaves out updates of a network that is too far ahead of the other.
     """
 
     title: ClassVar[str] = "Variational autoencoder with a GAN's similarity"

@@ -26,7 +26,7 @@ class Vanilla(Recipe):
     beta1: float = 0.9
     r1_gamma: float = hyper(
         0.0,
-        "weight of the gradient penalty R1 on real images against the halved loss, so twice the gamma of "
+        "weight of the gradient penalty R1 on real images against the halved loss, so half the gamma of "
         "Mescheder 2018; 0: none",
     )
 

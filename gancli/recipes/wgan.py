@@ -37,7 +37,7 @@ class WGAN(Recipe):
         return plain.networks(spec.shape, spec.is_points, self.latent_dim, self.width)
 
     def optimizers(self, g: nn.Module, d: nn.Module) -> tuple[Optimizer, Optimizer]:
-        """RMSProp, because momentum made the paper's training unstable (section 4.3)."""
+        """RMSProp, because momentum made the paper's training unstable (section 4.2)."""
         return RMSprop(g.parameters(), lr=self.g_lr), RMSprop(d.parameters(), lr=self.d_lr)
 
     def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
