@@ -40,8 +40,9 @@ def _lower(*names: str) -> Callable[[Config], str]:
     return remedy
 
 
-def _other(flag: str, value: str) -> Callable[[Config], str | None]:
-    return lambda config: None if config.get(flag) == value else f"--{flag} {value}"
+def _unless_used(flag: str) -> Callable[[Config], str | None]:
+    name, value = flag.removeprefix("--").split()
+    return lambda config: None if config.get(name) == value else flag
 
 
 def _without_momentum(config: Config) -> str | None:
@@ -53,8 +54,8 @@ def _more_steps_of_d(config: Config) -> str:
 
 
 LOWER_RATES = _lower("g_lr", "d_lr")
-R3GAN = _other("recipe", "r3gan")
-DIVERGED_REMEDIES: tuple[Remedy, ...] = (LOWER_RATES, _other("precision", "fp32"), "another --seed")
+R3GAN = _unless_used("--recipe r3gan")
+DIVERGED_REMEDIES: tuple[Remedy, ...] = (LOWER_RATES, _unless_used("--precision fp32"), "another --seed")
 
 
 def advice(remedies: Sequence[Remedy], config: Config) -> str:
@@ -153,13 +154,13 @@ RULES = (
         lambda signs, since: f"G learns next to nothing since step {since}: its gradient is "
         f"{_early_gradient(signs) / max(signs[-1]['g_gradient'], 1e-30):.0f} times smaller than at first, and D ranks "
         f"{signs[-1]['separation']:.1%} of pairs rightly.",
-        (R3GAN, _other("recipe", "wgan-gp"), "a non-saturating loss", _lower("d_lr")),
+        (R3GAN, _unless_used("--recipe wgan-gp"), "a non-saturating loss", _lower("d_lr")),
     ),
     Rule(
         "collapse", _collapsed, 4,
         lambda signs, since: f"the samples are alike since step {since}: two of them differ by "
         f"{signs[-1]['diversity']:.1%} of what two real images do{_twins(signs)}.",
-        (R3GAN, _other("recipe", "pacgan"), _lower("g_lr"), "a larger --batch-size"),
+        (R3GAN, _unless_used("--recipe pacgan"), _lower("g_lr"), "a larger --batch-size"),
     ),
     Rule(
         "dead-generator", _dead, 2,
@@ -184,7 +185,7 @@ RULES = (
         "memorising", _memorising, 5,
         lambda signs, since: f"D knows its training images by heart since step {since}: held-out ones are "
         f"{signs[-1]['memorised']:.0%} of the way to generated ones for it.",
-        (_other("augment", "ada"), "more pictures", "--init-from a run on similar ones with --freeze-d"),
+        (_unless_used("--augment ada"), "more pictures", "--init-from a run on similar ones with --freeze-d"),
     ),
 )  # fmt: skip
 
