@@ -14,7 +14,8 @@ from gancli.recipes.base import Batch, Rates, Recipe, Spec, hyper
 class WGANGP(Recipe):
     """Gulrajani et al. 2017, algorithm 1, with DCGAN's networks; D has layer normalisation (section 4).
 
-    For points lambda is that of the toy data in the authors' code; beta1 is 0.5 there.
+    For points lambda is that of the toy data in the authors' code, where beta1 is 0.5, networks are 512 wide and z has
+    2 numbers.
     """
 
     title: ClassVar[str] = "Wasserstein GAN with gradient penalty"
