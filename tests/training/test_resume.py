@@ -166,14 +166,19 @@ def test_older_networks_for_points_are_refused_and_those_for_pictures_are_not(
     assert train(resume=str(pictures.path), steps=4, progress="none").steps == 4
 
 
-@pytest.mark.parametrize("recipe", ["dcgan", "vanilla"])
-def test_an_older_dcgan_goes_on_with_a_warning(
-    recipe: str, tmp_path: Path, older: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_an_older_run_goes_on_with_a_warning_and_defaults_for_what_is_new(
+    tmp_path: Path, older: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = tiny(tmp_path, recipe=recipe, steps=2, save_every=2)
+    run = tiny(tmp_path, recipe="progressive", steps=2, save_every=2, hyperparameters={"width": 4})
+    content = torch.load(run.checkpoint(2), weights_only=True)
+    del content["origin"]["hyperparameters"]["grown"]
+    torch.save(content, run.checkpoint(2))
     older.undo()
-    train(resume=str(run.path), steps=3, progress="none")
-    assert ("not bit for bit" in caplog.text) == (recipe == "dcgan")
+    assert train(resume=str(run.path), steps=3, progress="none").steps == 3
+    assert "not bit for bit" in caplog.text
+    caplog.clear()
+    train(resume=str(run.path), steps=4, progress="none")
+    assert "not bit for bit" not in caplog.text
 
 
 def test_keep_never_trusts_damaged_checkpoints(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
