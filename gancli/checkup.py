@@ -10,8 +10,9 @@ from gancli.config import load_toml
 from gancli.errors import UsageError
 from gancli.files import write_atomically
 from gancli.run_folder import RunFolder
-from gancli.training.health import PREFIX, Alarm, diagnose, number_of
+from gancli.training.health import PREFIX, Alarm, diagnose
 from gancli.training.records import whole_lines
+from gancli.training.remedies import number_of
 
 log = logging.getLogger(__name__)
 PANELS = (

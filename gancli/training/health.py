@@ -12,57 +12,15 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
+from gancli.training import remedies
+from gancli.training.remedies import DIVERGED_REMEDIES, Config, Remedy, advice, number_of
+
 PREFIX = "health/"
 WARM_UP = 500
 """Steps in which samples may still be alike."""
 MEASURED = frozenset(("separation", "memorised", "g_gradient", "diversity", "contrast"))
 """What a measurement has at least; see `vital_signs`."""
 Signs = Mapping[str, float]
-Config = Mapping[str, Any]
-"""A run's configuration as a table, or an empty one."""
-Remedy = str | Callable[[Config], str | None]
-"""What to try, with a flag, perhaps as a function of the configuration; None where the run has it already."""
-
-
-def _hyperparameter(config: Config, name: str, unknown: float) -> float:
-    """Its value, ``unknown`` where it is not told or left to the data."""
-    table = config.get("hyperparameters")
-    found = number_of(table.get(name)) if isinstance(table, Mapping) else math.nan
-    return found if found > 0 or (found == 0 and name == "beta1") else unknown
-
-
-def _lower(*names: str) -> Callable[[Config], str]:
-    def remedy(config: Config) -> str:
-        return " ".join(
-            f"--set {name}={min(5e-5, _hyperparameter(config, name, 1.0) / 4):g}".replace("e-0", "e-") for name in names
-        )
-
-    return remedy
-
-
-def _unless_used(flag: str) -> Callable[[Config], str | None]:
-    name, value = flag.removeprefix("--").split()
-    return lambda config: None if config.get(name) == value else flag
-
-
-def _without_momentum(config: Config) -> str | None:
-    return None if _hyperparameter(config, "beta1", 0.5) == 0 else "--set beta1=0"
-
-
-def _more_steps_of_d(config: Config) -> str:
-    return f"more steps of D in a recipe of steps in turn (--set d_steps={2 * _hyperparameter(config, 'd_steps', 1):g})"
-
-
-LOWER_RATES = _lower("g_lr", "d_lr")
-R3GAN = _unless_used("--recipe r3gan")
-DIVERGED_REMEDIES: tuple[Remedy, ...] = (LOWER_RATES, _unless_used("--precision fp32"), "another --seed")
-
-
-def advice(remedies: Sequence[Remedy], config: Config) -> str:
-    """A sentence with what the run does not have already, of which there is always something."""
-    told = [remedy if isinstance(remedy, str) else remedy(config) for remedy in remedies]
-    *others, last = [each for each in told if each]
-    return f"Try {', '.join(others)}{', or ' if len(others) > 1 else ' or ' if others else ''}{last}."
 
 
 @dataclass(frozen=True)
@@ -147,45 +105,45 @@ RULES = (
         lambda signs, since: f"D separates real from generated images completely since step {since}: it ranks "
         f"{signs[-1]['separation']:.1%} of pairs rightly, and its loss is {signs[-1]['d_left']:.2g} "
         f"of what guessing costs{_gradient_change(signs)}.",
-        (R3GAN, "a gradient penalty, or more of it, where the recipe has one", _lower("d_lr")),
+        (remedies.R3GAN, "a gradient penalty, or more of it, where the recipe has one", remedies.LOWER_D_RATE),
     ),
     Rule(
         "vanishing-gradient", _vanishing, 3,
         lambda signs, since: f"G learns next to nothing since step {since}: its gradient is "
         f"{_early_gradient(signs) / max(signs[-1]['g_gradient'], 1e-30):.0f} times smaller than at first, and D ranks "
         f"{signs[-1]['separation']:.1%} of pairs rightly.",
-        (R3GAN, _unless_used("--recipe wgan-gp"), "a non-saturating loss", _lower("d_lr")),
+        (remedies.R3GAN, remedies.WGAN_GP, "a non-saturating loss", remedies.LOWER_D_RATE),
     ),
     Rule(
         "collapse", _collapsed, 4,
         lambda signs, since: f"the samples are alike since step {since}: two of them differ by "
         f"{signs[-1]['diversity']:.1%} of what two real images do{_twins(signs)}.",
-        (R3GAN, _unless_used("--recipe pacgan"), _lower("g_lr"), "a larger --batch-size"),
+        (remedies.R3GAN, remedies.PACGAN, remedies.LOWER_G_RATE, "a larger --batch-size"),
     ),
     Rule(
         "dead-generator", _dead, 2,
         lambda signs, since: f"G is dead since step {since}: its images have {signs[-1]['contrast']:.1%} of the "
         f"contrast of real ones, and its gradient is {signs[-1]['g_gradient']:.2g}.",
-        (LOWER_RATES, "another --seed"),
+        (remedies.LOWER_RATES, "another --seed"),
     ),
     Rule(
         "discriminator-lost", _d_lost, 4,
         lambda signs, since: f"D takes samples for more real than real images since step {since}: it ranks "
         f"{signs[-1]['separation']:.1%} of pairs rightly, and what it teaches G leads away from the data.",
-        (_lower("g_lr"), _more_steps_of_d),
+        (remedies.LOWER_G_RATE, remedies.MORE_STEPS_OF_D),
     ),
     Rule(
         "oscillation", _oscillating, 1,
         lambda signs, since: "G and D chase each other: of the pairs, D ranked between "
         f"{min(each['separation'] for each in signs[-OSCILLATION:]):.0%} and "
         f"{max(each['separation'] for each in signs[-OSCILLATION:]):.0%} rightly in the last {OSCILLATION} looks.",
-        (LOWER_RATES, _without_momentum, R3GAN),
+        (remedies.LOWER_RATES, remedies.NO_MOMENTUM, remedies.R3GAN),
     ),
     Rule(
         "memorising", _memorising, 5,
         lambda signs, since: f"D knows its training images by heart since step {since}: held-out ones are "
         f"{signs[-1]['memorised']:.0%} of the way to generated ones for it.",
-        (_unless_used("--augment ada"), "more pictures", "--init-from a run on similar ones with --freeze-d"),
+        (remedies.ADA, "more pictures", "--init-from a run on similar ones with --freeze-d"),
     ),
 )  # fmt: skip
 
@@ -210,14 +168,6 @@ def _diverged(line: Mapping[str, Any], config: Config) -> Alarm | None:
 
 def _finite(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(number_of(value))
-
-
-def number_of(value: Any) -> float:
-    """A value of a line of metrics; NaN where it is no number, or none that could have been measured."""
-    try:
-        return float(value) if isinstance(value, int | float) else math.nan
-    except OverflowError:
-        return math.nan
 
 
 @dataclass

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from gancli.errors import CannotSave, Interrupted, TrainingDiverged, TrainingFailed
-from gancli.training.health import DIVERGED_REMEDIES, Alarm, Watch, advice
+from gancli.training.health import Alarm, Watch
+from gancli.training.remedies import DIVERGED_REMEDIES, advice
 from gancli.training.state import TrainState
 from gancli.training.step import Step
 

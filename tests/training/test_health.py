@@ -20,8 +20,9 @@ from gancli.errors import TrainingFailed
 from gancli.recipes.base import Recipe
 from gancli.recipes.dcgan import DCGAN
 from gancli.run_folder import RunFolder, step_of
-from gancli.training.health import DIVERGED_REMEDIES, RULES, Remedy, advice, diagnose
+from gancli.training.health import RULES, diagnose
 from gancli.training.loop import Callback, Loop
+from gancli.training.remedies import DIVERGED_REMEDIES, Remedy, advice
 from gancli.training.vital_signs import VitalSigns
 
 SOUND = {
