@@ -28,7 +28,7 @@ from gancli import evaluate, recipes, run_folder, train
 from gancli.api import dry_run
 from gancli.config import load_toml
 from gancli.errors import TrainingDiverged
-from gancli.recipes.base import Recipe, Spec
+from gancli.recipes.base import Spec
 
 HERE = Path(__file__).parent
 RESULTS, PICTURES = HERE / "quality.json", HERE / "pictures" / "quality"
@@ -159,20 +159,10 @@ def steps_of_first_seed(row: Row, results: list[dict[str, Any]]) -> int | None:
 
 
 def step_seconds(**asked: Any) -> float:
-    """Time of a core that a step takes; what other jobs take of the core does not count.
-
-    Networks that grow do so in a short run too, over all of which the mean is taken.
-    """
-    grows = asked["recipe"] != recipes.AUTO and recipes.find(asked["recipe"]).advance is not Recipe.advance
+    """Time of a core that a step takes; what other jobs take of the core does not count."""
     wall, busy = time.perf_counter(), time.process_time()
-    if grows:
-        with tempfile.TemporaryDirectory() as scratch:
-            run = train(**asked | {"steps": 60}, out=scratch, progress="none", eval_every=0, watch_every=0)
-        seconds = run.seconds / run.steps
-    else:
-        plan = dry_run(**asked)
-        seconds = plan.seconds / plan.steps
-    return seconds * min(1.0, (time.process_time() - busy) / (time.perf_counter() - wall))
+    plan = dry_run(**asked)
+    return plan.seconds / plan.steps * min(1.0, (time.process_time() - busy) / (time.perf_counter() - wall))
 
 
 def load() -> list[dict[str, Any]]:

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from gancli import devices, evaluating, evaluation_inputs, reconstruction, sampling
 from gancli.data import Progress
+from gancli.dry_running import DryRun, dry_run
 from gancli.errors import UsageError
 from gancli.evaluation import Report
 from gancli.evaluation_request import SETS, Request
 from gancli.judging import ExtractorChoice
-from gancli.running import DryRun, TrainResult, dry_run, train
+from gancli.running import TrainResult, train
 
 __all__ = [
     "Drawing", "DryRun", "TrainResult", "dry_run", "evaluate", "evaluate_run", "plan_sample", "reconstruct", "sample",

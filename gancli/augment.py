@@ -22,16 +22,17 @@ how large the hole is that DiffAugment cuts."""
 def diffaug(images: Tensor, uniform: Tensor) -> Tensor:
     """DiffAugment's policy "color, translation, cutout": Zhao 2020 (arXiv:2006.10738), section 4 and the authors' code.
 
-    Brightness changes by up to 0.5, saturation by a factor in [0, 2), contrast by one in [0.5, 1.5); what is moved
-    in from outside and what is cut out is 0, the middle grey.
+    Brightness changes by up to 0.5, saturation by a factor in [0, 2), contrast by one in [0.5, 1.5), alpha by none of
+    them; what is moved in from outside and what is cut out is 0, the middle grey.
     """
     brightness, saturation, contrast = (column.view(-1, 1, 1, 1) for column in uniform[:, :3].unbind(1))
-    images = images + (brightness - 0.5)
-    grey = images.mean(1, keepdim=True)
-    images = (images - grey) * (2 * saturation) + grey
-    mean = images.mean((1, 2, 3), keepdim=True)
-    images = (images - mean) * (contrast + 0.5) + mean
-    return _cut(_moved(images, uniform[:, 3:5]), uniform[:, 5:7])
+    colours, alpha = images[:, :3], images[:, 3:]
+    colours = colours + (brightness - 0.5)
+    grey = colours.mean(1, keepdim=True)
+    colours = (colours - grey) * (2 * saturation) + grey
+    mean = colours.mean((1, 2, 3), keepdim=True)
+    colours = (colours - mean) * (contrast + 0.5) + mean
+    return _cut(_moved(torch.cat([colours, alpha], 1), uniform[:, 3:5]), uniform[:, 5:7])
 
 
 def ada(images: Tensor, uniform: Tensor, p: Tensor) -> Tensor:
@@ -43,8 +44,36 @@ def ada(images: Tensor, uniform: Tensor, p: Tensor) -> Tensor:
     dice = _Dice(uniform, p)
     geometry = reduce(torch.matmul, _geometry(dice, images.shape[2], images.shape[3]))
     grid = affine_grid(geometry[:, :2].to(images), list(images.shape), align_corners=False)
-    images = grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    return _recoloured(images, dice)
+    return _recoloured(resampled(images, grid), dice)
+
+
+def resampled(images: Tensor, grid: Tensor) -> Tensor:
+    """Images ``(N, C, H, W)`` at the places of a grid ``(N, h, w, 2)``: bilinear, borders reflected.
+
+    CUDA's `grid_sample` adds its gradients in any order, so where results must repeat it is done by hand.
+    """
+    if images.device.type != "cpu" and torch.are_deterministic_algorithms_enabled():
+        return gathered(images, grid)
+    return grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def gathered(images: Tensor, grid: Tensor) -> Tensor:
+    """`resampled`, as four gathers of pixels."""
+    each = torch.arange(len(images), device=images.device)[:, None, None]
+    columns, rows = (_neighbours(grid[..., axis], images.shape[3 - axis]) for axis in (0, 1))
+    pixels, found = images.permute(0, 2, 3, 1), torch.zeros((), device=images.device)
+    for row, in_height in rows:
+        for column, in_width in columns:
+            found = found + pixels[each, row, column] * (in_height * in_width)[..., None]
+    return found.permute(0, 3, 1, 2)
+
+
+def _neighbours(places: Tensor, side: int) -> list[tuple[Tensor, Tensor]]:
+    """The pixels on either side of places, [-1, 1] inside and reflected outside, and the shares that they have."""
+    folded = 1 - ((places + 1) / 2).remainder(2).sub(1).abs()
+    pixel = (folded * side - 0.5).clamp(0, side - 1)
+    low = pixel.floor()
+    return [(low.long(), 1 - (pixel - low)), ((low + 1).clamp(max=side - 1).long(), pixel - low)]
 
 
 class _Dice:

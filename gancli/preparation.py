@@ -70,7 +70,10 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
     _check(config, asked, dataset, group)
     plan = plan_of(config, asked, dataset)
     start = asked.continued() if config.init_from else asked
-    recipe = start.fitted(spec, plan.images, plan.total_steps * plan.images_per_step)
+    try:
+        recipe = start.fitted(spec, plan.images, plan.total_steps * plan.images_per_step)
+    except ValueError as error:
+        raise UsageError(f"recipe {config.recipe}: {error}") from error
     config = replace(config, hyperparameters=asdict(recipe))
     config = replace(config, compile=_compile(config, recipe, dataset, device, group, plan.total_steps))
     step = _build(config, recipe, dataset, device, group)
@@ -78,6 +81,11 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
         raise UsageError(
             f"--accumulate {config.accumulate} would not give the result of the whole batch with recipe "
             f"{config.recipe}: {reason}; use a smaller --batch-size."
+        )
+    if config.batch_size == group.world and any(map(accumulation.normalises_batches, (step.state.g, step.state.d))):
+        raise UsageError(
+            f"--batch-size {config.batch_size}: recipe {config.recipe} normalises over the images of a batch, of which "
+            f"there must be at least 2{' in each process' if group.world > 1 else ''}."
         )
     origin = Origin(
         config.recipe, asdict(recipe), spec, dataset.classes, dataset.name, dataset.fingerprint, dataset.options

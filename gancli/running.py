@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from gancli import compiling, devices, fitting, products, progress, resuming, rollback, run_folder, run_lock
 from gancli import config as configuration
+from gancli import devices, fitting, products, progress, resuming, rollback, run_folder, run_lock
 from gancli.config import TrainConfig
 from gancli.data import Split
 from gancli.errors import TrainingDiverged, TrainingFailed, UsageError, is_out_of_memory
@@ -51,23 +51,6 @@ class TrainResult:
     """Metric, value, step and checkpoint of the best evaluation; empty if there was none."""
 
 
-@dataclass(frozen=True)
-class DryRun:
-    """What a run would be: the resolved configuration, sizes, and what a few steps measured."""
-
-    config: TrainConfig
-    images: int
-    heldout: int
-    steps: int
-    epochs: float
-    generator_parameters: int
-    discriminator_parameters: int
-    memory_bytes: int
-    """Peak of the device, or of the process on the CPU, while they ran."""
-    seconds: float
-    """Estimate for all steps, without evaluation."""
-
-
 def train(
     config: str | Path | TrainConfig | None = None,
     *,
@@ -82,12 +65,12 @@ def train(
     ``settings`` are texts like ``"d_lr=5e-5"``. Raises UsageError (wrong input), TrainingDiverged and TrainingFailed
     (exit code 3 of the command), OutOfMemory and Interrupted (after SIGINT or SIGTERM, with the state saved).
     """
-    with joined() as group, _own_random_numbers(), contextlib.ExitStack() as stack:
+    with joined() as group, own_random_numbers(), contextlib.ExitStack() as stack:
         folder = _folder_to_resume(config, resume, options)
         if folder is not None and group.leads:
             stack.enter_context(run_lock.held(folder.path))
         if resume is None or folder is None:
-            found, asked = None, _asked(config, settings, options)
+            found, asked = None, asked_for(config, settings, options)
         else:
             found = resuming.checkpoint_of(resume, folder)
             asked = resuming.merged_config(folder, settings, options)
@@ -97,7 +80,7 @@ def train(
             resuming.warn_of_other_arithmetic(folder, prepared.config)
         if found is not None and (rollbacks := found.state.get("rollbacks", 0)):
             prepared = after_rollbacks(prepared, rollbacks, group)
-        _start_from(prepared, found, folder)
+        start_from(prepared, found, folder)
         if folder is not None and group.leads:
             run_folder.go_on_from(folder, prepared.step.state.step)
         if folder is None and group.leads:
@@ -119,28 +102,8 @@ def train(
             raise fitting.failure(prepared, said)  # here, where the error no longer holds what the step had in memory
 
 
-def dry_run(config: str | Path | TrainConfig | None = None, *, settings: Sequence[str] = (), **options: Any) -> DryRun:
-    """Check everything, build the networks and run a few steps; trains and writes nothing."""
-    with _own_random_numbers():
-        prepared = fitting.prepare_measured(_asked(config, settings, options), Group())
-        _start_from(prepared, None, None)
-        seconds = _time_a_step(prepared)
-    plan, state = prepared.plan, prepared.step.state
-    count = [sum(p.numel() for p in network.parameters()) for network in (state.g, state.d)]
-    return DryRun(
-        config=prepared.config,
-        images=len(prepared.dataset.train),
-        heldout=len(prepared.dataset.heldout),
-        steps=plan.total_steps,
-        epochs=plan.total_steps * plan.images_per_step / plan.images,
-        generator_parameters=count[0],
-        discriminator_parameters=count[1],
-        memory_bytes=devices.peak_memory(prepared.device),
-        seconds=seconds * plan.total_steps,
-    )
-
-
-def _asked(config: str | Path | TrainConfig | None, settings: Sequence[str], options: dict[str, Any]) -> TrainConfig:
+def asked_for(config: str | Path | TrainConfig | None, settings: Sequence[str], options: dict[str, Any]) -> TrainConfig:
+    """The configuration of a new run: options over settings over a file."""
     if config == "":
         raise UsageError("config is empty; leave it away or give it a value.")
     if isinstance(config, TrainConfig):
@@ -164,7 +127,8 @@ def _folder_to_resume(
     return resuming.folder_of(resume, None if out is None else Path(out))
 
 
-def _start_from(prepared: Prepared, found: Checkpoint | None, folder: RunFolder | None) -> None:
+def start_from(prepared: Prepared, found: Checkpoint | None, folder: RunFolder | None) -> None:
+    """Give a state what it goes on from: a checkpoint, what ``--init-from`` names, or nothing."""
     state = prepared.step.state
     if found is not None:
         resuming.require_same_run(found, prepared.origin, prepared.config)
@@ -260,15 +224,8 @@ def _environment(prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _time_a_step(prepared: Prepared) -> float:
-    """Seconds of one step, after the first ones, which also build kernels and compile."""
-    for _ in range(compiling.TRIED if prepared.step.compiled else 1):
-        prepared.step()
-    return compiling.seconds_of(prepared.step)
-
-
 @contextlib.contextmanager
-def _own_random_numbers() -> Iterator[None]:
+def own_random_numbers() -> Iterator[None]:
     """Leave torch's global generators, and what multiplies its matrices, as they were for whoever called."""
     with torch.random.fork_rng(), products.restored(), devices.restored():
         yield

@@ -134,6 +134,29 @@ def test_ada_keeps_grey_grey_when_it_turns_hue_and_changes_saturation() -> None:
     torch.testing.assert_close(flipped, -grey, atol=1e-5, rtol=0)
 
 
+def test_what_is_resampled_by_hand_is_what_grid_sample_gives() -> None:
+    """Far outside, which is reflected many times, on borders and between pixels; and so are the gradients."""
+    torch.manual_seed(0)
+    images = torch.randn(3, 2, 5, 8, dtype=torch.float64)
+    grid = torch.cat([6 * torch.rand(3, 7, 9, 2, dtype=torch.float64) - 3, torch.ones(3, 7, 1, 2).double()], 2)
+    ways = [images.clone().requires_grad_() for _ in range(2)]
+    expected, found = augment.resampled(ways[0], grid), augment.gathered(ways[1], grid)
+    torch.testing.assert_close(found, expected)
+    for answer in (expected, found):
+        answer.square().sum().backward()
+    torch.testing.assert_close(ways[1].grad, ways[0].grad)
+
+
+def test_diffaug_changes_the_colours_of_all_but_alpha() -> None:
+    images = torch.rand(2, 4, 16, 16) * 2 - 1
+    images[:, 3] = 1
+    uniform = torch.rand(2, augment.DIFFAUG_NUMBERS)
+    uniform[:, 3:5] = HALF  # nothing is moved
+    found = augment.diffaug(images, uniform)
+    assert set(found[:, 3].unique().tolist()) == {0.0, 1.0}, "opaque, or cut out"
+    torch.testing.assert_close(found[:, :3], augment.diffaug(images[:, :3], uniform))
+
+
 @pytest.mark.parametrize("policy", ["diffaug", "ada"])
 def test_gradients_reach_the_images(policy: str) -> None:
     images = torch.rand(4, 3, 8, 8, requires_grad=True)

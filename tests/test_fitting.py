@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from gancli import fitting, memory, train
+from gancli import compiling, fitting, memory, train
+from gancli.api import dry_run
 from gancli.cli import run
 from gancli.config import TrainConfig, build
 from gancli.errors import OutOfMemory, UsageError, is_out_of_memory
@@ -158,6 +159,18 @@ def test_the_counts_are_of_this_process() -> None:
 def test_parts_that_cannot_be_are_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         fitting.prepare_measured(TrainConfig(threads=1, **options), Group())
+
+
+def test_one_image_is_no_batch_to_normalise() -> None:
+    with pytest.raises(UsageError, match=r"--batch-size 1: recipe dcgan normalises .* at least 2\."):
+        fitting.prepare_measured(TrainConfig(threads=1, recipe="dcgan", batch_size=1), Group())
+
+
+def test_networks_that_grow_are_timed_all_along_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight-pixel digits have two stages: a quarter of the run in the first, then fading in, then grown."""
+    monkeypatch.setattr(compiling, "seconds_of", lambda step: 1.0 + step.state.g.stage.level)
+    plan = dry_run(recipe="progressive", steps=80, batch_size=16, threads=1, settings=["width=4"])
+    assert plan.seconds == 80 * (2 * 1.0 + 7 * 2.0) / 9
 
 
 def test_auto_needs_one_process() -> None:

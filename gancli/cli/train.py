@@ -10,7 +10,7 @@ from gancli.cli import output
 from gancli.cli.options import flag
 
 if TYPE_CHECKING:
-    from gancli.running import DryRun
+    from gancli.dry_running import DryRun
 
 DATA, NETWORK, LENGTH, MACHINE, FILES, SHOWN = (
     "Data", "GAN", "Length", "Machine", "Files of the run", "What is shown"

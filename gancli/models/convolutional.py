@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 Shape = tuple[int, int, int]
+"""Channels, height and width."""
 Norm = Literal["batch", "layer", "none"]
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     "batch": nn.BatchNorm2d,
@@ -20,11 +21,11 @@ WIDTH = "channels of the largest maps, smaller ones have twice as many; 0: 64, o
 """What the hyperparameter ``width`` means."""
 
 
-def doublings(shape: Shape) -> int:
+def doublings(shape: Shape, least: int = 2) -> int:
     """How often the smallest feature map doubles up to the image: its shorter side is from 4, as in the paper,
     to 7. Images under 16 pixels have two doublings all the same, since one layer makes no discriminator.
     """
-    return max(2, math.floor(math.log2(min(shape[1:]) / 4)))
+    return max(least, math.floor(math.log2(min(shape[1:]) / 4)))
 
 
 def default_width(shape: Shape) -> int:

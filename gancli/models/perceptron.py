@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor, nn
 
-Shape = tuple[int, int, int]
+from gancli.models.convolutional import Shape
 
 
 class Generator(nn.Module):

@@ -172,7 +172,8 @@ class Recipe:
         """This recipe with everything that it leaves to the data filled in.
 
         ``images`` is how many there are to train on, ``length`` how many D will have seen at the planned end. The
-        answer is recorded with the run, so a longer run that resumes it changes nothing.
+        answer is recorded with the run, so a longer run that resumes it changes nothing. Raises ValueError for
+        hyperparameters that make no sense with these data.
         """
         return self
 
@@ -239,7 +240,10 @@ class Recipe:
         return real_logits, fake_logits
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """What D minimises. ``fake`` is detached from G."""
+        """What D minimises. ``fake`` is detached from G.
+
+        Compiled networks have all attributes of those that `networks` made, but are no instances of their classes.
+        """
         real_logits, fake_logits = self.judge(d, real, fake)
         terms = {"adv": self.d_adversarial(real_logits, fake_logits)}
         return Loss(terms | self.d_penalties(d, real, fake, rates), {"real": real_logits, "fake": fake_logits})

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -105,7 +105,7 @@ class BEGAN(Recipe):
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """L(x) - k L(G(z)); then k moves by lambda (gamma L(x) - L(G(z))), within [0, 1]."""
-        assert isinstance(d, Autoencoder)
+        d = cast(Autoencoder, d)
         real_logits, fake_logits = d(real.images), d(fake.images)
         real_error, fake_error = -real_logits.mean(), -fake_logits.mean()
         terms = {"real": real_error, "fake": -d.balance.clone() * fake_error}

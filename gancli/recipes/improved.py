@@ -1,7 +1,7 @@
 """The techniques of "Improved Techniques for Training GANs" on DCGAN's networks, each a switch."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -161,7 +161,7 @@ class Improved(Recipe):
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """The non-saturating loss, or the squared distance of the features' means."""
-        assert isinstance(d, Discriminator)
+        d = cast(Discriminator, d)
         if not self.feature_matching:
             return Loss({"adv": losses.non_saturating_g(d(fake.images))} | self._history(d, 1, g))
         with torch.no_grad():
@@ -172,7 +172,7 @@ class Improved(Recipe):
     def _history(self, d: nn.Module, place: int, network: nn.Module) -> dict[str, Tensor]:
         if not self.historical_averaging:
             return {}
-        assert isinstance(d, Discriminator)
+        d = cast(Discriminator, d)
         return {"history": self.historical_averaging * d.histories[place].distance(network)}  # type: ignore[operator]
 
 

@@ -4,14 +4,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import ClassVar, Self
+from typing import ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pad
 
 from gancli import losses, penalties
-from gancli.models.convolutional import Shape, cropped
+from gancli.models.convolutional import Shape, cropped, doublings
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 
 MOST_CHANNELS = 512
@@ -42,20 +42,17 @@ def stage_at(images_seen: int, images_per_phase: float, levels: int) -> Stage:
     return Stage(level, phase % 1 if fading else 1.0)
 
 
-def doublings(shape: Shape) -> int:
-    """How often the first images, whose shorter side is from 4 to 7 pixels where there are so many, double."""
-    return max(1, math.floor(math.log2(min(shape[1:]) / 4)))
-
-
 def pixel_norm(maps: Tensor) -> Tensor:
     """Each pixel's vector of channels with a mean square of 1: section 4.2."""
-    return maps * (maps.square().mean(1, keepdim=True) + 1e-8).rsqrt()
+    values = losses.at_least_fp32(maps)  # in half precision 1e-8 is nothing
+    return (values * (values.square().mean(1, keepdim=True) + 1e-8).rsqrt()).to(maps.dtype)
 
 
 def minibatch_deviation(maps: Tensor) -> Tensor:
     """One more channel, the mean deviation of all values over each group of images: section 3."""
     group = next(n for n in range(min(GROUP, len(maps)), len(maps) + 1) if len(maps) % n == 0)
-    deviation = (maps.unflatten(0, (-1, group)).var(1, correction=0) + 1e-8).sqrt().mean((1, 2, 3))
+    values = losses.at_least_fp32(maps).unflatten(0, (-1, group))
+    deviation = (values.var(1, correction=0) + 1e-8).sqrt().mean((1, 2, 3)).to(maps.dtype)
     channel = deviation.repeat_interleave(group)[:, None, None, None].expand(-1, 1, *maps.shape[2:])
     return torch.cat([maps, channel], 1)
 
@@ -93,7 +90,7 @@ class Growing(nn.Module):
 
     def __init__(self, width: int, shape: Shape, images_per_phase: float) -> None:
         super().__init__()
-        self.levels, self.size, self.images_per_phase = doublings(shape), shape[1:], images_per_phase
+        self.levels, self.size, self.images_per_phase = doublings(shape, least=1), shape[1:], images_per_phase
         self.base = tuple(math.ceil(side / 2**self.levels) for side in self.size)
         self.channels = [min(MOST_CHANNELS, width * 2 ** (self.levels - level)) for level in range(self.levels + 1)]
         self.images_seen = 0
@@ -209,13 +206,15 @@ class Progressive(Recipe):
     beta2: float = 0.99
     penalty: float = hyper(10.0, "lambda, the weight of (|gradient| - 1)^2")
     drift: float = hyper(0.001, "epsilon, the weight of D(x)^2")
-    images_per_phase: float = hyper(0.0, "images to fade a size in, and to keep it; 0: grown at half the length")
+    images_per_phase: float = hyper(
+        0.0, "images to fade a size in, and to keep it; 0: grown at half the length", least=1.0
+    )
     grown: bool = hyper(False, "start at the full size, as --init-from does unless images_per_phase is set")
     width: int = hyper(32, "channels at the full size; each halving doubles them, up to 512")
 
     def fitted(self, spec: Spec, images: int, length: int) -> Self:
         """See `Recipe.fitted`."""
-        phases = 2 * doublings(spec.shape)
+        phases = 2 * doublings(spec.shape, least=1)
         return replace(self, images_per_phase=self.images_per_phase or max(1.0, length / 2 / phases))
 
     def continued(self) -> Self:
@@ -237,7 +236,7 @@ class Progressive(Recipe):
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """Minus the estimated distance, the penalty at the present size, and the drift of D on real images."""
-        assert isinstance(d, Discriminator)
+        d = cast(Discriminator, d)
         seen, drawn = self._real(d, real), d.shrunk(fake.images)
         real_logits, fake_logits = d.judge(seen), d.judge(drawn)
         terms = {

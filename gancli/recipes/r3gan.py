@@ -20,6 +20,7 @@ PERCEPTRON_GAMMA = 4.0
 GAMMA_POWER = math.log(150 / 0.05) / math.log(256**2 / 32**2)
 FEW_PICTURES = 10_000
 """Training pictures under which D is augmented."""
+WIDTH = 64
 SLOPE = 0.2
 GROUP = 16
 """Channels of a group of the 3 x 3 convolutions, as in the paper's CIFAR-10 networks."""
@@ -123,8 +124,9 @@ class Discriminator(nn.Module):
 class R3GAN(Recipe):
     """Huang et al. 2024, without labels. What is left at 0 or at auto follows the data and the planned length.
 
-    Residual networks are the paper's; its 768 channels and two blocks a stage are left to settings, and all stages are
-    as wide, where the authors' FFHQ networks are halved above 32 pixels. The average's half-life is that of their FFHQ
+    Residual networks are the paper's; its 768 channels and two blocks a stage are left to settings, all stages are
+    as wide, where the authors' FFHQ networks are halved above 32 pixels, and resampling repeats the border, where
+    theirs pads it with zeros. The average's half-life is that of their FFHQ
     runs, 1/40 of the length, where CIFAR-10 and ImageNet have 1/4. The authors augment all data, with a probability
     that grows along the cosine to .3 to .55, and draw new real images for G's step; here ADA augments small sets alone,
     and G's step sees D's real images. Up to `PERCEPTRON_VALUES` a picture is drawn by perceptrons instead, which on a
@@ -149,7 +151,7 @@ class R3GAN(Recipe):
     gamma: float = hyper(0.0, "first weight of R1 and of R2; 0: by the network and the size of the images")
     gamma_end: float = hyper(0.0, "last weight of R1 and of R2; 0: a tenth of gamma, a thousandth for points")
     decay_images: float = hyper(0.0, "images over which the rates reach their ends; 0: the planned length")
-    width: int = hyper(0, "channels of each stage; 0: 64")
+    width: int = hyper(0, "channels of each stage of residual networks; 0: 64")
     blocks: int = hyper(1, "residual blocks of a stage")
     expansion: int = hyper(2, "channels inside a residual block for each outside")
     ema_half_life: float = hyper(0.0, "last half-life of the averaged generator, in images; 0: 1/40 of decay_images")
@@ -162,9 +164,7 @@ class R3GAN(Recipe):
         measured (benchmarks/quality.py). With augmentation the gradients are those by the augmented images, where the
         authors take them by the images before it.
         """
-        network = self.network
-        if network == "auto" or spec.is_points:
-            network = "perceptron" if math.prod(spec.shape) <= PERCEPTRON_VALUES else "residual"
+        network = self._network_for(spec)
         gamma = self.gamma or 0.05 * (spec.height * spec.width / 32**2) ** GAMMA_POWER
         if not self.gamma and network == "perceptron":
             gamma = 0.05 if spec.is_points else PERCEPTRON_GAMMA
@@ -181,9 +181,22 @@ class R3GAN(Recipe):
             gamma=gamma,
             gamma_end=self.gamma_end or gamma / (1000 if spec.is_points else 10),
             decay_images=decay,
-            width=self.width or 64,
+            width=self.width or WIDTH,
             ema_half_life=self.ema_half_life or decay / 40,
         )
+
+    def _network_for(self, spec: Spec) -> Literal["residual", "perceptron"]:
+        """Raises ValueError for settings that would do nothing."""
+        if spec.is_points and self.network == "residual":
+            raise ValueError("network=residual draws pictures, and these are points in the plane.")
+        few = math.prod(spec.shape) <= PERCEPTRON_VALUES
+        found = self.network if self.network != "auto" else "perceptron" if few else "residual"
+        unusual = {"width": self.width not in (0, WIDTH), "blocks": self.blocks != 1, "expansion": self.expansion != 2}
+        if found == "perceptron" and any(unusual.values()):
+            told = ", ".join(f"{name}={getattr(self, name)}" for name in unusual if unusual[name])
+            instead = "." if spec.is_points else "; network=residual does."
+            raise ValueError(f"{told}: perceptrons draw these data, which take no such settings{instead}")
+        return found
 
     def augmentation(self, spec: Spec, images: int) -> Augmentation:
         """See `Recipe.augmentation`: few pictures need it, and ADA finds out by itself how much."""

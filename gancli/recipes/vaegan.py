@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -96,7 +96,7 @@ class VAEGAN(Recipe):
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """-L_GAN: log D(x) + log(1 - D(G(z ~ q))) + log(1 - D(G(z ~ p))), a term each."""
-        assert isinstance(g, Generator)
+        g = cast(Generator, g)
         with torch.no_grad():
             rebuilt = losses.at_least_fp32(g(sampled(*g.encode(real.images))))
         real_logits, rebuilt_logits, fake_logits = d(real.images), d(rebuilt), d(fake.images)
@@ -106,7 +106,7 @@ class VAEGAN(Recipe):
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """L_prior + L_llike for the encoder, gamma L_llike - L_GAN for the decoder (non-saturating)."""
-        assert isinstance(g, Generator) and isinstance(d, convolutional.Discriminator)
+        g, d = cast(Generator, g), cast(convolutional.Discriminator, d)
         mean, log_variance = g.encode(real.images)
         z = sampled(mean, log_variance)
         with torch.no_grad():

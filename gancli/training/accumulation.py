@@ -24,9 +24,14 @@ def obstacle(recipe: Recipe, g: nn.Module, d: nn.Module) -> str | None:
     if recipe.mixes_samples:
         return "D's answer to an image depends on the others of the batch"
     for name, network in (("G", g), ("D", d)):
-        if any(isinstance(module, _BatchNorm) for module in network.modules()):
+        if normalises_batches(network):
             return f"{name}'s batch normalisation mixes the images of a batch"
     return None if recipe.separable else "its loss is no mean over the images of a batch"
+
+
+def normalises_batches(network: nn.Module) -> bool:
+    """Whether it has batch normalisation, of which one image alone is no batch."""
+    return any(isinstance(module, _BatchNorm) for module in network.modules())
 
 
 def joined(batches: Sequence[Batch]) -> Batch:

@@ -90,6 +90,10 @@ def _memorising(signs: Sequence[Signs]) -> bool:
     return signs[-1]["memorised"] > 0.6 and signs[-1]["separation"] > 0.8
 
 
+def _overflowing(signs: Sequence[Signs]) -> bool:
+    return signs[-1].get("loss_scale", 1.0) < 1
+
+
 OSCILLATION = 10
 """Measurements over which a swing is judged."""
 EARLY = 5
@@ -144,6 +148,12 @@ RULES = (
         lambda signs, since: f"D knows its training images by heart since step {since}: held-out ones are "
         f"{signs[-1]['memorised']:.0%} of the way to generated ones for it.",
         (remedies.ADA, "more pictures", "--init-from a run on similar ones with --freeze-d"),
+    ),
+    Rule(
+        "overflow", _overflowing, 1,
+        lambda signs, since: f"gradients overflow in half precision: the losses' scale fell to "
+        f"{signs[-1]['loss_scale']:.2g} by step {since}, and no step counts whose gradients are not finite.",
+        ("--precision bf16", remedies.FP32),
     ),
 )  # fmt: skip
 

@@ -49,6 +49,7 @@ class VitalSigns:
         - d_left: D's adversarial loss as a share of that of a D that cannot tell;
         - memorised: (D(train) - D(held out)) / (D(train) - D(samples)), r_v of Karras 2020 (arXiv:2006.06676), eq. 1;
         - g_gradient: Euclidean norm of G's gradient in the step just done;
+        - loss_scale: the factor of the losses in fp16, which halves where a gradient was not finite;
         - diversity: mean distance of two samples (of one class, where classes are drawn) over that of real images;
         - duplicates: share of the samples that have a twin among them, not of points, which healthy modes crowd;
         - contrast: standard deviation of the samples' values over that of real images.
@@ -70,6 +71,8 @@ class VitalSigns:
             "contrast": averaged.std() / self.real_contrast,
         }
         found = dict(zip(signs, torch.stack([value.float().cpu() for value in signs.values()]).tolist(), strict=True))
+        if state.scaler.is_enabled():
+            found["loss_scale"] = state.scaler.get_scale()
         if self.chance is not None and "d/adv" in means:
             found["d_left"] = means["d/adv"] / self.chance
         return {f"health/{name}": value for name, value in found.items()}

@@ -133,6 +133,24 @@ def test_r3gans_rates_go_from_their_first_to_their_last_values() -> None:
     assert points.schedule(5000).gamma == pytest.approx(math.sqrt(1e-3)), "geometric for points"
 
 
+@pytest.mark.parametrize(
+    ("settings", "spec", "said"),
+    [
+        ({"width": 32, "blocks": 2}, Spec(1, 8, 8), "width=32, blocks=2: perceptrons.*; network=residual does"),
+        ({"expansion": 4, "network": "perceptron"}, Spec(3, 64, 64), "expansion=4: perceptrons"),
+        (
+            {"width": 32},
+            Spec(2, 1, 1, 8, 4.0),
+            r"width=32: perceptrons .* no such settings\.$",
+        ),
+        ({"network": "residual"}, Spec(2, 1, 1, 8, 4.0), "network=residual draws pictures"),
+    ],
+)
+def test_r3gan_refuses_settings_that_would_do_nothing(settings: dict[str, Any], spec: Spec, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        R3GAN(**settings).fitted(spec, 1000, 1000)
+
+
 def test_r3gans_blocks_start_as_the_identity_and_its_networks_have_no_normalisation() -> None:
     block, maps = Residual(32, 2, 4), torch.randn(2, 32, 5, 5)
     assert torch.equal(block(maps), maps)

@@ -14,7 +14,7 @@ from training_steps import make_step
 from gancli import losses
 from gancli.recipes.base import Batch, Spec
 from gancli.recipes.began import BEGAN, Autoencoder
-from gancli.recipes.fastgan import FastGAN, Gated
+from gancli.recipes.fastgan import FastGAN, Gated, Pool
 from gancli.recipes.improved import REFERENCE, Generator, History, Improved, MinibatchDiscrimination, VirtualBatchNorm
 from gancli.recipes.pacgan import PacGAN, Packed
 from gancli.recipes.progressive import Progressive, Stage, minibatch_deviation, pixel_norm, stage_at
@@ -273,6 +273,11 @@ class TestProgressive:
         found = minibatch_deviation(maps)[:group, 2]
         torch.testing.assert_close(found, expected.expand(group, 3, 3), rtol=1e-4, atol=1e-5)
 
+    def test_both_are_sound_in_half_precision_where_images_agree(self) -> None:
+        maps = torch.zeros(4, 3, 2, 2, dtype=torch.float16, requires_grad=True)
+        (minibatch_deviation(maps).float().sum() + pixel_norm(maps).float().sum()).backward()
+        assert maps.grad is not None and maps.grad.isfinite().all()
+
     def test_the_penalty_is_measured_at_the_present_size(self) -> None:
         recipe = Progressive(width=4, penalty=1.0).fitted(self.SPEC, 1000, 40_000)
         g, d, real, fake = parts(recipe, self.SPEC)
@@ -308,6 +313,11 @@ class TestFastGAN:
         last, before = d.maps(torch.rand(2, 1, 256, 256))  # type: ignore[operator]
         assert d.whole(last).shape[2:] == (128, 128)  # type: ignore[operator]
         assert d.part(before[:, :, :4, :4]).shape[2:] == (64, 64)  # type: ignore[operator]
+
+    @pytest.mark.parametrize("size", [(8, 8), (9, 6), (3, 5)])
+    def test_maps_are_pooled_as_torch_pools_them(self, size: tuple[int, int]) -> None:
+        maps = torch.randn(2, 3, *size)
+        torch.testing.assert_close(Pool(4)(maps), torch.nn.functional.adaptive_avg_pool2d(maps, 4))
 
     def test_it_is_augmented_by_default(self) -> None:
         assert FastGAN().augmentation(SPEC, 100) == "diffaug"

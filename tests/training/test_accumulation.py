@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch.nn.modules.dropout import _DropoutNd
-from training_steps import make_step
+from training_steps import make_step, small
 
 from gancli import recipes
 from gancli.recipes.base import Spec
@@ -15,14 +15,11 @@ from gancli.training.accumulation import obstacle
 from gancli.training.step import Step
 
 PICTURES, POINTS = Spec(1, 8, 8, 4), Spec(2, 1, 1, 4, 1.0)
-SMALL = {"width": 4}
 
 
 def step_of(name: str, spec: Spec, parts: int, dtype: torch.dtype = torch.float64, **options: Any) -> Step:
     """Eight images in so many parts, the plain way; nothing is dropped, since each part would drop anew."""
-    cls = recipes.find(name)
-    small = SMALL if "width" in cls.__dataclass_fields__ and not spec.is_points else {}
-    recipe = cls(**small).fitted(spec, 40, 1000)
+    recipe = small(name).fitted(spec, 40, 1000)
     step = make_step(recipe, dtype=dtype, spec=spec, plain=True, accumulate=parts, **options)
     for module in [*step.state.g.modules(), *step.state.d.modules()]:
         if isinstance(module, _DropoutNd):

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import softplus
-from training_steps import SPEC, make_step, tensors
+from training_steps import SPEC, make_step, small, tensors
 
 from gancli import recipes
 from gancli.preparation import top_k_share
-from gancli.recipes.base import Batch, Spec
+from gancli.recipes.base import Batch, Recipe, Spec
 from gancli.recipes.dcgan import DCGAN
 from gancli.recipes.r3gan import R3GAN
 from gancli.recipes.sngan import SNGAN
@@ -145,9 +145,9 @@ def test_frozen_layers_stay_and_the_others_learn(recipe: Any) -> None:
     assert names[-1] in changed and names[1] in changed, first
 
 
-def frozen(name: str, layers: int, spec: Spec = Spec(3, 32, 32, 4), **settings: Any) -> list[str]:  # noqa: B008
+def frozen(recipe: Recipe, layers: int, spec: Spec = Spec(3, 32, 32, 4)) -> list[str]:  # noqa: B008
     """Of D's parameters, those that are frozen; at their full size where networks grow."""
-    recipe = recipes.find(name)(**settings).fitted(spec, 1000, 10_000)
+    recipe = recipe.fitted(spec, 1000, 10_000)
     _, d = recipe.networks(spec)
     before = {key: value.clone() for key, value in d.state_dict().items()}
     freeze_lowest(recipe, spec, d, layers, 4)
@@ -157,14 +157,14 @@ def frozen(name: str, layers: int, spec: Spec = Spec(3, 32, 32, 4), **settings: 
 
 def test_the_first_layers_are_those_that_an_image_meets_first() -> None:
     """Whatever the order in which a network lists them, and whatever else has weights."""
-    grown = frozen("progressive", 3, width=4)
+    grown = frozen(small("progressive"), 3)
     assert {name.partition(".layer")[0] for name in grown} == {"from_image.3", "entries.2", "exits.2"}
-    inside = frozen("r3gan", 3, network="residual", width=16)
+    inside = frozen(R3GAN(network="residual", width=16), 3)
     assert inside == [
         "layers.0.weight",
         *[f"layers.1.layers.{k}" for k in ("0.weight", "1.bias", "2.weight", "3.bias")],
     ]
-    projected = frozen("projection", 1, width=4)
+    projected = frozen(small("projection"), 1)
     assert projected and not any("embed" in name or "logit" in name for name in projected)
 
 
@@ -179,9 +179,7 @@ def test_all_layers_cannot_be_frozen() -> None:
 @pytest.mark.parametrize("name", recipes.names())
 def test_some_of_any_discriminator_can_be_frozen(name: str) -> None:
     spec = Spec(1, 8, 8, 4)
-    cls = recipes.find(name)
-    small = {"width": 16 if name == "r3gan" else 4} if "width" in cls.__dataclass_fields__ else {}
-    first, more = (frozen(name, layers, spec, **small) for layers in (1, 2))
+    first, more = (frozen(small(name), layers, spec) for layers in (1, 2))
     assert first and set(first) < set(more)
 
 

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
-from training_steps import make_step, tensors
+from training_steps import make_step, small, tensors
 
-from gancli import recipes
 from gancli.recipes.base import Spec
 from gancli.recipes.r3gan import R3GAN
 from gancli.training import traces, whole_step
@@ -91,11 +90,9 @@ def test_a_recorded_function_is_called_to_warm_up_and_then_never_again() -> None
 
 
 def pair(name: str, **options: Any) -> list[Step]:
-    cls = recipes.find(name)
-    small = {"width": 16 if name == "r3gan" else 4} if "width" in cls.__dataclass_fields__ else {}
     made = []
     for way in ({"compiled": True}, {"plain": True}):
-        step = make_step(cls(**small).fitted(SPEC, 40, 200), dtype=torch.float64, spec=SPEC, **way, **options)
+        step = make_step(small(name).fitted(SPEC, 40, 200), dtype=torch.float64, spec=SPEC, **way, **options)
         made.append(step)
     return made
 
@@ -122,7 +119,7 @@ def test_a_graph_goes_on_as_the_plain_step_does(name: str, options: dict[str, An
 
 
 def test_a_graph_counts_adams_steps_itself_and_reads_nothing_from_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    step = make_step(R3GAN(width=16).fitted(SPEC, 40, 200), spec=SPEC, compiled=True)
+    step = make_step(R3GAN().fitted(SPEC, 40, 200), spec=SPEC, compiled=True)
     for _ in range(2):
         step()
     monkeypatch.setattr(Tensor, "__float__", lambda value: pytest.fail("waits for the device"))

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from training_steps import IMAGES, make_step
+from training_steps import IMAGES, make_step, small, tensors
 
 from gancli import compiling, devices, recipes
 from gancli.preparation import top_k_share
-from gancli.recipes.base import Batch, Recipe, Spec
+from gancli.recipes.base import Batch, Spec
 from gancli.training import state as training_state
 from gancli.training.batches import Draws, Noise, ResidentImages
 from gancli.training.state import TrainState
@@ -34,21 +34,16 @@ class NeverWaiting(TorchDispatchMode):
         return function(*values, **(options or {}))
 
 
-def small(name: str, spec: Spec = SPEC) -> Recipe:
-    cls = recipes.find(name)
-    width = {"width": 16 if name == "r3gan" else 4} if "width" in cls.__dataclass_fields__ else {}
-    return cls(**width).fitted(spec, 40, 1000)
-
-
 def labelled(step: Step) -> Step:
     if step.recipe.conditional:
-        step.real.labels, step.noise = torch.arange(40) % 4, Noise(step.recipe.latent_dim, 4, 8, 0, step.noise.device)  # type: ignore[attr-defined]
+        step.real.labels = (torch.arange(40) % 4).to(step.noise.device)  # type: ignore[attr-defined]
+        step.noise = replace(step.noise, classes=4)
     return step
 
 
 @pytest.mark.parametrize("name", recipes.names())
 def test_no_step_waits_for_the_device(name: str) -> None:
-    step = labelled(make_step(small(name), spec=SPEC))
+    step = labelled(make_step(small(name).fitted(SPEC, 40, 1000), spec=SPEC))
     with NeverWaiting():
         for _ in range(2):
             step.state.running.add(step())
@@ -57,9 +52,7 @@ def test_no_step_waits_for_the_device(name: str) -> None:
 @pytest.mark.parametrize("spec", [SPEC, COLOUR], ids=["grey", "colour"])
 @pytest.mark.parametrize("options", [{"augmentation": "ada"}, {"augmentation": "diffaug"}, {"accumulate": 2}])
 def test_no_option_waits_for_the_device(options: dict[str, Any], spec: Spec) -> None:
-    step = make_step(
-        small("vanilla", spec), spec=spec, **options, best_share=lambda seen: top_k_share(0.5, 8, 80 + seen)
-    )
+    step = make_step(small("vanilla"), spec=spec, **options, best_share=lambda seen: top_k_share(0.5, 8, 80 + seen))
     step.real.mirror = True  # type: ignore[attr-defined]
     with NeverWaiting():
         for _ in range(5):
@@ -86,14 +79,27 @@ def all_there(pairs: list[Any]) -> list[Any]:
     return [(there(first), there(second)) for first, second in pairs]
 
 
+REFUSED = {aten.grid_sampler_2d_backward, aten._adaptive_avg_pool2d_backward, aten.adaptive_max_pool2d_backward}
+"""What CUDA refuses where results must repeat; see `torch.use_deterministic_algorithms`. Torch goes around others."""
+
+
+class OnlyRepeating(OnlyThere):
+    """Refuses operations whose sums CUDA adds in any order, too."""
+
+    def __torch_dispatch__(self, function: Any, kinds: Any, values: Any = (), options: Any = None) -> Any:
+        assert function.overloadpacket not in REFUSED, f"{function} is refused by CUDA with --deterministic"
+        return super().__torch_dispatch__(function, kinds, values, options)
+
+
 @pytest.mark.parametrize("augmentation", ["none", "ada", "diffaug"])
 @pytest.mark.parametrize("name", recipes.names())
 def test_every_tensor_of_a_step_is_on_its_device(name: str, augmentation: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a device that holds nothing, where no tensor of the host but a counter may take part."""
+    """On a device that holds nothing, where no tensor of the host but a counter may take part, and sums repeat."""
+    monkeypatch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: True)
     adam, nowhere = torch.optim.Adam.__init__, contextlib.nullcontext()
     monkeypatch.setattr(torch.optim.Adam, "__init__", lambda *a, **o: adam(*a, **o | {"fused": False}))
     monkeypatch.setattr(torch, "autocast", lambda *a, **o: nowhere)
-    step = labelled(make_step(small(name, COLOUR), spec=COLOUR, augmentation=augmentation))
+    step = labelled(make_step(small(name).fitted(COLOUR, 40, 1000), spec=COLOUR, augmentation=augmentation))
     drawn, rates = step.draw(0), step.recipe.schedule(0)
     networks = [network.to(META) for network in (step.state.g, step.state.d, step.state.ema)]
     optimizers = step.recipe.optimizers(networks[0], networks[1])
@@ -102,7 +108,7 @@ def test_every_tensor_of_a_step_is_on_its_device(name: str, augmentation: str, m
     real = [Batch(*pair) for pair in all_there([(batch.images, batch.labels) for batch in drawn.real])]
     uniform = [[there(each) for each in column] for column in (drawn.real_uniform, drawn.fake_uniform)]
     draws = Draws(real, all_there(drawn.fake), *uniform)
-    with OnlyThere():
+    with OnlyRepeating():
         found = away.compute(draws, rates, 0.9)
         away.augment.observe(found.real_logits[0], 3)
     assert {value.device for value in [*found.scalars.values(), *found.real_logits]} == {META}
@@ -129,7 +135,7 @@ def test_fast_fp32_is_for_cuda_alone_and_is_taken_back() -> None:
 
 def cuda_step(name: str, precision: str = "fp32", **options: Any) -> Step:
     """As `make_step`, on the first GPU."""
-    device, recipe = torch.device("cuda"), small(name)
+    device, recipe = torch.device("cuda"), small(name).fitted(SPEC, 40, 1000)
     state = training_state.create(recipe, SPEC, 0, device, precision)
     real = ResidentImages(IMAGES.to(device), None, 8, 0, mirror=True)
     return Step(recipe, state, real, Noise(recipe.latent_dim, 0, 8, 0, device), precision, **options)
@@ -153,6 +159,21 @@ def test_the_fast_way_on_cuda_is_the_plain_one(name: str, precision: str, tolera
         torch.cuda.set_sync_debug_mode("default")
     ours, theirs = zip(*found, strict=True)
     assert_near(list(ours), list(theirs), tolerance)
+
+
+@on_cuda
+@pytest.mark.parametrize("augmentation", ["none", "ada", "diffaug"])
+@pytest.mark.parametrize("name", recipes.names())
+def test_what_must_repeat_does_so_on_cuda(name: str, augmentation: str) -> None:
+    devices.make_deterministic(True)
+    try:
+        first, second = (labelled(cuda_step(name, augmentation=augmentation)) for _ in range(2))
+        for _ in range(3):
+            first(), second()
+    finally:
+        devices.make_deterministic(False)
+    for ours, theirs in zip(tensors(first.state.g), tensors(second.state.g), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 @on_cuda

@@ -46,6 +46,7 @@ def lines(count: int = 12, sick_from: int = 6, **sick: float) -> list[dict[str, 
         ("dead-generator", 2, {"contrast": 0.01}),
         ("discriminator-lost", 4, {"separation": 0.1}),
         ("memorising", 5, {"memorised": 0.9, "separation": 0.9}),
+        ("overflow", 1, {"loss_scale": 0.5}),
     ],
 )
 def test_each_failure_raises_one_alarm_once_it_lasts(failure: str, lasting: int, sick: dict[str, float]) -> None:
@@ -153,6 +154,14 @@ class TestVitalSigns:
             ((step.state.d(train_images).mean() - step.state.d(heldout).mean())
              / (step.state.d(train_images).mean() - step.state.d(drawn).mean())).clamp(-1, 1).item(), abs=1e-5,
         )  # fmt: skip
+
+    def test_a_gradient_in_half_precision_is_told_without_its_scale(self) -> None:
+        (plain, _), step = self.signs(), make_step(DCGAN(width=4), precision="fp16")
+        scaled = VitalSigns(step, plain.train, plain.heldout)
+        plain.step(), step()
+        found, expected = scaled({}), plain({})
+        assert "health/loss_scale" not in expected and found["health/loss_scale"] == step.state.scaler.get_scale() > 1
+        assert found["health/g_gradient"] == pytest.approx(expected["health/g_gradient"], rel=0.05)
 
     def test_diversity_is_that_of_real_images_where_they_are_drawn(self) -> None:
         signs, step = self.signs()

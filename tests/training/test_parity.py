@@ -6,25 +6,22 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from training_steps import make_step
+from training_steps import make_step, small
 
 from gancli import layerwise, recipes
 from gancli.recipes.base import Spec
+from gancli.recipes.r3gan import R3GAN
 from gancli.training.step import Step
 
 SPECS = {"grey": Spec(1, 8, 8, 4), "wide": Spec(3, 12, 20, 4), "four channels": Spec(4, 17, 11, 4)}
 OPTIONS: dict[str, dict[str, Any]] = {"as it is": {}, "augmented": {"augmentation": "ada"}}
-WIDTHS = {"r3gan": 16}
 RESIDUAL = "r3gan, residual networks"
 
 
 def step_of(name: str, spec: Spec, **options: Any) -> Step:
     """A small step of the recipe in float64."""
-    cls = recipes.find(name.split(",")[0])
-    small: dict[str, Any] = {"width": WIDTHS.get(name.split(",")[0], 4)} if "width" in cls.__dataclass_fields__ else {}
-    if name == RESIDUAL:
-        small["network"] = "residual"
-    step = make_step(cls(**small).fitted(spec, 40, 1000), dtype=torch.float64, spec=spec, **options)
+    recipe = R3GAN(network="residual", width=16) if name == RESIDUAL else small(name)
+    step = make_step(recipe.fitted(spec, 40, 1000), dtype=torch.float64, spec=spec, **options)
     if step.recipe.conditional:
         step.real.labels = torch.arange(40) % 4  # type: ignore[attr-defined]
         step.noise = replace(step.noise, classes=4)
