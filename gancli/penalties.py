@@ -1,8 +1,8 @@
 """Gradient penalties of discriminators, always in fp32 at least.
 
-``d`` maps images, float ``(N, C, H, W)`` in [-1, 1], and labels to logits ``(N,)``. The gradient of each image must
-not depend on another, so D may not mix samples. Where D is piecewise linear a penalty costs four passes instead of the
-six of double backward; see `gancli.layerwise`, which tells the two apart by itself.
+``d`` maps images, float ``(N, C, H, W)`` in [-1, 1], and labels to logits ``(N,)``. Each gradient is that of all
+logits by one image, which is that of its own where D does not mix samples. Where D is piecewise linear a penalty costs
+four passes instead of the six of double backward; see `gancli.layerwise`, which tells the two apart by itself.
 """
 
 from collections.abc import Callable

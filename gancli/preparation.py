@@ -164,7 +164,7 @@ def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch
 
 def in_packs(images: int, recipe: Recipe) -> int:
     """So many images at most, as D judges them together."""
-    return max(1, images - images % recipe.images_per_logit)
+    return images - images % recipe.images_per_logit or images
 
 
 def plan_of(config: TrainConfig, recipe: Recipe, dataset: DataSet) -> Plan:

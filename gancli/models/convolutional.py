@@ -55,19 +55,17 @@ class Generator(nn.Module):
     With ``classes`` the label, one-hot, is appended to the latent.
     """
 
-    def __init__(self, latent_dim: int, width: int, shape: Shape, classes: int = 0, norm: Norm = "batch") -> None:
+    def __init__(self, latent_dim: int, width: int, shape: Shape, classes: int = 0) -> None:
         super().__init__()
-        times, made, self.classes, self.size = doublings(shape), NORMS[norm], classes, shape[1:]
+        times, self.classes, self.size = doublings(shape), classes, shape[1:]
         self.base = tuple(math.ceil(side / 2**times) for side in self.size)
         channels = [width * 2**i for i in reversed(range(times))]
         self.project = nn.Linear(latent_dim + classes, channels[0] * self.base[0] * self.base[1], bias=False)
-        layers: list[nn.Module] = [made(channels[0]), nn.ReLU(True)]
+        layers: list[nn.Module] = [nn.BatchNorm2d(channels[0]), nn.ReLU(True)]
         for before, after in pairwise(channels):
             layers += [
-                nn.ConvTranspose2d(before, after, 4, 2, 1, bias=norm == "none"),
-                made(after),
-                nn.ReLU(True),
-            ]
+                nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU(True)
+            ]  # fmt: skip
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(channels[-1], shape[0], 4, 2, 1), nn.Tanh())
         initialise(self)
 

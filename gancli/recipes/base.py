@@ -88,19 +88,23 @@ class Rates:
 
 MOST_WHOLE = 10**6
 """Bound of whole numbers, beyond which sizes of tensors overflow."""
+MOST = 1e38
+"""Bound of other numbers, beyond which float32 overflows."""
 
 
 AT_THE_END = 2**62
 """More images than any run sees."""
 
 
-def hyper(default: Any, meaning: str, least: float | None = None, below: float = math.inf) -> Any:
+def hyper(
+    default: Any, meaning: str, least: float | None = None, below: float = MOST, most: float | None = None
+) -> Any:
     """A hyperparameter: its default, one line that says what it does, and what a number may be.
 
-    That is at least ``least``, unless told otherwise 0, and 1 for whole numbers; less than ``below``; or the default,
-    which may stand for a choice that is left to the data.
+    That is at least ``least``, unless told otherwise 0, and 1 for whole numbers; less than ``below``, and ``most`` at
+    most; or the default, which may stand for a choice that is left to the data.
     """
-    return field(default=default, metadata={"meaning": meaning, "least": least, "below": below})
+    return field(default=default, metadata={"meaning": meaning, "least": least, "below": below, "most": most})
 
 
 @dataclass(frozen=True)
@@ -280,9 +284,10 @@ def _require_in_range(hyperparameter: Field[Any], value: Any) -> None:
     limits, whole = _described(hyperparameter), type(value) is int and type(hyperparameter.default) is int
     least = limits["least"] if limits["least"] is not None else int(whole)
     below = min(limits["below"], MOST_WHOLE) if whole else limits["below"]
-    if not (least <= value < below and math.isfinite(value)):
-        wanted = f"at least {least:g}" if least > -math.inf else "a number"
-        bound = f"less than {below:,.0f}" if below < math.inf else "finite"
+    most = below if limits["most"] is None else limits["most"]
+    if not (least <= value < below and abs(value) < MOST and value <= most):
+        wanted = f"at least {least:g}" if least > -math.inf else f"more than {-MOST:g}"
+        bound = f"{most:g} at most" if most < below else f"less than {below:,.0f}" if whole else f"less than {below:g}"
         raise ValueError(f"{hyperparameter.name}={value} must be {wanted} and {bound}.")
 
 

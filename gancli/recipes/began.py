@@ -91,9 +91,9 @@ class BEGAN(Recipe):
     g_lr: float = 1e-4
     d_lr: float = 1e-4
     diversity: float = hyper(
-        0.7, "gamma, the error on generated images that D is to have, as a share of the real one's"
+        0.7, "gamma, the error on generated images that D is to have, as a share of the real one's", most=1.0
     )
-    proportion: float = hyper(0.001, "lambda_k, how fast the balance k follows")
+    proportion: float = hyper(0.001, "lambda_k, how fast the balance k follows", most=1.0)
     width: int = hyper(32, "channels of a layer")
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:

@@ -41,7 +41,8 @@ class VirtualBatchNorm(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """``(REFERENCE + N, C, H, W)`` to the same shape."""
         own = 1 / (REFERENCE + 1)
-        values = losses.at_least_fp32(maps)  # whose mean square less its squared mean half precision would lose
+        values = losses.at_least_fp32(maps)
+        values = values - values[:REFERENCE].mean((0, 2, 3), keepdim=True)  # else rounding could hide their variance
         means, squares = (each.mean((2, 3), keepdim=True) for each in (values, values.square()))
         mean, square = (
             torch.cat([
@@ -85,7 +86,7 @@ class History(nn.Module):
         self.register_buffer("steps", torch.zeros(()))
 
     def distance(self, network: nn.Module) -> Tensor:
-        """Squared distance of the weights to their average, which then takes them in."""
+        """Squared distance of the weights to their average, which has taken them in."""
         weights = torch.cat([parameter.flatten() for parameter in network.parameters()])
         with torch.no_grad():
             self.steps += 1
@@ -129,14 +130,11 @@ class Improved(Recipe):
     feature_matching: bool = hyper(False, "G matches the mean of D's features instead of fooling D (3.1)")
     minibatch_discrimination: bool = hyper(True, "D is told how close the images of a batch are (3.2)")
     historical_averaging: float = hyper(0.0, "weight of the distance of all weights to their past average (3.3)")
-    real_target: float = hyper(0.9, "D's target for real images; below 1 is one-sided label smoothing (3.4)")
+    real_target: float = hyper(
+        0.9, "D's target for real images; below 1 is one-sided label smoothing (3.4)", least=0.5, most=1.0
+    )
     virtual_batch_norm: bool = hyper(True, "G normalises by a fixed reference batch (3.5)")
     width: int = hyper(0, convolutional.WIDTH)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.real_target > 1:
-            raise ValueError(f"real_target={self.real_target} is a probability, at most 1.")
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""
@@ -153,11 +151,9 @@ class Improved(Recipe):
         """Binary cross-entropy with a smoothed target for real images, halved."""
         return losses.logistic_d(real, fake, self.real_target)
 
-    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """The adversarial term, and the history if asked for."""
-        real_logits, fake_logits = d(real.images), d(fake.images)
-        terms = {"adv": self.d_adversarial(real_logits, fake_logits)}
-        return Loss(terms | self._history(d, 0, d), {"real": real_logits, "fake": fake_logits})
+    def d_penalties(self, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> dict[str, Tensor]:
+        """The history if asked for."""
+        return self._history(d, 0, d)
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """The non-saturating loss, or the squared distance of the features' means."""

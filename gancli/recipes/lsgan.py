@@ -26,6 +26,11 @@ class LSGAN(Recipe):
     c: float = hyper(1.0, "what G wants D to say of generated images", least=-math.inf)
     width: int = hyper(0, convolutional.WIDTH)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.a == self.b:
+            raise ValueError(f"a={self.a} and b={self.b}: D has nothing to tell where both targets are the same.")
+
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""
         return plain.networks(spec.shape, spec.is_points, self.latent_dim, self.width)
@@ -36,7 +41,7 @@ class LSGAN(Recipe):
 
     def chance(self) -> float | None:
         """See `Recipe.chance`: such a D answers (a + b) / 2."""
-        return (self.b - self.a) ** 2 / 4 or None
+        return (self.b - self.a) ** 2 / 4
 
     def g_adversarial(self, fake: Tensor) -> Tensor:
         """Squared distance of D's answers to c."""

@@ -144,7 +144,7 @@ class R3GAN(Recipe):
     latent_dim: int = hyper(0, "size of z ~ N(0, I); 0: 64 for pictures, 2 for points")
     g_lr: float = hyper(0.0, "Adam's first learning rate for G; 0: 2e-4, 1e-3 for perceptrons")
     d_lr: float = hyper(0.0, "Adam's first learning rate for D; 0: 2e-4, 1e-3 for perceptrons")
-    lr_end: float = hyper(0.0, "share of the learning rates that is left at the end; 0: 1/4, 1/10,000 for points")
+    lr_end: float = hyper(0.0, "share of the learning rates that is left; 0: 1/4, 1/10,000 for points", most=1.0)
     beta1: float = 0.0
     beta2: float = hyper(0.0, "Adam's first decay of the gradients' square; 0: 0.9, 0.99 for points", below=1.0)
     beta2_end: float = hyper(0.99, "Adam's last decay of the gradients' square", below=1.0)

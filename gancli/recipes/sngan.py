@@ -29,7 +29,7 @@ class SNGAN(Recipe):
     beta2: float = 0.9
     d_steps: int = 5
     decay_images: float = hyper(0.0, "images over which the learning rates fall; 0: the planned length")
-    lr_end: float = hyper(1.0, "share of the learning rates that is left then; 1: they stay as they are")
+    lr_end: float = hyper(1.0, "share of the learning rates that is left then; 1: they stay as they are", most=1.0)
     width: int = hyper(32, "channels of D's layers; G's have twice as many")
 
     def fitted(self, spec: Spec, images: int, length: int) -> Self:

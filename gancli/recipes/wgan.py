@@ -52,7 +52,8 @@ class WGAN(Recipe):
     def constrain(self, d: nn.Module) -> None:
         """Clip every weight."""
         for parameter in d.parameters():
-            parameter.clamp_(-self.clip, self.clip)
+            if parameter.requires_grad:  # not those that are frozen
+                parameter.clamp_(-self.clip, self.clip)
 
 
 RECIPE = WGAN

@@ -22,7 +22,7 @@ def parts_of(images: int, parts: int) -> list[slice]:
 def obstacle(recipe: Recipe, g: nn.Module, d: nn.Module) -> str | None:
     """Why the parts of a batch would not make up the whole; None where they do."""
     if recipe.mixes_samples:
-        return "D's answer to an image depends on the others of the batch"
+        return "D's answer to an image may depend on the others of the batch"
     for name, network in (("G", g), ("D", d)):
         if normalises_batches(network):
             return f"{name}'s batch normalisation mixes the images of a batch"

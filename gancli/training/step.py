@@ -122,7 +122,6 @@ class Step:
         """
         self.set_rates(rates)
         found = self.updates(draws, rates)
-        self.state.scaler.update()
         self.group.average_buffers(self.state.g, self.state.d)
         self.average.update(decay)
         return found

@@ -160,6 +160,7 @@ class Updates:
             del loss, total  # whose graph would hold the memory of this part while the next one is worked through
         self.step.group.average_gradients(network)
         self.step.state.scaler.step(optimizer)
+        self.step.state.scaler.update()
         return accumulation.combined(losses, shares)
 
     def _of_part(self, function: Callable[[slice], Answer], rows: slice) -> Answer:

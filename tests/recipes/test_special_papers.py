@@ -177,6 +177,12 @@ class TestImproved:
         assert found.dtype == torch.bfloat16
         torch.testing.assert_close(found.float(), layer(maps), rtol=0.02, atol=0.1)
 
+    @pytest.mark.parametrize("spread", [0.0, 1e-3])
+    def test_virtual_batch_norm_stands_maps_that_are_nearly_constant(self, spread: float) -> None:
+        maps = 10 * torch.rand(2, 1, 1) + 10 + spread * torch.randn(REFERENCE + 8, 2, 4, 4)
+        exact = VirtualBatchNorm(2).double()(maps.double())
+        torch.testing.assert_close(VirtualBatchNorm(2)(maps), exact.float(), rtol=1e-3, atol=1e-4)
+
     def test_a_generator_with_it_draws_each_image_by_itself(self) -> None:
         g = Generator(6, 4, SPEC)
         z = torch.randn(5, 6)

@@ -16,6 +16,7 @@ from gancli.recipes.dcgan import DCGAN
 from gancli.recipes.r3gan import R3GAN
 from gancli.recipes.sngan import SNGAN
 from gancli.recipes.vanilla import Vanilla
+from gancli.recipes.wgan import WGAN
 from gancli.recipes.wgan_gp import WGANGP
 from gancli.training.augmentation import Augmentation
 from gancli.training.distributed import Group
@@ -174,6 +175,17 @@ def test_all_layers_cannot_be_frozen() -> None:
     _, other = Vanilla().networks(SPEC)
     with pytest.raises(ValueError, match="3 layers"):
         freeze_lowest(Vanilla(), SPEC, other, 3, 2)
+
+
+def test_what_is_frozen_is_not_clipped_either() -> None:
+    recipe = WGAN(width=4, clip=1e-4)
+    _, d = recipe.networks(SPEC)
+    freeze_lowest(recipe, SPEC, d, 1, 2)
+    before = [parameter.clone() for parameter in d.parameters()]
+    recipe.constrain(d)
+    for parameter, unclipped in zip(d.parameters(), before, strict=True):
+        assert parameter.abs().max() <= 1e-4 if parameter.requires_grad else torch.equal(parameter, unclipped)
+    assert [p.requires_grad for p in d.parameters()].count(False) == 2
 
 
 @pytest.mark.parametrize("name", recipes.names())

@@ -130,8 +130,9 @@ def test_gs_step_leaves_ds_gradients_alone(recipe: Any) -> None:
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_low_precision_trains_with_weights_and_losses_in_fp32(precision: str) -> None:
-    step = make_step(Vanilla(r1_gamma=0.1), precision)
+@pytest.mark.parametrize("recipe", [Vanilla(r1_gamma=0.1), WGAN(width=4, d_steps=2)], ids=["at once", "in turn"])
+def test_low_precision_trains_with_weights_and_losses_in_fp32(recipe: Any, precision: str) -> None:
+    step = make_step(recipe, precision)
     before = tensors(step.state.g)
     for _ in range(3):
         scalars = step()
