@@ -20,7 +20,7 @@ demo: $(STAMP)
 	{ set +x; } 2>/dev/null && echo "The pictures are in $${run}demo.png, how they came about in $${run}samples."
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
