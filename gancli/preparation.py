@@ -82,11 +82,6 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
             f"--accumulate {config.accumulate} would not give the result of the whole batch with recipe "
             f"{config.recipe}: {reason}; use a smaller --batch-size."
         )
-    if config.batch_size == group.world and any(map(accumulation.normalises_batches, (step.state.g, step.state.d))):
-        raise UsageError(
-            f"--batch-size {config.batch_size}: recipe {config.recipe} normalises over the images of a batch, of which "
-            f"there must be at least 2{' in each process' if group.world > 1 else ''}."
-        )
     origin = Origin(
         config.recipe, asdict(recipe), spec, dataset.classes, dataset.name, dataset.fingerprint, dataset.options
     )
@@ -257,6 +252,11 @@ def _build(
     assert isinstance(config.batch_size, int)
     seed = key(config.seed, "rollback", rollbacks) if rollbacks else config.seed
     state = training_state.create(recipe, spec_of(dataset), config.seed, device, config.precision)
+    if config.batch_size == group.world and any(map(accumulation.normalises_batches, (state.g, state.d))):
+        raise UsageError(
+            f"--batch-size {config.batch_size}: recipe {config.recipe} normalises over the images of a batch, of which "
+            f"there must be at least 2{' in each process' if group.world > 1 else ''}."
+        )
     if config.freeze_d:
         try:
             freezing.freeze_lowest(recipe, spec_of(dataset), state.d, config.freeze_d, config.batch_size)
