@@ -74,5 +74,6 @@ def is_out_of_memory(error: BaseException) -> bool:
 def nearest(wrong: str, allowed: Iterable[str]) -> str:
     """A hint that ends an error message: the nearest right spelling, or else all that is allowed."""
     names = sorted(allowed)
-    close = difflib.get_close_matches(wrong, names, n=1)
+    same = [name for name in names if name.casefold() == wrong.casefold()]
+    close = same or difflib.get_close_matches(wrong, names, n=1)
     return f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(names)}"

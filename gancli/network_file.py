@@ -51,7 +51,7 @@ def require_fit(network: nn.Module, weights: Mapping[str, Tensor], what: str) ->
     own = network.state_dict()
     for name in sorted(own.keys() ^ weights.keys(), key=str):
         raise FileFormatError(
-            f"the {what}'s weights do not fit: {name} is only in {'one' if name in own else 'the file'}."
+            f"the {what}'s weights do not fit: {name} is only in {'the new network' if name in own else 'the file'}."
         )
     for name, value in own.items():
         have, want = (f"{str(w.dtype).removeprefix('torch.')} {tuple(w.shape)}" for w in (weights[name], value))

@@ -9,7 +9,7 @@ from typing import Any
 from gancli import config as configuration
 from gancli import network_file, recipes, run_folder
 from gancli.config import RESUME_FIXED, TrainConfig
-from gancli.errors import UsageError
+from gancli.errors import FileFormatError, UsageError
 from gancli.network_file import Origin, load_weights
 from gancli.run_folder import RunFolder
 from gancli.training import checkpoint
@@ -146,19 +146,24 @@ def _warm_start(state: TrainState, source: Path, freeze_d: int) -> None:
     UsageError where layers of D are frozen and there is none to take them from.
     """
     if source.suffix == ".pth":
-        weights = network_file.load(source, "generator").weights
-        g, ema, d = weights, weights, _discriminator_beside(source)
+        file = network_file.load(source, "generator")
+        g, ema, d, origin = file.weights, file.weights, _discriminator_beside(source), file.origin
     else:
         found = checkpoint.newest_sound(RunFolder(source).checkpoints()) if source.is_dir() else checkpoint.load(source)
         if found is None:
             raise UsageError(f"--init-from {source}: there is no checkpoint in it that can be read.")
-        g, ema, d = (found.state[name] for name in ("g", "ema", "d"))
+        (g, ema, d), origin = (found.state[name] for name in ("g", "ema", "d")), found.origin
     if d is None and freeze_d:
         raise UsageError(f"--freeze-d {freeze_d} needs the discriminator, and there is no dis.pth beside {source}.")
-    load_weights(state.g, g, "generator")
-    load_weights(state.ema, ema, "generator")
-    if d is not None:
-        load_weights(state.d, d, "discriminator")
+    try:
+        load_weights(state.g, g, "generator")
+        load_weights(state.ema, ema, "generator")
+        if d is not None:
+            load_weights(state.d, d, "discriminator")
+    except FileFormatError as error:
+        held = f"{origin.recipe} for {' x '.join(map(str, origin.spec.shape))}"
+        held += f" and {len(origin.classes)} classes" if origin.classes else ""
+        raise FileFormatError(f"--init-from {source} holds {held}: {error}") from error
 
 
 def _discriminator_beside(generator: Path) -> Mapping[str, Any] | None:

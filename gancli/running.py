@@ -112,8 +112,13 @@ def asked_for(config: str | Path | TrainConfig | None, settings: Sequence[str], 
         file, what = (
             (configuration.load_toml(Path(config)), str(config)) if config is not None else ({}, "the configuration")
         )
-    configuration.build(TrainConfig, file, what)
-    return configuration.build(TrainConfig, configuration.merge(file, settings, options), "the command line")
+    in_file = configuration.build(TrainConfig, file, what)
+    asked = configuration.build(TrainConfig, configuration.merge(file, settings, options), "the command line")
+    if asked.recipe != in_file.recipe and in_file.hyperparameters and "recipe" in file:
+        raise UsageError(
+            f"--recipe {asked.recipe}: {what} has hyperparameters of recipe {in_file.recipe}; leave one of both away."
+        )
+    return asked
 
 
 def _folder_to_resume(

@@ -14,6 +14,7 @@ from gancli.api import TrainResult
 from gancli.cli import main, run
 
 TINY = ["--steps", "6", "--batch-size", "16", "--threads", "1", "--log-every", "3", "--recipe", "vanilla"]
+MNIST = Path(__file__).parents[2] / "configs" / "mnist.toml"
 Capture = pytest.CaptureFixture[str]
 
 
@@ -36,6 +37,8 @@ def fails(capsys: Capture, code: int, *arguments: str) -> str:
         (["trian"], "train"),
         (["train", "--steps", "many"], "'--steps'"),
         (["train", "--recipe", "dcgam"], "did you mean 'dcgan'"),
+        (["train", "--recipe", "Dcgan"], "did you mean 'dcgan'"),
+        (["train", "--config", str(MNIST), "--recipe", "dcgan"], "hyperparameters of recipe vanilla"),
         (["train", "--data", "digit"], "did you mean 'digits'"),
         (["train", "--device", "cuda:99"], "--device cuda:99"),
         (["train", "--device", "gpu"], "is not a device"),

@@ -144,6 +144,8 @@ def test_fine_tuning_keeps_the_frozen_layers(tmp_path: Path, capsys: pytest.Capt
     assert not torch.equal(before["layers.2.weight"], after["layers.2.weight"])
     assert run(["train", *common, "--init-from", first["run"], "--freeze-d", "9", "-q"]) == 2
     assert "one at least must be left to train" in capsys.readouterr().err
+    assert run(["train", "--recipe", "vanilla", "--init-from", first["run"], "--out", str(tmp_path), "-q"]) == 2
+    assert "holds dcgan for 1 x 8 x 8 and 10 classes: the generator's weights do not fit" in capsys.readouterr().err
 
 
 def test_networks_that_grow_stay_grown_when_fine_tuned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
