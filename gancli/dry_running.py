@@ -9,7 +9,6 @@ from typing import Any
 from gancli import compiling, devices, fitting
 from gancli.config import TrainConfig
 from gancli.preparation import Prepared
-from gancli.recipes.base import Recipe
 from gancli.running import asked_for, own_random_numbers, start_from
 from gancli.training.distributed import Group
 
@@ -61,9 +60,8 @@ def _time_a_step(prepared: Prepared) -> float:
     Networks that grow are timed all along the run, the last time as they are at its end, which takes most memory.
     """
     step, total = prepared.step, prepared.plan.total_steps
-    grows = type(step.recipe).advance is not Recipe.advance
     seconds = []
-    for place in range(STAGES) if grows else (0,):
+    for place in range(STAGES) if step.recipe.grows else (0,):
         step.state.step = max(step.state.step, round(total * place / (STAGES - 1)))
         for _ in range(compiling.TRIED if step.compiled else 1):
             step()

@@ -92,7 +92,7 @@ def _compile(
     config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch.device, group: Group, steps: int
 ) -> compiling.Way:
     """Choose whether to compile; without being told only for one process and a step that is always the same."""
-    if type(recipe).advance is not Recipe.advance:
+    if recipe.grows:
         if config.compile == "on":
             log.warning("compile: off, since the networks of recipe %s grow.", config.recipe)
         return "off"

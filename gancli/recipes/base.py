@@ -213,6 +213,11 @@ class Recipe:
     def advance(self, network: nn.Module, images_seen: int) -> None:
         """Tell G, D or the averaged G, before a step, how far training is; for networks that grow."""
 
+    @property
+    def grows(self) -> bool:
+        """Whether the networks change with the images seen, so that no two steps need be alike."""
+        return type(self).advance is not Recipe.advance
+
     def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
         """What D minimises, a scalar, as a function of its logits ``(N,)`` alone."""
         raise NotImplementedError

@@ -40,7 +40,7 @@ def suits(step: "Step") -> bool:
         and step.noise.world == 1
         and step.accumulate == 1
         and step.precision != "fp16"  # whose scale of the loss follows what was found
-        and type(step.recipe).advance is Recipe.advance
+        and not step.recipe.grows
         and type(step.recipe).optimizers is Recipe.optimizers
         and step.best_share(AT_THE_END) >= 1
         and all(_is_plain_adam(optimizer) for optimizer in _optimizers(step))
