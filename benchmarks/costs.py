@@ -22,15 +22,17 @@ import numpy
 import torch
 from PIL import Image
 
-from gancli import run_folder, running, sampling
+from gancli.artifacts import checkpoint, run_folder
+from gancli.artifacts.run_folder import RunFolder
 from gancli.config import TrainConfig
-from gancli.preparation import Prepared, prepare
+from gancli.machine import cores
+from gancli.machine.distributed import Group
 from gancli.recipes.base import Batch
-from gancli.run_folder import RunFolder
-from gancli.training import checkpoint
-from gancli.training.callbacks import Checkpoints
-from gancli.training.distributed import Group
+from gancli.runs import train
+from gancli.runs.prepare import Prepared, prepare
+from gancli.sampling.generator import draw, load_generator
 from gancli.training.loop import Loop
+from gancli.training.saving import Checkpoints
 
 NUMBERS = range(2048)
 
@@ -57,7 +59,7 @@ def loop_overhead(prepared: Prepared, folder: RunFolder, rounds: int, steps: int
     Neither draws samples nor saves; those are counted apart.
     """
     loop = Loop(prepared.step, prepared.plan)
-    loop.callbacks, loop.vital_signs = running._callbacks(prepared, folder, "plain"), running._vital_signs(prepared)
+    loop.callbacks, loop.vital_signs = train._callbacks(prepared, folder, "plain"), train._vital_signs(prepared)
     for callback in loop.callbacks:
         callback.on_start(loop)
 
@@ -79,7 +81,7 @@ def loop_overhead(prepared: Prepared, folder: RunFolder, rounds: int, steps: int
 def checkpoint_cost(prepared: Prepared, folder: RunFolder, step_ms: float, rounds: int) -> dict[str, float]:
     """Milliseconds of a checkpoint with its network files, and its share of training at the default interval."""
     state, origin = prepared.step.state, prepared.origin
-    saver = next(c for c in running._callbacks(prepared, folder, "none") if isinstance(c, Checkpoints))
+    saver = next(c for c in train._callbacks(prepared, folder, "none") if isinstance(c, Checkpoints))
     loop = Loop(prepared.step, replace(prepared.plan, save_every=1))
     found = in_turns({"all": lambda: saver.on_step(loop)}, rounds)
     path = folder.checkpoint(state.step)
@@ -108,7 +110,7 @@ def start_up(rounds: int) -> dict[str, float]:
 
 def sampling_cost(generator: Path, rounds: int) -> dict[str, float]:
     """Images a second as ``gancli sample`` draws them, and from forward passes alone."""
-    loaded = sampling.load_generator(generator, torch.device("cpu"))
+    loaded = load_generator(generator, torch.device("cpu"))
     latents = torch.randn(256, loaded.latent_dim)
 
     def forward() -> None:
@@ -116,7 +118,7 @@ def sampling_cost(generator: Path, rounds: int) -> dict[str, float]:
             for _ in range(len(NUMBERS) // 256):
                 loaded.network(latents, None)
 
-    found = in_turns({"drawn": lambda: list(sampling.draw(loaded, NUMBERS)), "forward": forward}, rounds)
+    found = in_turns({"drawn": lambda: list(draw(loaded, NUMBERS)), "forward": forward}, rounds)
     return {f"{name}_per_s": round(len(NUMBERS) / value) for name, value in found.items()}
 
 
@@ -158,7 +160,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
-    found: dict[str, Any] = {"torch": torch.__version__, "processor": run_folder.processor()}
+    found: dict[str, Any] = {"torch": torch.__version__, "processor": cores.processor()}
     found["date"] = datetime.now(UTC).date().isoformat()
     with tempfile.TemporaryDirectory() as scratch:
         prepared = prepare(TrainConfig(data="digits", threads=1), Group())

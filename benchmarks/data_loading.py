@@ -25,12 +25,13 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from gancli import data, run_folder
+from gancli import data
 from gancli.data import PictureOptions
-from gancli.data.listing import list_pictures
-from gancli.data.reading import read_pictures
-from gancli.training.batches import ResidentImages
-from gancli.training.prefetching import PrefetchedImages
+from gancli.data.pictures.listing import list_pictures
+from gancli.data.pictures.reading import read_pictures
+from gancli.machine import cores
+from gancli.steps.batches import ResidentImages
+from gancli.steps.prefetching import PrefetchedImages
 
 PHOTOGRAPHS = 600
 BATCH = 64
@@ -153,7 +154,7 @@ def main() -> None:
             "load when it began": round(os.getloadavg()[0], 1),
             "pillow": PIL.__version__,
             "torch": torch.__version__,
-            "processor": run_folder.processor(),
+            "processor": cores.processor(),
             "date": datetime.now(UTC).date().isoformat(),
         }
     print(json.dumps(result, indent=1))

@@ -26,9 +26,10 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import torch
 from sklearn.datasets import load_digits
 
-from gancli import evaluate, pictures, recipes, train
+from gancli import evaluate, recipes, train
 from gancli.errors import TrainingDiverged
-from gancli.training.health import PREFIX, Alarm, diagnose
+from gancli.health.watch import PREFIX, Alarm, diagnose
+from gancli.sampling import rendering
 
 RESULTS = Path(__file__).with_suffix(".json")
 FAILED, HEALTHY = 0.05, 0.15
@@ -73,7 +74,7 @@ def few_digits(folder: Path) -> Path:
     """So few scans that D can know them by heart."""
     folder.mkdir()
     for number, scan in enumerate(load_digits().images[:FEW_COUNT]):
-        pictures.save_png(torch.tensor(scan * 255 / 16).byte()[None], folder / f"{number:03}.png", durable=False)
+        rendering.save_png(torch.tensor(scan * 255 / 16).byte()[None], folder / f"{number:03}.png", durable=False)
     return folder
 
 

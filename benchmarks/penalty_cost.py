@@ -18,11 +18,13 @@ from example_loops import BATCH_SIZE
 from torch import Tensor, nn
 from training_step import flops, in_turns
 
-from gancli import compiling, devices, losses, penalties, products, run_folder
+from gancli.functional import losses, penalties
+from gancli.machine import cores, devices, matmul
 from gancli.models import convolutional
 from gancli.recipes.base import Spec
 from gancli.recipes.r3gan import R3GAN
-from gancli.training.traces import compiled_by_torch, written_down
+from gancli.runs import compile_choice
+from gancli.steps.traces import compiled_by_torch, written_down
 
 CPU = torch.device("cpu")
 GAMMA = 4.0
@@ -123,13 +125,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
-    compiling.use_cache()
+    compile_choice.use_cache()
     rows = []
     for threads in options.threads:
         torch.set_num_threads(threads)
-        products.use(products.best(run_folder.processor()))
+        matmul.use(matmul.best(cores.processor()))
         rows += [measure(name, threads, options.rounds) for name in discriminators()]
-    facts = {"torch": torch.__version__, "processor": run_folder.processor(), "rows": rows}
+    facts = {"torch": torch.__version__, "processor": cores.processor(), "rows": rows}
     options.out.write_text(json.dumps(facts, indent=1) + "\n")
     shown = [way + end for end in ENDS for way in list(WAYS)[1:]]
     print("| discriminator | threads | operations | " + " | ".join(shown) + " |\n" + "|---" * (len(shown) + 3) + "|")

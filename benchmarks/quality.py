@@ -24,10 +24,11 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: jobs must not f
 import torch
 from table import spread
 
-from gancli import evaluate, recipes, run_folder, train
+from gancli import evaluate, recipes, train
 from gancli.api import dry_run
 from gancli.config import load_toml
 from gancli.errors import TrainingDiverged
+from gancli.machine import cores
 from gancli.recipes.base import Spec
 
 HERE = Path(__file__).parent
@@ -119,7 +120,7 @@ def measure(row: Row, data_root: str | None) -> dict[str, Any]:
         )
     found = {
         **{key: value for key, value in asdict(row).items() if key != "options"}, "steps": steps,
-        "machine": run_folder.processor(), "torch": torch.__version__, "date": datetime.now(UTC).date().isoformat(),
+        "machine": cores.processor(), "torch": torch.__version__, "date": datetime.now(UTC).date().isoformat(),
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as scratch:
         try:

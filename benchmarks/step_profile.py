@@ -16,7 +16,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from training_step import CASES, COMPILED, WAYS, flops, gancli_step, in_turns, peaks, pictures
 
-from gancli import compiling, devices, products, run_folder
+from gancli.machine import cores, devices, matmul
+from gancli.runs import compile_choice
 
 CPU = torch.device("cpu")
 KINDS = {
@@ -112,14 +113,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
     devices.prefer_speed(CPU, False)
-    compiling.use_cache()
+    compile_choice.use_cache()
     rows: list[dict[str, Any]] = []
     for threads in options.threads:
         torch.set_num_threads(threads)
-        products.use(products.best(run_folder.processor()))
+        matmul.use(matmul.best(cores.processor()))
         for name in options.cases:
             rows += measure(name, threads, options.rounds)
-    facts = {"torch": torch.__version__, "processor": run_folder.processor(), "rows": rows}
+    facts = {"torch": torch.__version__, "processor": cores.processor(), "rows": rows}
     options.out.write_text(json.dumps(facts, indent=1) + "\n")
     print_table(rows)
 

@@ -26,8 +26,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from gancli.resume_check import NOT_COMPARED, compare
-from gancli.run_folder import RunFolder
+from gancli.artifacts.run_folder import RunFolder
+from gancli.runs.verify_resume import NOT_COMPARED, compare
 
 RESULTS = Path(__file__).with_suffix(".json")
 STEPS = 300

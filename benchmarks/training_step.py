@@ -24,11 +24,13 @@ from torch.nn.functional import conv2d, linear
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import conv_flop_count, flop_registry
 
-from gancli import compiling, devices, products, recipes, run_folder
+from gancli import recipes
+from gancli.machine import cores, devices, matmul
 from gancli.recipes.base import Spec
-from gancli.training import state as training_state
-from gancli.training.batches import Noise, ResidentImages
-from gancli.training.step import Step
+from gancli.runs import compile_choice
+from gancli.steps import state as training_state
+from gancli.steps.batches import Noise, ResidentImages
+from gancli.steps.step import Step
 
 Name = TypeVar("Name")
 WAYS = ("plain", "fp32", "bf16")
@@ -164,7 +166,7 @@ def measure(name: str, threads: int, options: argparse.Namespace) -> dict[str, A
 def begun(step: Callable[[], object]) -> bool:
     """Do the steps in which everything is compiled; False, and the reason printed, where it cannot be."""
     try:
-        for _ in range(compiling.TRIED):
+        for _ in range(compile_choice.TRIED):
             step()
     except Exception as error:  # a compiler fails in ways of its own
         print(f"not compiled: {type(error).__name__}: {str(error).splitlines()[0]}")
@@ -200,16 +202,16 @@ def main() -> None:
     on_cpu = options.device.type == "cpu"
     out = options.out or Path(__file__).with_suffix(".json" if on_cpu else "_cuda.json")
     devices.prefer_speed(options.device, False)
-    compiling.use_cache()
+    compile_choice.use_cache()
     facts = {
         "torch": torch.__version__,
-        "processor": run_folder.processor(),
+        "processor": cores.processor(),
         "device": devices.describe(options.device),
     }
     rows = known(out, facts, options.fresh)
     for threads in options.threads if on_cpu else [1]:
         torch.set_num_threads(threads)
-        products.use(products.best(run_folder.processor()))
+        matmul.use(matmul.best(cores.processor()))
         for name in options.cases:
             if not any((row["case"], row["threads"]) == (name, threads) for row in rows):
                 rows.append(measure(name, threads, options) | {"date": datetime.now(UTC).date().isoformat()})

@@ -6,12 +6,10 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gancli.api import evaluate as evaluate
-    from gancli.api import reconstruct as reconstruct
-    from gancli.api import sample as sample
-    from gancli.api import train as train
+    from gancli.api import evaluate, reconstruct, sample, train
 
-__version__ = "0.1.0"
+from gancli.version import __version__ as __version__
+
 __all__ = ["evaluate", "reconstruct", "sample", "train"]
 
 

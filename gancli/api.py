@@ -1,39 +1,29 @@
 """``train``, ``sample`` and ``evaluate`` as functions: the commands parse, call one of these, and print."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from gancli import devices, evaluating, evaluation_inputs, reconstruction, sampling
 from gancli.data import Progress
-from gancli.dry_running import DryRun, dry_run
 from gancli.errors import UsageError
 from gancli.evaluation import Report
-from gancli.evaluation_request import SETS, Request
-from gancli.judging import ExtractorChoice
-from gancli.running import TrainResult, train
+from gancli.evaluation.sources import inputs, measure
+from gancli.evaluation.sources.choose_evaluator import ExtractorChoice
+from gancli.evaluation.sources.request import SETS, Request
+from gancli.machine import devices
+from gancli.runs.dry_run import DryRun, dry_run
+from gancli.runs.train import TrainResult, train
+from gancli.sampling import reconstruction
+from gancli.sampling.generator import load_generator
+from gancli.sampling.plan import Drawing, plan_sample
 
 __all__ = [
     "Drawing", "DryRun", "TrainResult", "dry_run", "evaluate", "evaluate_run", "plan_sample", "reconstruct", "sample",
     "train",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """What will be drawn."""
-
-    batches: Iterator[Tensor]
-    """See `sampling.draw`."""
-    numbers: Sequence[int]
-    """Of the images, or of an interpolation's frames from 0 on."""
-    columns: int | None
-    """Of a grid in which each class, or each way from one image to the next, has a place of its own."""
 
 
 def sample(
@@ -61,44 +51,6 @@ def sample(
     return torch.cat(list(drawing.batches))
 
 
-def plan_sample(
-    ckpt: str | Path,
-    *,
-    n: int,
-    seed: int,
-    seeds: str | Sequence[int] | None,
-    classes: Sequence[str] | None,
-    trunc: float | None,
-    interpolate: int | None,
-    device: str,
-    batch_size: int | None,
-) -> Drawing:
-    """Like `sample`, one batch at a time, with what is known before the first."""
-    given = {"--n": n, "--batch-size": batch_size, "--trunc": trunc, "--interpolate": interpolate, "--seed": seed + 1}
-    for flag, value in given.items():
-        if value is not None and not 0 < value < float("inf"):
-            raise UsageError(f"{flag} must be {'at least 0' if flag == '--seed' else 'a number, more than 0'}.")
-    frames = interpolate or 1
-    if isinstance(seeds, str):
-        numbers: Sequence[int] = sampling.parse_numbers(seeds)
-    else:
-        numbers = range(n) if seeds is None else seeds
-    if len(numbers) * frames > sampling.MOST_IMAGES:
-        raise UsageError(f"more than {sampling.MOST_IMAGES:,} images are asked for; draw them in parts, with --seeds.")
-    generator = sampling.load_generator(Path(ckpt), devices.select(device))
-    labels = None if classes is None else sampling.labels_of(generator, classes, len(numbers))
-    batches = sampling.draw(generator, numbers, seed, labels, batch_size, trunc, frames)
-    if interpolate:
-        return Drawing(batches, range(len(numbers) * frames), frames)
-    turns = len(classes) if classes else len(generator.classes)
-    return Drawing(batches, numbers, _columns(len(numbers), turns))
-
-
-def _columns(count: int, turns: int) -> int | None:
-    """The multiple of ``turns``, as images of so many classes take turns, that makes a grid most nearly square."""
-    return turns * max(1, round(math.sqrt(count) / turns)) if 1 < turns <= count else None
-
-
 def reconstruct(
     ckpt: str | Path,
     *,
@@ -113,8 +65,8 @@ def reconstruct(
     """
     if n < 1:
         raise UsageError("--n must be more than 0.")
-    generator = sampling.load_generator(Path(ckpt), devices.select(device))
-    heldout = evaluation_inputs.data_of(generator, Request(_text(data), data_root=data_root)).heldout.images
+    generator = load_generator(Path(ckpt), devices.select(device))
+    heldout = inputs.data_of(generator, Request(_text(data), data_root=data_root)).heldout.images
     images = torch.as_tensor(heldout[:n])
     return images, reconstruction.reconstruct(generator, images)
 
@@ -157,8 +109,8 @@ def evaluate(
         Path(save_features) if save_features else None, Path(plots) if plots else None, on_batch, on_progress,
     )  # fmt: skip
     if ckpt is None:
-        return evaluating.evaluate_images(str(fake), request)
-    return evaluating.evaluate_generator(Path(ckpt), request)
+        return measure.evaluate_images(str(fake), request)
+    return measure.evaluate_generator(Path(ckpt), request)
 
 
 def evaluate_run(
@@ -174,7 +126,7 @@ def evaluate_run(
     if options.get("save_features") is not None:
         raise UsageError("--save-features is for one generator; leave it away with --run.")
     request = Request(_text(data), extractor=_chosen(extractor, weights), **options)
-    return list(evaluating.evaluate_run(Path(run), request))
+    return list(measure.evaluate_run(Path(run), request))
 
 
 def _text(name: str | Path | None) -> str | None:

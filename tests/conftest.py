@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from gancli import products, train
+from gancli import train
 from gancli.api import TrainResult
+from gancli.machine import matmul
 
 torch.set_num_threads(1)
 
@@ -37,7 +38,7 @@ def own_log() -> None:
 @pytest.fixture(autouse=True)
 def own_products() -> Iterator[None]:
     """Undo a test's choice of what multiplies matrices, which rounds otherwise."""
-    with products.restored():
+    with matmul.restored():
         yield
 
 

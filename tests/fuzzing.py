@@ -29,15 +29,18 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import torch
 from sample_pictures import encoded, folder, picture
 
-from gancli import checkup, data, sampling, train
 from gancli import config as configuration
+from gancli import data, train
+from gancli.artifacts import checkpoint
+from gancli.artifacts.run_folder import RunFolder
 from gancli.config import TrainConfig
 from gancli.data import PictureOptions
 from gancli.errors import GancliError
-from gancli.preparation import after_rollbacks, prepare, recipe_of
-from gancli.run_folder import RunFolder
-from gancli.training import checkpoint
-from gancli.training.distributed import Group
+from gancli.machine.distributed import Group
+from gancli.runs import doctor as checkup
+from gancli.runs.prepare import after_rollbacks, prepare
+from gancli.runs.resolve import recipe_of
+from gancli.sampling.generator import draw, load_generator
 
 SECONDS, MEMORY = 20, 3 * 2**30
 """What one case may take, and what all of them may allocate beyond what the libraries need."""
@@ -50,7 +53,7 @@ class Hang(BaseException):
 
 def generator(path: Path) -> object:
     """What ``gancli sample`` does with a file."""
-    return next(sampling.draw(sampling.load_generator(path, torch.device("cpu")), [0]))
+    return next(draw(load_generator(path, torch.device("cpu")), [0]))
 
 
 def resumed(path: Path) -> object:

@@ -1,4 +1,4 @@
-"""Imports go one way: a table of which part may know which, and the walk that holds the code to it."""
+"""Imports go one way: the storeys of the house, and the walk that holds the code to them."""
 
 import ast
 import subprocess
@@ -8,43 +8,35 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "gancli"
-LEAVES = {"cores", "errors", "files", "randomness"}
-ALLOWED: dict[str, set[str]] = {
-    "cores": set(),
-    "errors": set(),
-    "files": set(),
-    "randomness": set(),
-    "config": {"errors"},
-    "losses": set(),
-    "linear_maps": set(),
-    "layerwise": {"linear_maps"},
-    "penalties": {"layerwise", "losses"},
-    "augment": set(),
-    "models": set(),
-    "data": LEAVES,
-    "devices": LEAVES,
-    "products": LEAVES,
-    "recipes": {"losses", "penalties", "augment", "models", "errors"},
-    "pictures": LEAVES,
-    "latent_walk": LEAVES,
-    "drawing": LEAVES | {"pictures"},
-    "torch_file": LEAVES,
-    "network_file": LEAVES | {"config", "torch_file", "recipes.base", "__version__"},
-    "run_folder": LEAVES | {"__version__"},
-    "training": LEAVES
-    | {"augment", "layerwise", "losses", "recipes.base", "drawing", "pictures"}
-    | {"devices", "torch_file", "network_file", "run_folder"},
-    "evaluation": LEAVES | {"torch_file"},
-}
-"""Parts that are not listed put the others together, and may know all of them but ``cli``."""
+STOREYS = (
+    {"__main__"},
+    {"cli"},
+    {"api"},
+    {"report", "deploy"},
+    {"runs"},
+    {"evaluation", "training"},
+    {"sampling"},
+    {"artifacts"},
+    {"steps", "data"},
+    {"machine"},
+    {"recipes", "health", "files", "config"},
+    {"functional", "models", "errors", "randomness", "version"},
+)
+"""From the roof down: each part imports only parts of lower storeys, and itself."""
+MAX_LOOSE_FILES = 8
+TO_COME = {"report", "deploy"}
 
 
 def part_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+def storey_of(part: str) -> int:
+    return next(number for number, parts in enumerate(STOREYS) if part in parts)
+
+
 def modules() -> list[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
+    return sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
 def imports_of(path: Path) -> set[str]:
@@ -61,29 +53,58 @@ def imports_of(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_module_imports_only_what_its_part_may_know(path: Path) -> None:
+def test_a_module_imports_only_what_stands_below_it(path: Path) -> None:
     part = part_of(path)
     for name in imports_of(path):
-        inside = name.split(".")[0] == part
-        allowed = ALLOWED.get(part)
-        known = allowed is None or any(name == a or name.startswith(f"{a}.") for a in allowed)
-        assert inside or known, f"{part} may not import gancli.{name}"
-        assert part in ("cli", "__main__") or not name.startswith("cli"), f"{part} imports the command line"
+        other = name.split(".")[0]
+        assert other == part or storey_of(other) > storey_of(part), f"{part} may not import gancli.{name}"
 
 
-def test_the_table_names_no_part_that_is_gone() -> None:
-    assert set(ALLOWED) <= {part_of(path) for path in modules()}
+def test_every_part_has_a_storey_and_every_storey_its_parts() -> None:
+    assert {part_of(path) for path in modules()} == set().union(*STOREYS) - TO_COME
+
+
+@pytest.mark.xfail(strict=True, reason="a step and its compiled form know each other")
+def test_no_module_is_imported_in_a_circle() -> None:
+    names = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in modules()}
+    arrows = {name: {n for i in imports_of(path) for n in _module(i, set(names))} for name, path in names.items()}
+    done: set[str] = set()
+
+    def visit(name: str, on_the_way: tuple[str, ...]) -> None:
+        assert name not in on_the_way, " -> ".join((*on_the_way, name))
+        if name not in done:
+            for other in arrows[name]:
+                visit(other, (*on_the_way, name))
+            done.add(name)
+
+    for name in names:
+        visit(name, ())
+
+
+def _module(name: str, names: set[str]) -> set[str]:
+    """The module that an imported name is, or is in; a package's name without its content is no arrow."""
+    return {name} & names or {name.rpartition(".")[0]} & names
+
+
+def test_few_files_lie_loose() -> None:
+    assert len(list(PACKAGE.glob("*.py"))) <= MAX_LOOSE_FILES
+
+
+def test_the_pure_parts_import_nothing_of_gancli() -> None:
+    for part in ("functional", "models"):
+        for path in (PACKAGE / part).glob("*.py"):
+            assert {name.split(".")[0] for name in imports_of(path)} <= {part}, path
 
 
 def test_nothing_outside_of_recipes_names_one() -> None:
     names = {path.stem for path in (PACKAGE / "recipes").glob("*.py")} - {"base", "__init__"}
     assert {"vanilla", "dcgan"} <= names
     for path in modules():
-        if part_of(path) in ("training", "sampling", "evaluation", "preparation", "running", "api", "cli"):
+        if part_of(path) not in ("recipes", "models", "functional", "health"):
             words = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
             assert not names & {word for word in words if isinstance(word, str)}, path
 
 
 def test_the_command_line_starts_without_torch() -> None:
-    code = "import sys, gancli.cli, gancli.config, gancli.run_folder; sys.exit('torch' in sys.modules)"
+    code = "import sys, gancli.cli, gancli.config, gancli.artifacts.run_folder; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from gancli import recipes
 from gancli.recipes.base import Recipe, Spec
-from gancli.training import state as training_state
-from gancli.training.batches import Noise, ResidentImages
-from gancli.training.state import TrainState
-from gancli.training.step import Step
+from gancli.steps import state as training_state
+from gancli.steps.batches import Noise, ResidentImages
+from gancli.steps.state import TrainState
+from gancli.steps.step import Step
 
 CPU = torch.device("cpu")
 SPEC = Spec(1, 8, 8)

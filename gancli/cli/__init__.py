@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import typer
 
-from gancli import __version__
 from gancli.cli import compare, data, doctor, evaluate, output, recipes, reconstruct, sample, train, verify_resume
 from gancli.errors import GancliError, Interrupted, UsageError, is_out_of_memory
+from gancli.version import __version__
 
 app = typer.Typer(
     name="gancli",

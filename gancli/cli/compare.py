@@ -26,7 +26,7 @@ def compare(
     output.set_up_log(False)
     from gancli.evaluation.comparing import compare as rows_of
     from gancli.evaluation.report import finite
-    from gancli.evaluation_files import report_of
+    from gancli.evaluation.sources.folders import report_of
 
     names = report_output.short_names(reports)
     rows = rows_of([report_of(path) for path in reports], names)

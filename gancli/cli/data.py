@@ -11,7 +11,7 @@ from gancli.cli import output
 from gancli.errors import UsageError
 
 if TYPE_CHECKING:
-    from gancli.data.inspection import Inspection
+    from gancli.data.pictures.inspection import Inspection
 
 app = typer.Typer(help="Look at pictures before training, and at what is kept of them.", no_args_is_help=True)
 
@@ -40,11 +40,11 @@ def check(
     output.set_up_log(quiet)
     if sheet is not None and (sheet.exists() or sheet.suffix.lower() != ".png"):
         raise UsageError(f"--sheet {sheet} exists already or is no .png; name a new one.")
-    from gancli import pictures
     from gancli.config import build, parse_image_size
     from gancli.data import SOURCES, PictureOptions, pictures_at
-    from gancli.data.inspection import inspect
-    from gancli.progress import decoding_progress
+    from gancli.data.pictures.inspection import inspect
+    from gancli.sampling import rendering
+    from gancli.training.progress import decoding_progress
 
     chosen = {
         "labels": labels, "color": color, "alpha": alpha, "fit": fit, "small_images": small_images,
@@ -56,7 +56,7 @@ def check(
         raise UsageError(f"{path} is a data set of its own, which needs no check; write ./{path} for a folder.")
     found = inspect(pictures_at(path), size, options, decoding_progress("none" if quiet else "auto"))
     if sheet is not None and found.sheet is not None:
-        pictures.save_png(pictures.grid(found.sheet), sheet)
+        rendering.save_png(rendering.grid(found.sheet), sheet)
     if as_json:
         print(json.dumps(found.as_dict()))
     else:
@@ -99,7 +99,7 @@ def cache(
     as_json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say where decoded pictures are kept and how large they are, or delete them."""
-    from gancli.data import decoded_cache
+    from gancli.data.pictures import decoded_cache
 
     folder = str(decoded_cache.cache_folder())
     if clear:

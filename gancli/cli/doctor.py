@@ -11,7 +11,7 @@ from gancli.cli import output
 from gancli.errors import UsageError
 
 if TYPE_CHECKING:
-    from gancli.checkup import Checkup
+    from gancli.runs.doctor import Checkup
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def doctor(
     output.set_up_log(quiet)
     if plot is not None and plot.exists():
         raise UsageError(f"--plot {plot} exists already; name a new file.")
-    from gancli import checkup
+    from gancli.runs import doctor as checkup
 
     found = checkup.examine(run)
     drawn = _drawn(found, run, plot)
@@ -51,7 +51,7 @@ def doctor(
 
 def _drawn(found: "Checkup", run: Path, plot: Path | None) -> Path | None:
     """The plot; a run's folder that cannot be written to still has its diagnosis."""
-    from gancli import checkup
+    from gancli.runs import doctor as checkup
 
     try:
         return checkup.draw(found, plot or run / "health.png")

@@ -103,15 +103,15 @@ def evaluate(
     """
     output.set_up_log(quiet)
     _check(ckpt, fake, run, train, as_json, as_csv)
-    from gancli import evaluation_files
     from gancli.evaluation import parse_limit
-    from gancli.evaluation_request import require_measured
+    from gancli.evaluation.sources import folders
+    from gancli.evaluation.sources.request import require_measured
 
     limits = [parse_limit(each) for text in fail_if or [] for each in text.split(",")]
     require_measured(limits, metrics)
-    folder = out or (evaluation_files.next_folder(run) if run and run.is_dir() else None)
+    folder = out or (folders.next_folder(run) if run and run.is_dir() else None)
     if folder is not None:
-        evaluation_files.require_free(folder)
+        folders.require_free(folder)
     options: dict[str, Any] = {
         "data": data, "train": train, "data_root": data_root, "metrics": metrics, "n": n, "sets": sets, "seed": seed,
         "device": device, "extractor": extractor, "weights": weights, "save_features": save_features, "cache": cache,
@@ -139,8 +139,9 @@ def _check(
 def _measure(
     ckpt: Path | None, fake: str | None, run: Path | None, folder: Path | None, quiet: bool, options: dict[str, Any]
 ) -> "list[tuple[int | None, Report]]":
-    from gancli import api, evaluation_files
-    from gancli.progress import decoding_progress
+    from gancli import api
+    from gancli.evaluation.sources import folders
+    from gancli.training.progress import decoding_progress
 
     options["on_progress"] = decoding_progress("none" if quiet else "auto")
     with output.bar("drawing", 1, quiet) as advance:
@@ -150,7 +151,7 @@ def _measure(
             return [(None, report)]
         reports = api.evaluate_run(run, **options)
     if folder is not None:
-        evaluation_files.write_curve(folder, reports)
+        folders.write_curve(folder, reports)
     return [*reports]
 
 

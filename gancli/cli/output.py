@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from typer import Option
+
 from gancli.errors import UsageError, nearest
 
 debug = False
@@ -72,3 +74,9 @@ def counted(batches: Iterable[Any], advance: Callable[[float], None]) -> Iterato
     for batch in batches:
         yield batch
         advance(len(batch))
+
+
+def flag(panel: str | None, metavar: str | None, meaning: str, default: str = "", *names: str) -> Any:
+    """A flag; where the recipe, the data or the machine decides its ``default``, that is told in words."""
+    told = f"{meaning} [dim]\\[default: {default}][/]" if default else meaning
+    return Option(*names, metavar=metavar, help=told, show_default=not default, rich_help_panel=panel)

@@ -34,7 +34,9 @@ def reconstruct(
     [bold]gancli reconstruct --ckpt runs/0001-digits-vaegan/gen.pth --out pairs.png[/]
     """
     output.set_up_log(quiet)
-    from gancli import api, reconstruction, sample_output
+    from gancli import api
+    from gancli.sampling import output as sample_output
+    from gancli.sampling import reconstruction
 
     target = sample_output.target(out, overwrite)
     images, rebuilt = api.reconstruct(ckpt, data=data, data_root=data_root, n=n, device=device)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from gancli.cli import output
-from gancli.cli.options import flag
+from gancli.cli.output import flag
 
 
 def sample(
@@ -50,7 +50,8 @@ def sample(
     [bold]gancli sample --ckpt runs/0001-digits-r3gan/gen.pth --seeds 0-7 --interpolate 25 --out walk.gif[/]
     """
     output.set_up_log(quiet)
-    from gancli import api, sample_output
+    from gancli import api
+    from gancli.sampling import output as sample_output
 
     target = sample_output.target(out, overwrite, form)
     names = None if classes is None else [name.strip() for name in classes.split(",")]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gancli.cli import output
-from gancli.cli.options import flag
+from gancli.cli.output import flag
 
 if TYPE_CHECKING:
-    from gancli.dry_running import DryRun
+    from gancli.runs.dry_run import DryRun
 
 DATA, NETWORK, LENGTH, MACHINE, FILES, SHOWN = (
     "Data", "GAN", "Length", "Machine", "Files of the run", "What is shown"
@@ -221,7 +221,7 @@ def train(
     if best and not as_json:
         best = f"{best['metric']} {best['value']:.4g} at step {best['step']}: {best['checkpoint']}"
     result["seconds"] = round(result["seconds"], 1)
-    from gancli.progress import shown_values
+    from gancli.training.progress import shown_values
 
     shown = {"metrics": metrics} if as_json else {k: f"{v:.4g}" for k, v in shown_values(metrics).items()}
     output.print_result(result | {"best": best or None} | shown, as_json)

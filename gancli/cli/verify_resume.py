@@ -29,7 +29,7 @@ def verify_resume(
     """
     output.set_up_log(quiet)
     config, settings, flags = _flags_of_train(context.args)
-    from gancli import resume_check
+    from gancli.runs import verify_resume as resume_check
 
     found = resume_check.check_resume(config, at=at, settings=settings, **flags)
     names = {"differences": list(found.differences)} if as_json else {}

@@ -1,73 +1,11 @@
-"""Data sets by name. Adding one takes an entry in ``SOURCES``."""
+"""Data sets by name, and pictures from any folder or archive."""
 
-import os
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
-
-from gancli.data import digits, mixtures, picture_files, stacked_mnist, torchvision_sets
 from gancli.data.dataset import DataSet, Split
-from gancli.data.decoded_cache import Progress
-from gancli.data.listing import is_plain
-from gancli.data.options import PictureOptions
-from gancli.data.picture_files import load_all as load_pictures
-from gancli.errors import UsageError, nearest
+from gancli.data.pictures.decoded_cache import Progress
+from gancli.data.pictures.load import load_all as load_pictures
+from gancli.data.pictures.options import PictureOptions
+from gancli.data.sources import SOURCES, default_root, load, pictures_at
 
 __all__ = [
     "SOURCES", "DataSet", "PictureOptions", "Progress", "Split", "default_root", "load", "load_pictures", "pictures_at",
 ]  # fmt: skip
-
-SOURCES: dict[str, Callable[[Path], DataSet]] = {
-    "digits": digits.load,
-    "mnist": partial(torchvision_sets.load, "MNIST", "mnist"),
-    "fashion-mnist": partial(torchvision_sets.load, "FashionMNIST", "fashion-mnist"),
-    "kmnist": partial(torchvision_sets.load, "KMNIST", "kmnist"),
-    "cifar10": partial(torchvision_sets.load, "CIFAR10", "cifar10"),
-    "cifar100": partial(torchvision_sets.load, "CIFAR100", "cifar100"),
-    "stacked-mnist": stacked_mnist.load,
-    "ring": mixtures.ring,
-    "grid": mixtures.grid,
-}
-
-
-def default_root() -> Path:
-    """``GANCLI_DATA_ROOT`` if it is set, else a folder in the user's cache."""
-    import platformdirs
-
-    return Path(os.environ.get("GANCLI_DATA_ROOT") or platformdirs.user_cache_path("gancli") / "data")
-
-
-def load(
-    name: str,
-    root: Path | None = None,
-    size: tuple[int, int] | None = None,
-    options: PictureOptions | None = None,
-    on_progress: Progress = lambda done, total: None,
-    cache: bool = True,
-) -> DataSet:
-    """The data set of that name, or the pictures in a folder or zip file, resized to ``size`` (height, width) if given.
-
-    ``options`` and ``cache`` (decode once, and keep the pixels in the user's cache) are for pictures alone. Raises
-    UsageError for what is neither a name nor a path, or for options of a named set, and DataError if files are not
-    there, cannot be had or cannot be read.
-    """
-    if name in SOURCES:
-        if options not in (None, PictureOptions()):
-            raise UsageError(
-                f"--data {name} is a data set of its own; --labels, --color, --alpha, --fit, --small-images, "
-                "--bad-images and --holdout are for folders and zip files."
-            )
-        dataset = SOURCES[name](root or default_root())
-        return dataset.resized(*size) if size else dataset
-    return picture_files.load(pictures_at(name), size, options or PictureOptions(), on_progress, cache)
-
-
-def pictures_at(name: str) -> Path:
-    """The folder or zip file that ``--data`` names; UsageError if there is none, or a run could not name it again."""
-    if not is_plain(name):  # a configuration file, which is UTF-8, must be able to name it
-        raise UsageError(f"--data {name!r} has characters that cannot be written down; give the folder a plain name.")
-    path = os.path.expanduser(name)  # noqa: PTH111  leaves the home of nobody as it is
-    if not os.path.exists(path):  # noqa: PTH110  false too for what no path can be
-        hint = "write where it is now with --data" if os.sep in name else nearest(name, SOURCES)
-        raise UsageError(f"there is no data set {name!r} and no such folder or zip file; {hint}")
-    return Path(path)

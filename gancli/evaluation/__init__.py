@@ -2,7 +2,8 @@
 
 from gancli.evaluation.comparing import merit
 from gancli.evaluation.evaluator import Evaluator
-from gancli.evaluation.extractors import Extractor, extractor_for, random_extractor
+from gancli.evaluation.extractors.base import Extractor
+from gancli.evaluation.extractors.classifier import extractor_for, random_extractor
 from gancli.evaluation.features import Features, extract, load_features, save_features
 from gancli.evaluation.image_set import ImageSet
 from gancli.evaluation.library import evaluate

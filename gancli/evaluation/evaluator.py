@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gancli.errors import UsageError
 from gancli.evaluation import feasible, findings, metrics, per_class
-from gancli.evaluation.extractors import Extractor
+from gancli.evaluation.extractors.base import Extractor
 from gancli.evaluation.features import Features
 from gancli.evaluation.image_set import ImageSet, TooFewImages, require
 from gancli.evaluation.metrics.base import FeaturePath, Metric, Sides

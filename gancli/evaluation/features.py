@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from gancli.errors import FileFormatError
-from gancli.evaluation.extractors import Extractor, to_floats
-from gancli.files import write_atomically
+from gancli.evaluation.extractors.base import Extractor
+from gancli.files.atomic import write_atomically
+from gancli.functional.pixels import to_floats
 
 KIND = "gancli-features"
 VERSION = 1

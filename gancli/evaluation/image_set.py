@@ -11,7 +11,8 @@ from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from gancli.errors import FileFormatError, UsageError
 from gancli.evaluation import distances
-from gancli.evaluation.extractors import PIXEL_SIDE, Extractor
+from gancli.evaluation.extractors.base import Extractor
+from gancli.evaluation.extractors.classifier import PIXEL_SIDE
 from gancli.evaluation.features import Features, extract, load_features, save_features
 
 NEIGHBOURS = 5

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from gancli.errors import UsageError
 from gancli.evaluation.evaluator import Evaluator
-from gancli.evaluation.extractors import Extractor, random_extractor
+from gancli.evaluation.extractors.base import Extractor
+from gancli.evaluation.extractors.classifier import random_extractor
 from gancli.evaluation.features import Features
 from gancli.evaluation.report import Report
 

@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from gancli.evaluation.image_set import ImageSet
 from gancli.evaluation.report import Report
-from gancli.files import write_atomically
+from gancli.files.atomic import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from gancli import losses
+from gancli.functional import losses
 from gancli.models import convolutional
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 

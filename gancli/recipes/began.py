@@ -7,7 +7,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from gancli import losses
+from gancli.functional import losses
 from gancli.models.convolutional import Shape, cropped, doublings
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from gancli import losses
+from gancli.functional import losses
 from gancli.models.convolutional import one_hot
 from gancli.models.maxout import Maxout
 from gancli.recipes.base import Recipe, Spec, hyper

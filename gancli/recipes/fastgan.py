@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool1d, glu, interpolate
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gancli import losses
+from gancli.functional import losses
 from gancli.models.convolutional import Shape, cropped, doublings, initialise
 from gancli.recipes.base import Augmentation, Batch, Loss, Rates, Recipe, Spec, hyper
 

@@ -6,7 +6,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from gancli import losses
+from gancli.functional import losses
 from gancli.models import convolutional
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gancli import losses
-from gancli.models import convolutional, plain
+from gancli.functional import losses
+from gancli.models import convolutional, usual
 from gancli.recipes.base import Recipe, Spec, hyper
 
 
@@ -33,7 +33,7 @@ class LSGAN(Recipe):
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""
-        return plain.networks(spec.shape, spec.is_points, self.latent_dim, self.width)
+        return usual.networks(spec.shape, spec.is_points, self.latent_dim, self.width)
 
     def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
         """Squared distance of D's answers to a and b."""

@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
-from gancli import losses
+from gancli.functional import losses
 from gancli.models import convolutional
 from gancli.models.maxout import Maxout
 from gancli.recipes.base import Recipe, Spec, hyper

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pad
 
-from gancli import losses, penalties
+from gancli.functional import losses, penalties
 from gancli.models.convolutional import Shape, cropped, doublings
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gancli import losses
+from gancli.functional import losses
 from gancli.models import residual
 from gancli.recipes.base import Recipe, Spec, hyper
 

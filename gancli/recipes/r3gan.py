@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from gancli import losses, penalties
+from gancli.functional import losses, penalties
 from gancli.models import perceptron, points
 from gancli.models.convolutional import Shape, cropped, doublings
 from gancli.models.resampling import Downsample, Upsample

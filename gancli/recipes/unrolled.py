@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
 
-from gancli import losses
-from gancli.models import plain, points
+from gancli.functional import losses
+from gancli.models import points, usual
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 
 Weights = dict[str, Tensor]
@@ -100,7 +100,7 @@ class Unrolled(Recipe):
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""
         if not spec.is_points:
-            g, d = plain.networks(spec.shape, False, self.latent_dim, self.width, d_norm="none")
+            g, d = usual.networks(spec.shape, False, self.latent_dim, self.width, d_norm="none")
             return g, Foreseen(d)
         layers = [
             orthogonal(points.perceptron(inputs, outputs, hidden=128, layers=2, activation=nn.Tanh))

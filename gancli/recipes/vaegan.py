@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from gancli import losses
+from gancli.functional import losses
 from gancli.models import convolutional
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from gancli import losses, penalties
+from gancli.functional import losses, penalties
 from gancli.models import perceptron, points
 from gancli.recipes.base import Batch, Rates, Recipe, Spec, hyper
 

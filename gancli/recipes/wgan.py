@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer, RMSprop
 
-from gancli import losses
-from gancli.models import convolutional, plain
+from gancli.functional import losses
+from gancli.models import convolutional, usual
 from gancli.recipes.base import Recipe, Spec, hyper
 
 
@@ -34,7 +34,7 @@ class WGAN(Recipe):
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""
-        return plain.networks(spec.shape, spec.is_points, self.latent_dim, self.width)
+        return usual.networks(spec.shape, spec.is_points, self.latent_dim, self.width)
 
     def optimizers(self, g: nn.Module, d: nn.Module) -> tuple[Optimizer, Optimizer]:
         """RMSProp, because momentum made the paper's training unstable (section 4.2)."""

@@ -5,8 +5,8 @@ from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
-from gancli import losses, penalties
-from gancli.models import convolutional, plain
+from gancli.functional import losses, penalties
+from gancli.models import convolutional, usual
 from gancli.recipes.base import Batch, Rates, Recipe, Spec, hyper
 
 
@@ -37,7 +37,7 @@ class WGANGP(Recipe):
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""
-        return plain.networks(spec.shape, spec.is_points, self.latent_dim, self.width, d_norm="layer")
+        return usual.networks(spec.shape, spec.is_points, self.latent_dim, self.width, d_norm="layer")
 
     def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
         """Minus the estimated distance."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from gancli.errors import CannotSave, Interrupted, TrainingDiverged, TrainingFailed
-from gancli.training.health import Alarm, Watch
-from gancli.training.remedies import DIVERGED_REMEDIES, advice
-from gancli.training.state import TrainState
-from gancli.training.step import Step
+from gancli.health.remedies import DIVERGED_REMEDIES, advice
+from gancli.health.watch import Alarm, Watch
+from gancli.steps.state import TrainState
+from gancli.steps.step import Step
 
 log = logging.getLogger(__name__)
 

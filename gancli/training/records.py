@@ -11,10 +11,10 @@ from typing import Any
 
 from torch import Tensor
 
-from gancli.files import sync_file, write_text_atomically
-from gancli.run_folder import RunFolder
+from gancli.artifacts.run_folder import RunFolder
+from gancli.files.atomic import sync_file, write_text_atomically
+from gancli.steps.state import TrainState
 from gancli.training.loop import Callback, Loop, Record
-from gancli.training.state import TrainState
 
 log = logging.getLogger(__name__)
 MOST_STEPS = 2**53

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gancli import checkup
 from gancli.api import TrainResult
 from gancli.cli import main, run
+from gancli.runs import doctor
 
 TINY = ["--steps", "6", "--batch-size", "16", "--threads", "1", "--log-every", "3", "--recipe", "vanilla"]
 MNIST = Path(__file__).parents[2] / "configs" / "mnist.toml"
@@ -200,7 +200,7 @@ def test_a_signal_outside_of_training_is_one_line_and_its_exit_code(
     number: signal.Signals, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handlers = {each: signal.signal(each, signal.SIG_DFL) for each in (signal.SIGINT, signal.SIGTERM)}
-    monkeypatch.setattr(checkup, "examine", lambda run: signal.raise_signal(number))
+    monkeypatch.setattr(doctor, "examine", lambda run: signal.raise_signal(number))
     try:
         with pytest.raises(SystemExit) as left:
             main(["doctor", str(tmp_path)])

@@ -17,7 +17,7 @@ from gancli.api import TrainResult
 from gancli.cli import run
 from gancli.cli.report_output import with_error
 from gancli.evaluation import load_features
-from gancli.pictures import save_png
+from gancli.sampling.rendering import save_png
 
 Capture = pytest.CaptureFixture[str]
 DIGITS = data.load("digits")

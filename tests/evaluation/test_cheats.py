@@ -8,7 +8,7 @@ from gancli import data
 from gancli.evaluation import Evaluator, Report, extractor_for
 from gancli.evaluation.findings import find
 from gancli.evaluation.report import figure_of
-from gancli.judging import feature_cache
+from gancli.evaluation.sources.choose_evaluator import feature_cache
 
 DIGITS = data.load("digits")
 TRAIN, LABELS, HELDOUT = DIGITS.train.images, DIGITS.train.labels, DIGITS.heldout.images

@@ -11,7 +11,7 @@ import torch
 from gancli import data
 from gancli.errors import UsageError
 from gancli.evaluation import Evaluator, Report, extractor_for, findings, parse_limit
-from gancli.judging import feature_cache, judge_for
+from gancli.evaluation.sources.choose_evaluator import feature_cache, judge_for
 
 DIGITS = data.load("digits")
 LABELS = DIGITS.train.labels

@@ -7,7 +7,7 @@ import torch
 
 from gancli import data
 from gancli.evaluation import extract, extractor_for
-from gancli.evaluation.extractors import Extractor
+from gancli.evaluation.extractors.base import Extractor
 
 CPU = torch.device("cpu")
 

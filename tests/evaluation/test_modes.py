@@ -9,7 +9,7 @@ from torch import nn
 from gancli import data
 from gancli.errors import UsageError
 from gancli.evaluation import Extractor
-from gancli.evaluation.extractors import per_channel
+from gancli.evaluation.extractors.fixed import per_channel
 from gancli.evaluation.modes import MixtureEvaluator, count_classes, count_modes, divergence
 
 CENTRES = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0], [4.0, 4.0]])

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from gancli.errors import FileFormatError
-from gancli.evaluation import extract, pretrained
-from gancli.evaluation.vision_transformer import QuickGELU
+from gancli.evaluation import extract
+from gancli.evaluation.extractors import pretrained
+from gancli.evaluation.extractors.vision_transformer import QuickGELU
 
 CPU = torch.device("cpu")
 WIDTH, PATCH, DEPTH, OUT = 128, 14, 2, 24

@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from training_steps import make_step
 
-from gancli import losses, penalties, recipes
+from gancli import recipes
+from gancli.functional import losses, penalties
 from gancli.recipes.base import Batch, Spec
 from gancli.recipes.r3gan import R3GAN, Residual
 

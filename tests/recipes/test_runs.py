@@ -10,7 +10,8 @@ import pytest
 import torch
 from sample_pictures import folder
 
-from gancli import network_file, recipes, train
+from gancli import recipes, train
+from gancli.artifacts import network_file
 from gancli.cli import run
 
 SMALL = {

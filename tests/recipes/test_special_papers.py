@@ -11,7 +11,7 @@ from torch.func import functional_call
 from torch.nn.functional import softplus
 from training_steps import make_step
 
-from gancli import losses
+from gancli.functional import losses
 from gancli.recipes.base import Batch, Spec
 from gancli.recipes.began import BEGAN, Autoencoder
 from gancli.recipes.fastgan import FastGAN, Gated, Pool

@@ -1,0 +1,112 @@
+"""Checkpoints: everything a run needs to go on, bit for bit, from the step it was written at."""
+
+import contextlib
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from gancli.artifacts.network_file import NetworkFile, Origin, origin_of, require_present_points
+from gancli.artifacts.run_folder import CHECKPOINT, RunFolder, step_of
+from gancli.artifacts.verify_state import require_loadable
+from gancli.errors import FileFormatError, UsageError
+from gancli.files import torch_file
+from gancli.steps.state import TrainState
+
+log = logging.getLogger(__name__)
+KIND = "gancli-checkpoint"
+VERSION = 4
+"""Raised where older files are read and go on otherwise, too."""
+POINTS_CHANGED = 3
+"""In 2, networks for points were others, and DCGAN's G drew new images for its step."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint as read from its file."""
+
+    path: Path
+    origin: Origin
+    images_seen: int
+    state: dict[str, Any]
+    fixed: Mapping[str, Any]
+    """Of the run's configuration, what cannot change while it goes on."""
+    older: bool = False
+    """Whether an older gancli wrote it."""
+
+    @property
+    def step(self) -> int:
+        """Steps done when it was written."""
+        return self.state["step"]
+
+
+def save(
+    path: Path, state: TrainState, origin: Origin, images_seen: int, fixed: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """Write the state in one step."""
+    plain_origin = asdict(origin) | {"classes": list(origin.classes)}
+    content = {"origin": plain_origin, "images_seen": images_seen, "fixed": fixed, "state": state.state_dict()}
+    torch_file.save(path, KIND, VERSION, content)
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint; FileFormatError if it is missing, damaged or foreign."""
+    content = torch_file.load(path, KIND, VERSION, oldest=2)
+    try:
+        origin, state, fixed = origin_of(content["origin"]), content["state"], content.get("fixed", {})
+        if not isinstance(state, Mapping) or not isinstance(fixed, Mapping):
+            raise TypeError("its state and what is fixed must be tables")
+        for number in (content["images_seen"], state["step"], state.get("rollbacks", 0)):
+            if type(number) is not int or number < 0:
+                raise ValueError("its counters must be whole numbers")
+        if CHECKPOINT.fullmatch(path.name) and step_of(path) != state["step"]:
+            raise ValueError(f"it is of step {state['step']}, as its name is not")
+        require_present_points(path, origin, content["version"] < POINTS_CHANGED)
+        older = content["version"] < VERSION
+        return Checkpoint(path, origin, content["images_seen"], {"rollbacks": 0} | dict(state), fixed, older)
+    except (KeyError, TypeError, ValueError) as error:
+        one_line = " ".join(str(error).split())
+        raise FileFormatError(f"{path} lacks a part that a {KIND} file must have: {one_line}.") from error
+
+
+def newest_sound(paths: Iterable[Path]) -> Checkpoint | None:
+    """The last of these files that can be read, stepping back over damaged ones with a warning."""
+    for path in reversed(list(paths)):
+        try:
+            return load(path)
+        except FileFormatError as error:
+            log.warning("%s Going back to the checkpoint before it.", error)
+    return None
+
+
+def restore(state: TrainState, checkpoint: Checkpoint) -> None:
+    """Put a checkpoint's state into a freshly created one; UsageError if it is another network's."""
+    try:
+        require_loadable(state, checkpoint.state)
+    except FileFormatError as error:
+        raise UsageError(f"{checkpoint.path} cannot be resumed: {error}") from error
+    state.load_state_dict(checkpoint.state)
+
+
+def network_files(state: TrainState, origin: Origin, images_seen: int) -> tuple[NetworkFile, NetworkFile]:
+    """The averaged generator and the discriminator as files that need nothing else."""
+    return (
+        NetworkFile("generator", origin, state.step, images_seen, state.ema.state_dict()),
+        NetworkFile("discriminator", origin, state.step, images_seen, state.d.state_dict()),
+    )
+
+
+def remove_old(folder: RunFolder, keep: int, best_step: int | None, sick_since: int | None = None) -> None:
+    """Delete all but the newest ``keep`` checkpoints, the best, and the newest from before the GAN fell sick."""
+    found = folder.checkpoints()
+    spared = found[-keep:]
+    if best_step is not None:
+        spared.append(folder.checkpoint(best_step))
+    if sick_since is not None:
+        spared += [path for path in found if step_of(path) < sick_since][-1:]
+    for path in found:
+        if path not in spared:
+            with contextlib.suppress(OSError):
+                path.unlink()

@@ -1,0 +1,131 @@
+"""The format of ``gen.pth`` and ``dis.pth``: one network with all that is needed to rebuild it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from gancli import config
+from gancli.errors import FileFormatError, UsageError
+from gancli.files import torch_file
+from gancli.files.torch_file import Scalar
+from gancli.recipes.base import Spec
+from gancli.version import __version__
+
+KIND = "gancli-network"
+VERSION = 2
+"""In 1, networks for points were others."""
+Role = Literal["generator", "discriminator"]
+LARGEST = 2**16
+"""Pixels of a side, or channels, beyond which a file is not believed."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a network comes from: its recipe, its data, and how long it was trained."""
+
+    recipe: str
+    hyperparameters: Mapping[str, Any]
+    spec: Spec
+    classes: tuple[str, ...]
+    data: str
+    fingerprint: str
+    """Of the data set; see `gancli.data.DataSet.fingerprint`."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """How a folder or archive of pictures was read; see `gancli.data.PictureOptions`."""
+
+
+@dataclass(frozen=True)
+class NetworkFile:
+    """What a file holds."""
+
+    role: Role
+    origin: Origin
+    steps: int
+    images_seen: int
+    weights: Mapping[str, Tensor]
+
+
+def require_fit(network: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
+    """FileFormatError names the first that is missing, left over, of another shape or type, or not finite."""
+    own = network.state_dict()
+    for name in sorted(own.keys() ^ weights.keys(), key=str):
+        raise FileFormatError(
+            f"the {what}'s weights do not fit: {name} is only in {'the new network' if name in own else 'the file'}."
+        )
+    for name, value in own.items():
+        have, want = (f"{str(w.dtype).removeprefix('torch.')} {tuple(w.shape)}" for w in (weights[name], value))
+        if have != want:
+            raise FileFormatError(f"the {what}'s weights do not fit: {name} is {have} in the file, {want} is needed.")
+        if not bool(weights[name].isfinite().all()):
+            raise FileFormatError(f"the {what}'s weights are of no use: {name} holds values that are not finite.")
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
+    """Copy weights into a network after `require_fit`."""
+    require_fit(network, weights, what)
+    network.load_state_dict(weights)
+
+
+def origin_of(content: Mapping[str, Any]) -> Origin:
+    """The origin among a file's values; KeyError, TypeError or ValueError where it is not one."""
+    try:
+        if not all(isinstance(each, Scalar) for each in content["spec"].values()):
+            raise TypeError("its spec must be a table of plain values")
+        spec = config.build(Spec, content["spec"], "its spec")
+    except (UsageError, AttributeError) as error:
+        raise ValueError(str(error)) from error
+    if min(spec.channels, spec.height, spec.width) < 1 or max(spec.shape) > LARGEST or spec.classes < 0:
+        raise ValueError(f"there are no images of {spec.shape}")
+    texts, tables = ("recipe", "data", "fingerprint"), ("hyperparameters", "options")
+    values = {name: content[name] for name in (*texts, "hyperparameters")} | {"options": content.get("options", {})}
+    if not all(isinstance(values[name], str) for name in texts):
+        raise TypeError(f"{', '.join(texts)} must be texts")
+    for name in tables:
+        if not isinstance(values[name], Mapping) or not all(isinstance(each, Scalar) for each in values[name].values()):
+            raise TypeError(f"{' and '.join(tables)} must be tables of plain values")
+    classes = content["classes"]
+    if not isinstance(classes, list | tuple) or not all(isinstance(each, str) for each in classes):
+        raise TypeError("classes must be texts")
+    return Origin(**values, spec=spec, classes=tuple(classes))
+
+
+def require_present_points(path: Path, origin: Origin, older: bool) -> None:
+    """FileFormatError for a file whose G draws points with LeakyReLU: its weights fit, but would draw others now."""
+    if older and origin.spec.is_points:
+        raise FileFormatError(f"{path} is of an older gancli, whose G drew points otherwise; use that, or train again.")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def save(path: Path, file: NetworkFile) -> None:
+    """Write the file in one step; equal content gives equal bytes."""
+    origin = asdict(file.origin) | {"classes": list(file.origin.classes)}
+    weights = {name: value.detach().cpu() for name, value in file.weights.items()}
+    content = {
+        "role": file.role, "gancli": __version__, **origin,
+        "steps": file.steps, "images_seen": file.images_seen, "weights": weights,
+    }  # fmt: skip
+    torch_file.save(path, KIND, VERSION, content)
+
+
+def load(path: Path, role: Role) -> NetworkFile:
+    """Read a file; FileFormatError if it is missing, damaged, foreign or of the other role."""
+    content = torch_file.load(path, KIND, VERSION, oldest=1)
+    try:
+        origin = origin_of(content)
+        file = NetworkFile(content["role"], origin, content["steps"], content["images_seen"], content["weights"])
+        if not isinstance(file.weights, Mapping) or not all(isinstance(w, Tensor) for w in file.weights.values()):
+            raise TypeError("its weights are no table of tensors")
+        if not isinstance(file.role, str) or not isinstance(file.steps, int) or not isinstance(file.images_seen, int):
+            raise TypeError("role must be a text, steps and images_seen numbers")
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileFormatError(f"{path} lacks a part that a {KIND} file must have: {_one_line(error)}.") from error
+    require_present_points(path, origin, content["version"] < VERSION)
+    if file.role != role:
+        raise FileFormatError(f"{path} holds a {file.role}; a {role} is needed.")
+    return file

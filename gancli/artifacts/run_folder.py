@@ -1,0 +1,154 @@
+"""The folder of a run: its number, its name, where each file lies."""
+
+import contextlib
+import itertools
+import logging
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gancli.errors import UsageError
+from gancli.files.atomic import remove_leftovers
+
+log = logging.getLogger(__name__)
+
+NUMBERED = re.compile(r"(\d{4,})-")
+ASIDE = ".aside"
+CHECKPOINT = re.compile(r"step-(\d+)\.pt")
+LONGEST = 150
+"""Bytes of a run's name, of which file systems allow 255 with its number."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run, ``<out>/0003-digits-dcgan``."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration; `gancli train --config` on it repeats the run."""
+        return self.path / "config.toml"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Folder of event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def generator(self) -> Path:
+        """The averaged generator, self-contained."""
+        return self.path / "gen.pth"
+
+    @property
+    def discriminator(self) -> Path:
+        """The discriminator, self-contained."""
+        return self.path / "dis.pth"
+
+    def sample(self, step: int) -> Path:
+        """The grid drawn after a step."""
+        return self.path / "samples" / f"{step:06}.png"
+
+    def checkpoint(self, step: int) -> Path:
+        """The checkpoint after a step."""
+        return self.path / "checkpoints" / f"step-{step:06}.pt"
+
+    def checkpoints(self) -> list[Path]:
+        """All checkpoints, oldest step first."""
+        found = [path for path in (self.path / "checkpoints").glob("step-*.pt") if CHECKPOINT.fullmatch(path.name)]
+        return sorted(found, key=step_of)
+
+
+def go_on_from(folder: RunFolder, step: int) -> None:
+    """Make way for a run that goes on after this step: no leftovers, and no checkpoint of a later step.
+
+    Those, damaged or of a way that is given up, are kept under another name: neither a resume nor ``keep`` must count
+    on them. To be called by whoever holds the run.
+    """
+    remove_leftovers(folder.path)
+    later = [path for path in folder.checkpoints() if step_of(path) > step]
+    for path in later:
+        path.rename(_aside(path))
+    if later:
+        log.warning("%s and later ones are now called *%s; nothing uses them.", later[0], ASIDE)
+
+
+def _aside(path: Path) -> Path:
+    """A name that nothing has, not even what was put aside before."""
+    name = path.with_name(path.name + ASIDE)
+    for number in itertools.count(2):
+        if not name.exists():
+            break
+        name = path.with_name(f"{path.name}.{number}{ASIDE}")
+    return name
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step in a checkpoint's name."""
+    match = CHECKPOINT.fullmatch(checkpoint.name)
+    if match is None:
+        raise UsageError(f"{checkpoint} is not named like a checkpoint, step-000400.pt.")
+    return int(match[1])
+
+
+def create(out: Path, name: str) -> RunFolder:
+    """A new folder with the next number; UsageError if ``out`` cannot be written to."""
+    safe = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
+    safe = safe.encode()[:LONGEST].decode(errors="ignore")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with _reserved_number(out) as number:
+            folder = out / f"{number:04}-{safe}"
+            folder.mkdir()
+            return RunFolder(folder)
+    except FileExistsError:
+        raise UsageError(f"--out {out} is a file; name a folder.") from None
+    except OSError as error:
+        raise UsageError(f"cannot make a run folder in {out}: {error.strerror}; choose another --out.") from error
+
+
+@contextlib.contextmanager
+def _reserved_number(out: Path) -> Iterator[int]:
+    """The next number, which no other process gets while this one makes its folder.
+
+    What reserves it is a folder ``.0007``, since of all who make one a single one succeeds, on any file system.
+    """
+    number = 0
+    while True:
+        number = max([number, *_numbers(out)]) + 1
+        reservation = out / f".{number:04}"
+        try:
+            reservation.mkdir()
+        except FileExistsError:
+            continue
+        try:
+            if number not in _numbers(out):  # by whoever had reserved it before
+                yield number
+                return
+        finally:
+            with contextlib.suppress(OSError):
+                reservation.rmdir()
+
+
+def newest(out: Path) -> RunFolder:
+    """The run with the highest number under ``out`` that lived to have a configuration; UsageError if there is none."""
+    runs = sorted(run for run in _numbered(out) if RunFolder(run[1]).config.is_file()) if out.is_dir() else []
+    if not runs:
+        raise UsageError(f"there is no run in {out} to resume; check --out or start one without --resume.")
+    return RunFolder(runs[-1][1])
+
+
+def _numbered(out: Path) -> list[tuple[int, Path]]:
+    """Whatever is called like a run, with its number."""
+    return [(int(match[1]), Path(entry)) for entry in os.scandir(out) if (match := NUMBERED.match(entry.name))]
+
+
+def _numbers(out: Path) -> set[int]:
+    return {number for number, _ in _numbered(out)}

@@ -1,0 +1,1 @@
+"""Pictures from any folder or archive."""

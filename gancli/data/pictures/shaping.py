@@ -1,0 +1,48 @@
+"""Pictures of any size to one shape: their middle, a frame about them, or distorted; always antialiased."""
+
+from PIL import Image
+
+from gancli.data.pictures.options import PictureOptions
+
+BACKGROUNDS = {"white": (255, 255, 255), "black": (0, 0, 0), "keep": (0, 0, 0)}
+GAP = 2.0
+"""Times the size wanted to which a much larger picture is brought by whole factors first, so that the rest is cheap."""
+Box = tuple[float, float, float, float]
+
+
+def shaped(
+    image: Image.Image, extent: tuple[float, float], size: tuple[int, int], options: PictureOptions
+) -> Image.Image:
+    """A picture of mode L, RGB or RGBA at ``size`` (width, height), of which the first ``extent`` pixels count."""
+    if image.size == size == extent:
+        return image
+    if options.fit == "pad":
+        return _padded(image, extent, size, options)
+    return _resized(image, size, _middle(extent, size) if options.fit == "crop" else (0, 0, *extent))
+
+
+def _middle(extent: tuple[float, float], size: tuple[int, int]) -> Box:
+    """The largest box of the shape wanted about the centre."""
+    scale = min(have / wanted for have, wanted in zip(extent, size, strict=True))
+    width, height = (min(have, wanted * scale) for have, wanted in zip(extent, size, strict=True))
+    left, top = (extent[0] - width) / 2, (extent[1] - height) / 2
+    return left, top, min(left + width, extent[0]), min(top + height, extent[1])
+
+
+def _padded(
+    image: Image.Image, extent: tuple[float, float], size: tuple[int, int], options: PictureOptions
+) -> Image.Image:
+    scale = min(wanted / have for have, wanted in zip(extent, size, strict=True))
+    inner = (max(1, round(extent[0] * scale)), max(1, round(extent[1] * scale)))
+    ground = BACKGROUNDS[options.alpha]
+    colour = {"L": ground[:1], "RGBA": (*ground, 0)}.get(image.mode, ground)
+    frame = Image.new(image.mode, size, colour)
+    frame.paste(_resized(image, inner, (0, 0, *extent)), ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
+    return frame
+
+
+def _resized(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
+    """The box at another size; transparent pixels give none of their colour to their neighbours."""
+    if image.mode == "RGBA":
+        return _resized(image.convert("RGBa"), size, box).convert("RGBA")
+    return image.resize(size, Image.Resampling.LANCZOS, box, reducing_gap=GAP)

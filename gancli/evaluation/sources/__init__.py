@@ -1,0 +1,1 @@
+"""Where images to evaluate come from: generator files, checkpoints, pictures, features."""

@@ -1,0 +1,98 @@
+"""Which judge a data set needs: its extractor, its real images, and how many generated ones it wants."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from gancli.data import DataSet
+from gancli.errors import UsageError, nearest
+from gancli.evaluation import POINT_METRICS, Evaluator, Extractor, MixtureEvaluator, extractor_for, metrics
+from gancli.evaluation.extractors import pretrained
+from gancli.evaluation.extractors.classifier import random_extractor
+from gancli.evaluation.extractors.fixed import per_channel, pixel_extractor
+from gancli.files.user_cache import user_cache
+
+POINTS = 2500
+"""Drawn to count modes, as in the papers."""
+LEAST_HELDOUT = 6
+"""Images that the fast group needs on each side, for neighbourhoods of five."""
+OFFLINE = ("auto", "random", "pixels")
+Judge = Evaluator | MixtureEvaluator
+
+
+@dataclass(frozen=True)
+class ExtractorChoice:
+    """What ``--extractor`` and ``--weights`` say."""
+
+    name: str = "auto"
+    """``auto``: a classifier of the training images, or random convolutions for those without labels."""
+    weights: Path | None = None
+
+    def __post_init__(self) -> None:
+        allowed = (*OFFLINE, *pretrained.LOADERS)
+        if self.name not in allowed:
+            raise UsageError(f"--extractor {self.name!r}: {nearest(self.name, allowed)}")
+        if self.name in OFFLINE and self.weights:
+            raise UsageError(f"--weights are for {', '.join(pretrained.LOADERS)}; --extractor {self.name} has none.")
+        if self.name not in OFFLINE and not self.weights:
+            raise UsageError(f"--extractor {self.name} needs --weights FILE; gancli downloads none.")
+
+
+AUTO = ExtractorChoice()
+
+
+def feature_cache() -> Path:
+    """Folder of trained feature extractors and of real images' features."""
+    return user_cache("features")
+
+
+def judge_for(
+    dataset: DataSet,
+    device: torch.device,
+    seed: int,
+    most: int | None = None,
+    choice: ExtractorChoice = AUTO,
+) -> tuple[Judge, int]:
+    """What measures generated images or points of such data, and how many it wants, ``most`` at most."""
+    if dataset.mixture:
+        mixture = dataset.mixture
+        points = dataset.heldout.images.flatten(1) * mixture.scale
+        centres = torch.tensor(mixture.centres)
+        judge = MixtureEvaluator(dataset.name, centres, mixture.sigma, points, dataset.fingerprint, seed)
+        return judge, min(most or POINTS, len(points))
+    count = min(most or len(dataset.heldout), len(dataset.heldout))
+    extractor = choose_extractor(dataset, device, choice)
+    train, heldout = dataset.train.images, dataset.heldout.images
+    images = Evaluator(extractor, train, heldout, dataset.fingerprint, seed, dataset.classes, feature_cache())
+    return images, count
+
+
+def choose_extractor(dataset: DataSet, device: torch.device, choice: ExtractorChoice) -> Extractor:
+    """The extractor that was chosen, for images like the data set's; UsageError if its weights cannot be used."""
+    if choice.name == "auto" and dataset.channels is not None:
+        return per_channel(choose_extractor(dataset.channels, device, choice))
+    train, heldout = dataset.train, dataset.heldout
+    if choice.name == "auto":
+        return extractor_for(
+            train.images, train.labels, heldout.images, heldout.labels, dataset.fingerprint, device, feature_cache()
+        )
+    if choice.name == "random":
+        return random_extractor(train.images.shape, 0, device)
+    if choice.name == "pixels":
+        return pixel_extractor(train.images.shape, device)
+    assert choice.weights is not None
+    return pretrained.load(choice.name, choice.weights, device)
+
+
+def best_metric_of(asked: str, dataset: DataSet) -> str:
+    """The figure that chooses the best checkpoint of such data; UsageError if it is not measured during training."""
+    names: tuple[str, ...] = POINT_METRICS
+    if dataset.mixture is None:
+        judged = bool(dataset.classes or dataset.channels)
+        names = tuple(metric.name for metric in metrics.choose("fast")[0] if judged or not metric.logits)
+    if asked == "auto":
+        return names[0]
+    if asked not in names:
+        raise UsageError(f"--best-metric {asked!r} is not measured during training; {nearest(asked, names)}")
+    return asked

@@ -1,0 +1,142 @@
+"""What ``gancli eval`` does: a generator file, a set of pictures or features, or each checkpoint of a run, measured."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gancli.artifacts import checkpoint
+from gancli.artifacts.run_folder import RunFolder
+from gancli.errors import FileFormatError, UsageError
+from gancli.evaluation import Evaluator, ImageSet, Report, load_features, plots, save_features
+from gancli.evaluation.metrics.base import FeaturePath
+from gancli.evaluation.sources import folders
+from gancli.evaluation.sources.choose_evaluator import Judge, judge_for
+from gancli.evaluation.sources.inputs import data_of, is_features, judge_of_features, judge_of_pictures, pictures_like
+from gancli.evaluation.sources.latent_path import feature_path
+from gancli.evaluation.sources.request import Request
+from gancli.machine import devices
+from gancli.randomness import generator as random_generator
+from gancli.sampling import drawing
+from gancli.sampling.generator import LoadedGenerator, build_generator, draw, generator_of, load_generator
+
+log = logging.getLogger(__name__)
+
+
+def evaluate_generator(ckpt: Path, request: Request) -> Report:
+    """Measure a generator file against the held-out split of its data."""
+    where = devices.select(request.device)
+    generator = load_generator(ckpt, where)
+    judge, count = _judge_of(generator, request, where)
+    return _evaluate_loaded(generator, judge, count, request, str(ckpt))
+
+
+def evaluate_run(folder: Path, request: Request) -> Iterator[tuple[int, Report]]:
+    """The step and the report of each kept checkpoint of a run, oldest first; UsageError if there is none."""
+    paths = RunFolder(folder).checkpoints()
+    if not paths:
+        raise UsageError(f"--run {folder} has no checkpoint (checkpoints/step-000400.pt).")
+    where, judge, count = devices.select(request.device), None, 0
+    for path in paths:
+        found = _sound(path)
+        if found is None:
+            continue
+        generator = build_generator(generator_of(found), where)
+        if judge is None:
+            judge, count = _judge_of(generator, request, where)
+        log.info("evaluating %s", path)
+        yield found.step, _evaluate_loaded(generator, judge, count, request, str(path))
+
+    if judge is None:
+        raise UsageError(f"--run {folder} has no checkpoint that can be read.")
+
+
+def _sound(path: Path) -> checkpoint.Checkpoint | None:
+    """One is enough to spoil hours of work: a damaged file, or one that a training run has replaced by now."""
+    try:
+        return checkpoint.load(path)
+    except FileFormatError as error:
+        log.warning("%s It is left out.", error)
+        return None
+
+
+def evaluate_images(fake: str, request: Request) -> Report:
+    """Measure pictures in a folder or zip file, or features in an ``.npz`` file, against ``request.data``."""
+    if request.data is None:
+        raise UsageError("--fake needs --real: a data set's name, a folder, a zip file, or features (.npz).")
+    features = is_features(fake), is_features(request.data)
+    if features == (False, True):
+        raise UsageError("--real has features, so --fake must have features of the same extractor (.npz) too.")
+    where = devices.select(request.device)
+    judge = judge_of_features(request) if features[1] else judge_of_pictures(request, where)
+    _note_n(request, len(judge.heldout))
+    generated = (
+        ImageSet("generated", features=load_features(Path(fake)))
+        if features[0]
+        else pictures_like(fake, judge, request)
+    )
+    sets = _disjoint(generated, min(request.n or len(judge.heldout), len(judge.heldout)), request)
+    report = judge.evaluate(sets, request.metrics, source=fake, data=request.data)
+    _write(judge, sets, request, report)
+    return report
+
+
+def _evaluate_loaded(generator: LoadedGenerator, judge: Judge, count: int, request: Request, source: str) -> Report:
+    labels = drawing.default_labels(range(count), len(generator.classes))
+    drawn: list[Tensor] = []
+    total, done = request.sets * count, 0
+    for number in range(request.sets):
+        numbers, parts = range(number * count, (number + 1) * count), []
+        for batch in draw(generator, numbers, request.seed, labels):
+            parts.append(batch)
+            done += len(batch)
+            request.on_batch(done, total)
+        drawn.append(torch.cat(parts))
+    if not isinstance(judge, Evaluator):
+        return judge.evaluate(drawn, request.metrics, source=source, data=generator.file.origin.data)
+    sets = [ImageSet("generated", images, judge.extractor) for images in drawn]
+    path = _path(generator, judge, request)
+    report = judge.evaluate(sets, request.metrics, labels, path, source, request.data or generator.file.origin.data)
+    _write(judge, sets, request, report)
+    return report
+
+
+def _path(generator: LoadedGenerator, judge: Evaluator, request: Request) -> FeaturePath:
+    return feature_path(generator.network, judge.extractor, generator.latent_dim, len(generator.classes), request.seed)
+
+
+def _judge_of(generator: LoadedGenerator, request: Request, where: torch.device) -> tuple[Judge, int]:
+    dataset = data_of(generator, request)
+    torch.set_num_threads(devices.default_threads(*dataset.heldout.images.shape[2:]))
+    _note_n(request, len(dataset.heldout))
+    return judge_for(dataset, where, request.seed, request.n, request.extractor)
+
+
+def _note_n(request: Request, heldout: int) -> None:
+    if request.n is not None and request.n > heldout:
+        log.warning("--n %d is more than the %d real images to compare with; N is that.", request.n, heldout)
+
+
+def _disjoint(images: ImageSet, n: int, request: Request) -> list[ImageSet]:
+    """Random sets of n images, as many as there are but ``request.sets`` at most; one of all if they are fewer."""
+    order = torch.randperm(len(images), generator=random_generator(request.seed, "fakes"))
+    count = max(1, min(request.sets, len(images) // n))
+    return [images.part(order[number * n : (number + 1) * n]) for number in range(count)]
+
+
+def _write(judge: Evaluator, sets: Sequence[ImageSet], request: Request, report: Report) -> None:
+    if request.plots is not None:
+        shown = plots.Shown(sets[0], *judge.counterparts(len(sets[0])), judge.train)
+        folders.write_report(request.plots, report, shown)
+    if request.save_features is None:
+        return
+    facts = {"fingerprint": judge.fingerprint, "seed": request.seed, "data": report.data}
+    named = {f"generated-{number}": (each, facts | {"source": report.generated}) for number, each in enumerate(sets, 1)}
+    named["heldout"] = (judge.heldout, facts)
+    if judge.train is not None and "features" in judge.train.__dict__:
+        named["train"] = (judge.train, facts)
+    for name, (images, about) in named.items():
+        save_features(request.save_features / f"{name}.npz", replace(images.features, facts=about))

@@ -1,0 +1,1 @@
+"""Sees that a GAN fails, and says what to change."""

@@ -1,0 +1,105 @@
+"""Whether a run compiles its step: tried with real steps where the run is long, and taken where it pays.
+
+Compiling takes from some seconds to minutes, and what it gains depends on processor, libraries and networks, from
+nothing to a half. So nothing is guessed: `choose` times both ways, and the run records the answer, since it changes
+the rounding and a resume must not decide anew. Compiled code is kept in the user's cache.
+"""
+
+import logging
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from gancli.files.user_cache import user_cache
+from gancli.machine import devices
+from gancli.steps.step import Step
+
+log = logging.getLogger(__name__)
+Way = Literal["on", "off"]
+LEAST_STEPS = 5_000
+LEAST_SECONDS = {"cpu": 300.0, "cuda": 300.0}
+"""Of a whole run, below which trying alone would cost too much of it."""
+LEAST_GAIN = 1.05
+TRIED = 3
+"""Steps after which both ways must agree, and everything is compiled."""
+ROUNDS = 7
+MOST_DIFFERENCE = 0.05
+"""Of a loss or a logit after so few steps; rounding makes far less, even in bfloat16."""
+
+
+def choose(asked: Literal["auto", "on", "off"], planned: int, build: Callable[[Way], Step]) -> Way:
+    """Which way a run of so many steps goes, said in a line of the log where it was tried.
+
+    ``build`` gives a new step that goes one way or the other, which is used up. "on" is refused only where compiling
+    fails, or computes something else.
+    """
+    if asked == "off" or (asked == "auto" and planned < LEAST_STEPS):
+        return "off"
+    plain = build("off")
+    expected = [plain() for _ in range(TRIED)]
+    estimate = planned * seconds_of(plain)
+    if asked == "auto" and estimate < LEAST_SECONDS.get(plain.noise.device.type, math.inf):
+        return "off"
+    began, compiled = time.perf_counter(), build("on")
+    if (reason := _failure(compiled, expected)) is not None:
+        log.log(logging.INFO if asked == "auto" else logging.WARNING, "compile: off, since %s.", reason)
+        return "off"
+    took = time.perf_counter() - began
+    if asked == "on":
+        log.info("compile: on (%.0f s)", took)
+        return "on"
+    gain = _gain(plain, compiled)
+    pays = gain >= LEAST_GAIN and estimate * (1 - 1 / gain) > took
+    log.info("compile: %s, a compiled step is %.2f times as fast here", "on" if pays else "off", gain)
+    return "on" if pays else "off"
+
+
+def use_cache() -> None:
+    """Keep compiled code where only the user writes, unless told another place."""
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(user_cache("compiled")))
+
+
+def _failure(compiled: Step, expected: list[dict[str, Tensor]]) -> str | None:
+    """Why these steps cannot be compiled, in words; None if they can, and say what is expected."""
+    use_cache()
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns of CUDA where there is none
+    torch.compiler.reset()
+    try:
+        found = [compiled() for _ in expected]
+    except Exception as error:  # a compiler fails in ways of its own: none there, no memory, code it does not know
+        return f"the step cannot be compiled here ({_first_line(error)})"
+    for ours, theirs in zip(found, expected, strict=True):
+        for name, value in theirs.items():
+            if not torch.allclose(ours[name], value, MOST_DIFFERENCE, MOST_DIFFERENCE, equal_nan=True):
+                return f"the compiled step gives another {name}"
+    return None
+
+
+def _gain(plain: Step, compiled: Step) -> float:
+    """How many times faster the compiled step is, from medians of turns."""
+    turns = [(seconds_of(plain), seconds_of(compiled)) for _ in range(ROUNDS)]
+    before, after = (statistics.median(column) for column in zip(*turns, strict=True))
+    return before / after
+
+
+def seconds_of(step: Step) -> float:
+    """Wall-clock seconds of a step, a mean over enough of them to be told."""
+    device, count = step.noise.device, 0
+    devices.synchronise(device)
+    began = time.perf_counter()
+    while count < 2 or time.perf_counter() - began < 0.2:
+        step()
+        count += 1
+    devices.synchronise(device)
+    return (time.perf_counter() - began) / count
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:120]}" if lines else type(error).__name__

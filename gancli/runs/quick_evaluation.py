@@ -1,0 +1,49 @@
+"""The evaluation during training, which decides on the best checkpoint."""
+
+import math
+import time
+from dataclasses import dataclass, replace
+
+from gancli.evaluation import Figure, merit
+from gancli.evaluation.sources.choose_evaluator import best_metric_of, judge_for
+from gancli.runs.prepare import Prepared
+from gancli.sampling import drawing
+from gancli.steps.state import TrainState
+
+MOST_IMAGES = 1000
+"""Drawn each time: enough to tell a good checkpoint from a bad one, and KID is a single subset."""
+
+
+@dataclass
+class QuickEvaluation:
+    """The fast group's figures of the averaged generator; one of them makes the best checkpoint."""
+
+    prepared: Prepared
+
+    def __post_init__(self) -> None:
+        dataset, config = self.prepared.dataset, self.prepared.config
+        self.best_metric = best_metric_of(config.best_metric, dataset)
+        most = None if dataset.mixture else MOST_IMAGES
+        self.judge, self.count = judge_for(dataset, self.prepared.device, config.seed, most)
+
+    def __call__(self, state: TrainState) -> dict[str, float]:
+        """Figures under ``eval/<name>``, and what they took, ``eval/seconds``; updates ``state.best``."""
+        began = time.perf_counter()
+        noise, scale = self.prepared.step.noise, self.prepared.origin.spec.point_scale
+        drawn = drawing.draw_first(state.ema, noise.latent_dim, noise.classes, noise.seed, self.count, scale)
+        report = self.judge.evaluate(drawn, "fast")
+        first = report.figure(self.best_metric)
+        if _is_better(first, state.best):
+            state.best = {"metric": first.name, "value": first.value, "step": state.step}
+        values = {f"eval/{figure.name}": figure.value for figure in report.figures}
+        return values | {"eval/seconds": round(time.perf_counter() - began, 3)}
+
+
+def _is_better(figure: Figure, best: dict[str, object]) -> bool:
+    """Than the best so far, if that is of the same metric; a figure that is no number is not."""
+    if math.isnan(figure.value):
+        return False
+    value = best.get("value")
+    if best.get("metric") != figure.name or not isinstance(value, float):
+        return True
+    return merit(figure) > merit(replace(figure, value=value))

@@ -1,0 +1,149 @@
+"""From what the user asked for to a configuration in which nothing is left open."""
+
+import math
+from dataclasses import fields, replace
+from pathlib import Path
+
+import torch
+
+from gancli import config as configuration
+from gancli import data, recipes
+from gancli.config import TrainConfig, parse_image_size
+from gancli.data import DataSet, PictureOptions, Progress
+from gancli.errors import DataError, UsageError
+from gancli.evaluation.sources.choose_evaluator import LEAST_HELDOUT, best_metric_of
+from gancli.machine.distributed import Group
+from gancli.recipes.base import Recipe, Spec
+from gancli.training.loop import Plan
+
+LEAST_EVALUATED = 200_000
+"""Images shown in all from which a run is evaluated unless it is told to: a shorter one is over before its evaluation
+has what it needs."""
+
+
+LEAST_BETWEEN_SAVES = 500
+"""Steps, unless the user wants it otherwise: the steps of a small GAN take no longer than waiting for the disk."""
+
+
+def load_data(config: TrainConfig, on_progress: Progress) -> DataSet:
+    """The data that a configuration asks for."""
+    size = parse_image_size(config.image_size) if config.image_size else None
+    asked = {field.name: getattr(config, field.name) for field in fields(PictureOptions)}
+    options = configuration.build(PictureOptions, asked, "the pictures' options")
+    return data.load(
+        config.data, Path(config.data_root) if config.data_root else None, size, options, on_progress, config.cache
+    )
+
+
+def recipe_of(config: TrainConfig) -> Recipe:
+    """The recipe with the hyperparameters that the configuration asks for."""
+    return configuration.build(recipes.find(config.recipe), config.hyperparameters, f"recipe {config.recipe}")
+
+
+def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch.device) -> TrainConfig:
+    """Fill in what was left to the recipe, the data and the machine."""
+    spec = spec_of(dataset)
+    own_batch = recipe.point_batch_size if spec.is_points else recipe.batch_size
+    asked = config.batch_size if isinstance(config.batch_size, int) else None
+    batch_size = asked or in_packs(min(own_batch, len(dataset.train)), recipe)
+    per_epoch = len(dataset.train) / (batch_size * recipe.d_steps)
+    usual = min(max(recipe.epochs * per_epoch, recipe.least_steps), recipe.most_steps)
+    epochs = config.epochs or max(1, round((recipe.point_steps if spec.is_points else usual) / per_epoch))
+    total = config.steps or math.ceil(epochs * per_epoch)
+    usually = max(math.ceil(per_epoch), math.ceil(total / 20))
+    save_every = max(usually, LEAST_BETWEEN_SAVES) if config.save_every is None else config.save_every
+    eval_every = config.eval_every
+    if eval_every is None:
+        shown = total * batch_size * recipe.d_steps
+        worth = config.best_metric != "auto" or (total > save_every and (spec.is_points or shown >= LEAST_EVALUATED))
+        often = save_every if save_every < total else usually
+        eval_every = often if worth and len(dataset.heldout) >= LEAST_HELDOUT else 0
+    return replace(
+        config,
+        data_root=str(Path(config.data_root).absolute()) if config.data_root else None,
+        batch_size=batch_size,
+        epochs=None if config.steps else epochs,
+        augment=recipe.augmentation(spec, len(dataset.train)) if config.augment == "auto" else config.augment,
+        device=str(device),
+        threads=torch.get_num_threads(),
+        data=dataset.name,
+        image_size=f"{spec.height}x{spec.width}" if dataset.options else config.image_size,
+        name=config.name or f"{Path(dataset.name).name.removesuffix('.zip')}-{config.recipe}",
+        save_every=save_every,
+        eval_every=eval_every,
+        sample_every=usually if config.sample_every is None else config.sample_every,
+    )
+
+
+def in_packs(images: int, recipe: Recipe) -> int:
+    """So many images at most, as D judges them together."""
+    return images - images % recipe.images_per_logit or images
+
+
+def plan_of(config: TrainConfig, recipe: Recipe, dataset: DataSet) -> Plan:
+    """The plan of a resolved configuration."""
+    assert isinstance(config.batch_size, int)
+    assert config.save_every is not None and config.sample_every is not None and config.eval_every is not None
+    images_per_step = config.batch_size * recipe.d_steps
+    total = config.steps or math.ceil((config.epochs or 0) * len(dataset.train) / images_per_step)
+    return Plan(
+        total_steps=total,
+        batch_size=config.batch_size,
+        images=len(dataset.train),
+        images_per_step=images_per_step,
+        log_every=config.log_every,
+        save_every=config.save_every,
+        sample_every=config.sample_every,
+        eval_every=config.eval_every,
+        watch_every=config.watch_every,
+    )
+
+
+def spec_of(dataset: DataSet) -> Spec:
+    """Shape and classes of the images."""
+    _, channels, height, width = dataset.train.images.shape
+    scale = dataset.mixture.scale if dataset.mixture else None
+    return Spec(channels, height, width, len(dataset.classes), scale)
+
+
+def device_of(name: str, group: Group) -> str:
+    """Under torchrun each process takes the CUDA device of its local rank."""
+    on_cuda = name.startswith("cuda") or (name == "auto" and torch.cuda.is_available())
+    return f"cuda:{group.local_rank}" if group.world > 1 and on_cuda else name
+
+
+def check(config: TrainConfig, recipe: Recipe, dataset: DataSet, group: Group) -> None:
+    assert isinstance(config.batch_size, int)
+    if config.batch_size > len(dataset.train):
+        raise UsageError(
+            f"--batch-size {config.batch_size} is more than the {len(dataset.train):,} training images of "
+            f"{dataset.name}; use {len(dataset.train)} at most."
+        )
+    if config.batch_size % group.world:
+        raise UsageError(f"--batch-size {config.batch_size} does not divide by the {group.world} processes.")
+    if config.batch_size // group.world % recipe.images_per_logit:
+        raise UsageError(
+            f"--batch-size {config.batch_size}: D judges {recipe.images_per_logit} images together, which must divide "
+            "the images of a batch" + (" in each process." if group.world > 1 else ".")
+        )
+    if config.accumulate > config.batch_size // group.world:
+        raise UsageError(
+            f"--accumulate {config.accumulate} is more than the {config.batch_size // group.world} images of a batch."
+        )
+    best_metric_of(config.best_metric, dataset)
+    if config.eval_every and len(dataset.heldout) < LEAST_HELDOUT:
+        raise UsageError(
+            f"--eval-every {config.eval_every} needs {LEAST_HELDOUT} held-out images at least, and {dataset.name} has "
+            f"{len(dataset.heldout)}; give more pictures or a larger --holdout."
+        )
+    spec = spec_of(dataset)
+    if recipe.conditional and not dataset.classes:
+        raise DataError(
+            f"recipe {config.recipe} draws classes, and {dataset.name} has no labels; pictures in a folder for each "
+            "class have them with --labels folder."
+        )
+    if spec.is_points and not recipe.draws_points:
+        raise UsageError(f"recipe {config.recipe} draws pictures, and {dataset.name} has points in the plane.")
+    if config.augment != "none" and (spec.is_points or not recipe.augmentable):
+        what = dataset.name if spec.is_points else f"recipe {config.recipe}"
+        raise UsageError(f"--augment {config.augment} makes no sense for {what}; leave it away.")

@@ -1,0 +1,231 @@
+"""Training as one call: from a configuration, or a run to resume, to a finished run's folder."""
+
+import contextlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gancli import config as configuration
+from gancli.artifacts import run_folder
+from gancli.artifacts.checkpoint import Checkpoint
+from gancli.artifacts.run_folder import RunFolder
+from gancli.config import TrainConfig
+from gancli.data import Split
+from gancli.errors import TrainingDiverged, TrainingFailed, UsageError, is_out_of_memory
+from gancli.files.atomic import write_text_atomically
+from gancli.health.vital_signs import SAMPLES, VitalSigns
+from gancli.health.watch import Watch
+from gancli.machine import devices, matmul
+from gancli.machine.distributed import Group, joined
+from gancli.runs import batch_size, environment, lock, rollback
+from gancli.runs import resume as resuming
+from gancli.runs.prepare import Prepared, after_rollbacks
+from gancli.runs.quick_evaluation import QuickEvaluation
+from gancli.steps.state import TrainState
+from gancli.training import progress, signals
+from gancli.training.loop import Callback, Loop
+from gancli.training.progress import Shown, View, decoding_progress
+from gancli.training.records import MetricsFile, TensorBoard
+from gancli.training.saving import Checkpoints, Samples
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Where a finished run is and how it ended."""
+
+    run: Path
+    generator: Path
+    discriminator: Path
+    samples: Path | None
+    """The last grid."""
+    steps: int
+    images_seen: int
+    seconds: float
+    metrics: dict[str, float]
+    """The last line of ``metrics.jsonl`` but its counters."""
+    best: dict[str, Any]
+    """Metric, value, step and checkpoint of the best evaluation; empty if there was none."""
+
+
+def train(
+    config: str | Path | TrainConfig | None = None,
+    *,
+    resume: str | Path | None = None,
+    progress: View = "tqdm",
+    settings: Sequence[str] = (),
+    **options: Any,
+) -> TrainResult:
+    """Train a GAN, as ``gancli train`` does; ``options`` are the fields of `TrainConfig`.
+
+    ``config`` is a TOML file or a `TrainConfig`, ``resume`` is "latest", a run's folder or a checkpoint, and
+    ``settings`` are texts like ``"d_lr=5e-5"``. Raises UsageError (wrong input), TrainingDiverged and TrainingFailed
+    (exit code 3 of the command), OutOfMemory and Interrupted (after SIGINT or SIGTERM, with the state saved).
+    """
+    with joined() as group, own_random_numbers(), contextlib.ExitStack() as stack:
+        folder = _folder_to_resume(config, resume, options)
+        if folder is not None and group.leads:
+            stack.enter_context(lock.held(folder.path))
+        if resume is None or folder is None:
+            found, asked = None, asked_for(config, settings, options)
+        else:
+            found = resuming.checkpoint_of(resume, folder)
+            asked = resuming.merged_config(folder, settings, options)
+        rollback.check(asked.on_failure, group)
+        prepared = batch_size.prepare_measured(asked, group, decoding_progress(progress))
+        if folder is not None and group.leads:
+            resuming.warn_of_other_arithmetic(folder, prepared.config)
+        if found is not None and (rollbacks := found.state.get("rollbacks", 0)):
+            prepared = after_rollbacks(prepared, rollbacks, group)
+        start_from(prepared, found, folder)
+        if folder is not None and group.leads:
+            run_folder.go_on_from(folder, prepared.step.state.step)
+        if folder is None and group.leads:
+            assert prepared.config.name
+            folder = run_folder.create(Path(prepared.config.out), prepared.config.name)
+            stack.enter_context(lock.held(folder.path))
+        while True:
+            try:
+                return _run(prepared, folder, group, progress)
+            except (TrainingFailed, TrainingDiverged) as failure:
+                if folder is None:
+                    raise
+                prepared = rollback.rolled_back(prepared, folder, group, failure)
+                continue
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                said = str(error)
+            raise batch_size.failure(
+                prepared, said
+            )  # here, where the error no longer holds what the step had in memory
+
+
+def asked_for(config: str | Path | TrainConfig | None, settings: Sequence[str], options: dict[str, Any]) -> TrainConfig:
+    """The configuration of a new run: options over settings over a file."""
+    if config == "":
+        raise UsageError("config is empty; leave it away or give it a value.")
+    if isinstance(config, TrainConfig):
+        file, what = {k: v for k, v in asdict(config).items() if v is not None}, "the configuration"
+    else:
+        file, what = (
+            (configuration.load_toml(Path(config)), str(config)) if config is not None else ({}, "the configuration")
+        )
+    in_file = configuration.build(TrainConfig, file, what)
+    asked = configuration.build(TrainConfig, configuration.merge(file, settings, options), "the command line")
+    if asked.recipe != in_file.recipe and in_file.hyperparameters and "recipe" in file:
+        raise UsageError(
+            f"--recipe {asked.recipe}: {what} has hyperparameters of recipe {in_file.recipe}; leave one of both away."
+        )
+    return asked
+
+
+def _folder_to_resume(
+    config: str | Path | TrainConfig | None, resume: str | Path | None, options: dict[str, Any]
+) -> RunFolder | None:
+    if resume is None:
+        return None
+    if config is not None:
+        raise UsageError("--resume goes on with the run's own configuration; leave --config away.")
+    out = options.pop("out", None)
+    return resuming.folder_of(resume, None if out is None else Path(out))
+
+
+def start_from(prepared: Prepared, found: Checkpoint | None, folder: RunFolder | None) -> None:
+    """Give a state what it goes on from: a checkpoint, what ``--init-from`` names, or nothing."""
+    state = prepared.step.state
+    if found is not None:
+        resuming.require_same_run(found, prepared.origin, prepared.config)
+    resuming.begin(state, found, prepared.config)
+    if found is not None:
+        log.info("resuming %s after step %d", found.path.parent.parent, state.step)
+        if state.step > prepared.plan.total_steps:
+            raise UsageError(
+                f"{found.path} has done {state.step} steps, more than the {prepared.plan.total_steps} that --steps or "
+                "--epochs ask for; give more, or resume an earlier checkpoint."
+            )
+        if state.step == prepared.plan.total_steps:
+            log.warning("this run is complete; give more --steps or --epochs to go on.")
+    elif folder is not None:
+        log.info("%s has no checkpoint yet; it starts at step 0, with the same draws", folder.path)
+
+
+def _run(prepared: Prepared, folder: RunFolder | None, group: Group, view: View) -> TrainResult:
+    loop = Loop(prepared.step, prepared.plan, watch=Watch(config=asdict(prepared.config)))
+    log.info("recipe: %s", prepared.chosen)
+    if folder is not None and group.leads:
+        loop.callbacks = _callbacks(prepared, folder, view)
+        if prepared.config.eval_every:
+            loop.evaluate = QuickEvaluation(prepared)
+        if prepared.config.watch_every:
+            loop.vital_signs = _vital_signs(prepared)
+            loop.fatal = prepared.config.on_failure != "warn"
+        _describe(prepared, folder)
+    with signals.caught(loop.stop):
+        loop.run()
+    where = folder or RunFolder(Path(prepared.config.out))
+    samples = where.sample(loop.state.step)
+    return TrainResult(
+        run=where.path,
+        generator=where.generator,
+        discriminator=where.discriminator,
+        samples=samples if samples.exists() else None,
+        steps=loop.state.step,
+        images_seen=loop.step.images_seen,
+        seconds=loop.state.seconds,
+        metrics=loop.last_record.values if loop.last_record else {},
+        best=_best(loop.state, where),
+    )
+
+
+def _describe(prepared: Prepared, folder: RunFolder) -> None:
+    """Write what repeats the run, and what it was made with."""
+    write_text_atomically(folder.config, configuration.dump_toml(prepared.config))
+    if prepared.dataset.skipped:
+        lines = [json.dumps({"file": name, "reason": reason}) for name, reason in prepared.dataset.skipped]
+        write_text_atomically(folder.path / "skipped.jsonl", "\n".join(lines) + "\n")
+    environment.write_environment(folder, environment.facts_of(prepared))
+
+
+def _best(state: TrainState, folder: RunFolder) -> dict[str, Any]:
+    path = folder.checkpoint(state.best["step"]) if state.best else None
+    return state.best | {"checkpoint": path if path and path.exists() else None} if state.best else {}
+
+
+def _callbacks(prepared: Prepared, folder: RunFolder, view: View) -> list[Callback]:
+    metrics, board = MetricsFile(folder), TensorBoard(folder)
+    samples = Samples(folder, prepared.config.seed, board, prepared.origin.spec.point_scale)
+    saver = Checkpoints(
+        folder, prepared.origin, prepared.config.keep, (metrics, board), lambda: _describe(prepared, folder),
+        resuming.fixed_of(prepared.config),
+    )  # fmt: skip
+    return [metrics, board, samples, saver, Shown(progress.choose(view))]
+
+
+def _vital_signs(prepared: Prepared) -> VitalSigns:
+    """Asks about the first images of either split, as training sees them."""
+    count, device = min(SAMPLES, prepared.step.noise.batch_size), prepared.device
+
+    def first(split: Split) -> tuple[torch.Tensor, torch.Tensor | None]:
+        images = torch.as_tensor(split.images[:count]).to(device)
+        labels = None if split.labels is None else split.labels[:count].to(device)
+        return (images.float() / 127.5 - 1 if images.dtype == torch.uint8 else images), labels
+
+    state, noise = prepared.step.state, prepared.step.noise
+    return VitalSigns(
+        state.g, state.d, state.ema, state.scaler, noise.latent_dim, noise.classes, prepared.recipe.chance(),
+        first(prepared.dataset.train), first(prepared.dataset.heldout),
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def own_random_numbers() -> Iterator[None]:
+    """Leave torch's global generators, and what multiplies its matrices, as they were for whoever called."""
+    with torch.random.fork_rng(), matmul.restored(), devices.restored():
+        yield

@@ -1,0 +1,63 @@
+"""Numbered images of a generator: image k of a seed is the same whatever else is drawn with it."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gancli.functional.pixels import to_pixels
+from gancli.randomness import numbered_latents
+
+ROWS = 16
+"""Forward passes have a multiple of this many rows, since a product's rounding may depend on their number."""
+BATCH_PIXELS = 2**20
+"""Bound of ``batch * height * width``, which keeps the activations of usual generators under about 1 GiB."""
+
+
+def batch_size_for(height: int, width: int) -> int:
+    """Images a forward pass takes unless told otherwise."""
+    return max(ROWS, min(256, BATCH_PIXELS // (height * width)) // ROWS * ROWS)
+
+
+def draw_batch(
+    network: nn.Module,
+    latent_dim: int,
+    numbers: Sequence[int],
+    seed: int,
+    labels: Sequence[int] | None,
+    point_scale: float | None = None,
+) -> Tensor:
+    """One forward pass of the latents that carry these numbers: see `draw_latents`."""
+    return draw_latents(network, numbered_latents(seed, numbers, latent_dim), labels, point_scale)
+
+
+def draw_latents(
+    network: nn.Module, latents: Tensor, labels: Sequence[int] | None, point_scale: float | None = None
+) -> Tensor:
+    """One forward pass, filled up to a multiple of `ROWS`: uint8 ``(N, C, H, W)`` on the CPU from ``(N, latent_dim)``.
+
+    ``labels`` are class indices, one for each latent, or None for an unconditional generator. With a
+    ``point_scale`` the answer is coordinates, float32 ``(N, 2, 1, 1)``, which are values times it.
+    """
+    device, count = next(network.parameters()).device, len(latents)
+    surplus = -count % ROWS
+    filled = torch.cat([latents, latents[:1].expand(surplus, -1)]).to(device)
+    chosen = None if labels is None else torch.tensor([*labels, *[labels[0]] * surplus], device=device)
+    with torch.inference_mode():
+        images = network(filled, chosen)[:count]
+        return (to_pixels(images) if point_scale is None else images.float() * point_scale).cpu()
+
+
+def default_labels(numbers: Sequence[int], classes: int) -> list[int] | None:
+    """Class ``number mod classes`` for each number; None if there are no classes."""
+    return [number % classes for number in numbers] if classes else None
+
+
+def draw_first(
+    network: nn.Module, latent_dim: int, classes: int, seed: int, count: int, point_scale: float | None = None
+) -> Tensor:
+    """Images 0 to ``count - 1`` of a seed, as ``gancli sample`` draws them: see `draw_batch`."""
+    parts = [range(start, min(start + 64, count)) for start in range(0, count, 64)]
+    return torch.cat(
+        [draw_batch(network, latent_dim, part, seed, default_labels(part, classes), point_scale) for part in parts]
+    )

@@ -1,0 +1,124 @@
+"""From a generator file to images."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from gancli import config, recipes
+from gancli.artifacts import checkpoint, network_file
+from gancli.artifacts.network_file import NetworkFile
+from gancli.errors import FileFormatError, UsageError, nearest
+from gancli.machine import devices
+from gancli.recipes.base import Recipe
+from gancli.sampling import latents as latent_walk
+from gancli.sampling.drawing import ROWS, batch_size_for, default_labels, draw_latents
+
+MOST_IMAGES = 10_000_000
+
+
+@dataclass(frozen=True)
+class LoadedGenerator:
+    """A generator on its device, ready to draw."""
+
+    network: nn.Module
+    latent_dim: int
+    classes: tuple[str, ...]
+    """Classes it draws on demand; none if it is unconditional."""
+    file: NetworkFile
+
+
+def load_generator(path: Path, device: torch.device) -> LoadedGenerator:
+    """Read a generator file, or the averaged generator of a checkpoint (``.pt``), and build its network.
+
+    FileFormatError if it cannot be used.
+    """
+    of_checkpoint = path.suffix == ".pt"
+    file = generator_of(checkpoint.load(path)) if of_checkpoint else network_file.load(path, "generator")
+    return build_generator(file, device)
+
+
+def generator_of(found: checkpoint.Checkpoint) -> NetworkFile:
+    """The averaged generator of a checkpoint; FileFormatError if it has none."""
+    weights = found.state.get("ema")
+    if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise FileFormatError(f"{found.path} has no averaged generator.")
+    return NetworkFile("generator", found.origin, found.step, found.images_seen, weights)
+
+
+def build_generator(file: NetworkFile, device: torch.device) -> LoadedGenerator:
+    """The network of a file's content; FileFormatError if it cannot be built."""
+    recipe = recipe_of(file)
+    try:
+        with torch.device("meta"):  # so that what lies about its size costs nothing
+            outline, _ = recipe.networks(file.origin.spec)
+        network_file.require_fit(outline, file.weights, file.role)
+        network, _ = recipe.networks(file.origin.spec)
+    except (ArithmeticError, IndexError, KeyError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        raise FileFormatError(f"the file describes no network that can be built ({type(error).__name__}).") from error
+    network_file.load_weights(network, file.weights, file.role)
+    devices.place(network.eval().requires_grad_(False), device)
+    return LoadedGenerator(network, recipe.latent_dim, file.origin.classes if recipe.conditional else (), file)
+
+
+def recipe_of(file: NetworkFile) -> Recipe:
+    """The recipe with the file's hyperparameters; FileFormatError if this gancli does not know it."""
+    try:
+        cls = recipes.find(file.origin.recipe)
+        return config.build(cls, file.origin.hyperparameters, f"recipe {file.origin.recipe}")
+    except UsageError as error:
+        raise FileFormatError(f"the file needs a recipe that this gancli does not have: {error}") from error
+
+
+def draw(
+    generator: LoadedGenerator,
+    numbers: Sequence[int],
+    seed: int = 0,
+    labels: Sequence[int] | None = None,
+    batch_size: int | None = None,
+    truncation: float | None = None,
+    frames: int = 1,
+) -> Iterator[Tensor]:
+    """Yield images uint8 ``(n, C, H, W)`` on the CPU, batch by batch, in the order of ``numbers``.
+
+    A generator of points yields coordinates, float32 ``(n, 2, 1, 1)``.
+
+    ``labels`` are class indices, one for each number; None draws each class in turn if there are classes.
+    ``truncation`` bounds the latents' values. With ``frames``, so many images are drawn on the way from each number
+    to the next (and from the last to the first), of the number's class: see `latent_walk`.
+    """
+    spec = generator.file.origin.spec
+    rows = batch_size_for(spec.height, spec.width) if batch_size is None else -(-batch_size // ROWS) * ROWS
+    chosen = default_labels(numbers, len(generator.classes)) if labels is None else labels
+    count = len(numbers) * frames
+    for start in range(0, count, rows):
+        places = range(start, min(start + rows, count))
+        latents = latent_walk.frames(numbers, frames, seed, generator.latent_dim, places, truncation)
+        part_labels = None if chosen is None else [chosen[place // frames] for place in places]
+        yield draw_latents(generator.network, latents, part_labels, spec.point_scale)
+
+
+def labels_of(generator: LoadedGenerator, names: Sequence[str], count: int) -> list[int]:
+    """The named classes in turn, ``count`` labels in all; UsageError for a name that the generator does not know."""
+    known = generator.classes
+    if not known:
+        raise UsageError("this generator draws no class on demand; leave --classes away.")
+    for name in names:
+        if name not in known:
+            raise UsageError(f"--classes: the generator has no class {name!r}; {nearest(name, known)}")
+    return [known.index(names[i % len(names)]) for i in range(count)]
+
+
+def parse_numbers(text: str) -> list[int]:
+    """``"0-7,12"`` -> [0, 1, ..., 7, 12]; UsageError for anything else."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+            raise UsageError(f"--seeds {text!r}: {part.strip()!r} is neither a number nor a range like 0-7.")
+        numbers += range(int(first), min(int(last if dash else first), int(first) + MOST_IMAGES) + 1)
+        if len(numbers) > MOST_IMAGES:
+            raise UsageError(f"--seeds {text!r} asks for more than {MOST_IMAGES:,} images; draw them in parts.")
+    return numbers

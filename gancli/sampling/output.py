@@ -1,0 +1,158 @@
+"""Where samples go: one grid, array or animation, or a folder of pictures. Nothing that exists is replaced unasked."""
+
+import logging
+import os
+import re
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gancli.errors import UsageError, nearest
+from gancli.files.atomic import write_atomically
+from gancli.machine import cores
+from gancli.sampling import rendering
+
+log = logging.getLogger(__name__)
+Kind = Literal["grid", "array", "animation", "folder"]
+KINDS: dict[str, Kind] = {
+    ".png": "grid", ".jpg": "grid", ".webp": "grid", ".npy": "array", ".npz": "array", ".gif": "animation"
+}  # fmt: skip
+MOST_PIXELS = 2**28
+"""Of a grid or an animation, which is made in memory."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A path and what it will hold."""
+
+    path: Path
+    kind: Kind
+    form: str
+    """The picture files' format, one of `rendering.FORMATS`."""
+
+
+def target(out: Path | None, overwrite: bool, form: str | None = None) -> Target:
+    """What ``--out`` means by its suffix, a folder if it has none; None the next free samples-0001.png.
+
+    UsageError if something is there already, unless ``overwrite``, or if nothing can be written there.
+    """
+    if form is not None and form not in rendering.FORMATS:
+        raise UsageError(f"--format {form!r}: {nearest(form, rendering.FORMATS)}")
+    if out is None:
+        out, overwrite = _next_free(Path()), False
+    suffix = out.suffix.lower().replace(".jpeg", ".jpg")
+    kind = "folder" if out.is_dir() else KINDS.get(suffix, "folder")
+    if kind == "folder" and suffix and not out.is_dir():
+        raise UsageError(f"--out {out}: cannot write {suffix}; use {', '.join(KINDS)} or a folder.")
+    if form is not None and kind != "folder":
+        raise UsageError(f"--format is for a folder of pictures; the name {out} says what it is.")
+    if kind == "folder" and out.is_file():
+        raise UsageError(f"--out {out} is a file; a folder, or a name with one of {', '.join(KINDS)}, is needed.")
+    _require_place(out, overwrite)
+    return Target(out, kind, form or (suffix[1:] if kind == "grid" else "png"))
+
+
+def _require_place(out: Path, overwrite: bool) -> None:
+    place = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if place != out and not place.is_dir():
+        raise UsageError(f"--out {out}: {place} is a file, not a folder.")
+    if not os.access(place if place.is_dir() else place.parent, os.W_OK):
+        raise UsageError(f"--out {out}: nothing may be written to {place}; choose another.")
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        if not overwrite:
+            raise UsageError(f"--out {out} exists already; choose another, or add --overwrite.")
+        if out.is_dir():
+            log.warning("--overwrite: files of other names stay in %s.", out)
+
+
+def write(target: Target, batches: Iterable[Tensor], numbers: Sequence[int], columns: int | None = None) -> None:
+    """Write uint8 batches ``(n, C, H, W)``, which carry these numbers, to the target; a grid has so many columns.
+
+    Points, float32 ``(n, 2, 1, 1)``, become a scatter plot or an array ``(n, 2)``; UsageError for other targets.
+    """
+    if target.kind == "folder":
+        _write_folder(target, batches, numbers)
+    elif target.kind == "array":
+        save = _write_npz if target.path.suffix.lower() == ".npz" else _write_npy
+        write_atomically(target.path, partial(save, batches=batches, count=len(numbers)))
+    else:
+        images = torch.cat([*_bounded(target, batches, len(numbers))])
+        if target.kind == "grid":
+            alone = len(images) == 1 and _is_pictures(images)
+            write_picture(target, images[0] if alone else rendering.sheet(images, columns=columns))
+        else:
+            content = rendering.as_animation([*images])
+            write_atomically(target.path, lambda file: file.write(content))
+
+
+def write_picture(target: Target, picture: Tensor) -> None:
+    """Write one picture, uint8 ``(C, H, W)``, to a target that is a grid."""
+    content = rendering.as_file(picture, target.form)
+    write_atomically(target.path, lambda file: file.write(content))
+
+
+def _is_pictures(drawn: Tensor) -> bool:
+    return drawn.dtype == torch.uint8
+
+
+def _require_pictures(target: Target, batch: Tensor) -> None:
+    if not _is_pictures(batch):
+        raise UsageError(f"--out {target.path}: points go into one .npy, .npz or picture, not into a {target.kind}.")
+
+
+def _bounded(target: Target, batches: Iterable[Tensor], count: int) -> Iterator[Tensor]:
+    """The same batches, if all of them make a picture or an animation that fits into memory."""
+    for batch in batches:
+        if target.kind == "animation":
+            _require_pictures(target, batch)
+        if _is_pictures(batch) and count * rendering.enlarged(batch[:1]).shape[2:].numel() > MOST_PIXELS:
+            raise UsageError(f"{count:,} images are too many for one {target.path.suffix}; use a folder or .npy.")
+        yield batch
+
+
+def _write_npy(file: IO[bytes], batches: Iterable[Tensor], count: int) -> None:
+    """Batch by batch, so that the array never is in memory: uint8 ``(count, H, W, C)``, or points ``(count, 2)``."""
+    for number, batch in enumerate(batches):
+        array = (batch.permute(0, 2, 3, 1) if _is_pictures(batch) else batch.flatten(1)).contiguous().numpy()
+        if number == 0:
+            descr = np.lib.format.dtype_to_descr(array.dtype)
+            shape = (count, *array.shape[1:])
+            np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
+        file.write(array.data)
+
+
+def _write_npz(file: IO[bytes], batches: Iterable[Tensor], count: int) -> None:
+    """The same array, named ``arr_0`` as `numpy.savez` does."""
+    with zipfile.ZipFile(file, "w") as archive, archive.open("arr_0.npy", "w", force_zip64=True) as member:
+        _write_npy(member, batches, count)
+
+
+def _write_folder(target: Target, batches: Iterable[Tensor], numbers: Sequence[int]) -> None:
+    """One batch is encoded, by as many threads as there are cores, while the next one is generated."""
+    left = iter(numbers)
+    with ThreadPoolExecutor(cores.available()) as encoders:
+        encoding: Iterable[bytes] = ()
+        for batch in batches:
+            _require_pictures(target, batch)
+            before, encoding = encoding, encoders.map(partial(rendering.as_file, kind=target.form), batch)
+            _write_files(target, before, left)
+        _write_files(target, encoding, left)
+
+
+def _write_files(target: Target, contents: Iterable[bytes], numbers: Iterator[int]) -> None:
+    for content in contents:
+        path = target.path / f"{next(numbers):06}.{target.form}"
+        write_atomically(path, lambda file, content=content: file.write(content), durable=False)  # type: ignore[misc]
+
+
+def _next_free(folder: Path) -> Path:
+    taken = [int(m[1]) for m in (re.fullmatch(r"samples-(\d{4,})\.png", path.name) for path in folder.iterdir()) if m]
+    return folder / f"samples-{max(taken, default=0) + 1:04}.png"

@@ -1,0 +1,97 @@
+"""Images as people see them: pixels, grids and picture files."""
+
+import io
+import math
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gancli.errors import UsageError
+from gancli.files.atomic import write_atomically
+
+GAP = 2
+TILE_PIXELS = 64
+"""Shorter side below which a tile of a grid is enlarged, by a whole factor."""
+FORMATS: dict[str, dict[str, Any]] = {
+    "png": {"format": "PNG"},
+    "jpg": {"format": "JPEG", "quality": 95},
+    "webp": {"format": "WEBP", "lossless": True},
+}
+"""Kinds of picture files and what Pillow is told about each."""
+FRAME_MILLISECONDS = 40
+
+
+def enlarged(images: Tensor) -> Tensor:
+    """Images ``(..., H, W)``, each pixel repeated until the shorter side is near `TILE_PIXELS`, if it is smaller."""
+    factor = max(1, TILE_PIXELS // min(images.shape[-2:]))
+    return images.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
+
+
+def grid(images: Tensor, columns: int | None = None) -> Tensor:
+    """uint8 ``(N, C, H, W)`` to one uint8 ``(C, H', W')``, row by row, nearly square if ``columns`` is None."""
+    count, channels = images.shape[:2]
+    columns = columns or math.ceil(math.sqrt(count))
+    rows, (height, width) = math.ceil(count / columns), enlarged(images[0]).shape[-2:]
+    sheet = torch.full((channels, rows * (height + GAP) + GAP, columns * (width + GAP) + GAP), 128, dtype=torch.uint8)
+    for number, image in enumerate(images.cpu()):
+        top, left = (
+            GAP + place * (side + GAP) for place, side in zip(divmod(number, columns), (height, width), strict=True)
+        )
+        sheet[:, top : top + height, left : left + width] = enlarged(image)
+    return sheet
+
+
+def scatter(points: Tensor, extent: float, pixels: int = 512) -> Tensor:
+    """Coordinates ``(N, 2)`` as a picture, uint8 ``(1, pixels, pixels)``: white on black, the brighter the more points.
+
+    It spans -extent to extent, y upwards; points outside are not shown.
+    """
+    places = ((points / extent + 1) / 2 * pixels).floor().long()
+    x, y = places[((places >= 0) & (places < pixels)).all(1)].unbind(1)
+    counts = torch.bincount((pixels - 1 - y) * pixels + x, minlength=pixels * pixels).float()
+    brightness = torch.where(counts > 0, 0.4 + 0.6 * counts.log1p() / counts.max().clamp_min(1).log1p(), counts)
+    return (255 * brightness).round().to(torch.uint8).view(1, pixels, pixels)
+
+
+def sheet(drawn: Tensor, extent: float | None = None, columns: int | None = None) -> Tensor:
+    """What was drawn, as one picture: a `grid` of uint8 images, or a scatter plot of points, which are float.
+
+    The plot spans ``extent`` each way, or all of the points.
+    """
+    if drawn.dtype == torch.uint8:
+        return grid(drawn, columns)
+    return scatter(drawn.flatten(1), extent or 1.05 * drawn.abs().max().item() or 1.0)
+
+
+def save_png(image: Tensor, path: Path, durable: bool = True) -> None:
+    """Write uint8 ``(C, H, W)`` with 1 (grey), 3 (RGB) or 4 (RGBA) channels as a PNG; see `write_atomically`."""
+    content = as_file(image)
+    write_atomically(path, lambda file: file.write(content), durable)
+
+
+def as_file(image: Tensor, kind: str = "png") -> bytes:
+    """The content of a picture file of one of the `FORMATS`; UsageError if such a file cannot hold the picture."""
+    return _saved([image], **FORMATS[kind])
+
+
+def as_animation(images: Sequence[Tensor]) -> bytes:
+    """The content of a GIF file that shows uint8 pictures ``(C, H, W)`` again and again, `enlarged`, 25 a second."""
+    frames = [enlarged(image) for image in images]
+    return _saved(frames, format="GIF", save_all=True, duration=FRAME_MILLISECONDS, loop=0)
+
+
+def _saved(images: Sequence[Tensor], **options: Any) -> bytes:
+    arrays = (image.permute(1, 2, 0).cpu().numpy() for image in images)
+    first, *others = (Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels) for pixels in arrays)
+    content = io.BytesIO()
+    try:
+        first.save(content, append_images=others, **options)
+    except (OSError, ValueError, struct.error) as error:
+        what = f"{first.width}x{first.height} pixels, {first.mode}"
+        raise UsageError(f"a picture of {what} does not fit into a {options['format']} file ({error}).") from error
+    return content.getvalue()

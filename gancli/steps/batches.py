@@ -1,0 +1,111 @@
+"""What a step is given, as a function of (seed, step): real images, latents and labels, on the device."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from gancli.machine import devices
+from gancli.randomness import generator
+from gancli.recipes.base import Batch
+
+
+@dataclass
+class ResidentImages:
+    """A whole training set on the device, read in an order that is a function of (seed, epoch).
+
+    Epochs follow each other without a gap: a batch may end one and begin the next. Of each global batch
+    this process takes the rows of its rank.
+    """
+
+    images: Tensor
+    """``(N, C, H, W)``: uint8, or float in [-1, 1]."""
+    labels: Tensor | None
+    """int64 ``(N,)``."""
+    batch_size: int
+    """Global."""
+    seed: int
+    rank: int = 0
+    world: int = 1
+    mirror: bool = False
+    """Flip each image left to right with a probability of one half."""
+    _orders: dict[int, Tensor] = field(default_factory=dict)
+
+    def batch(self, number: int) -> Batch:
+        """Real batch ``number`` of the run, float in [-1, 1]."""
+        return self.finished(*self.gathered(number), number)
+
+    def gathered(self, number: int) -> tuple[Tensor, Tensor | None]:
+        """Images and labels of a batch as they are stored."""
+        rows = self._indices(number)
+        return self.images[rows], None if self.labels is None else self.labels[rows]
+
+    def finished(self, images: Tensor, labels: Tensor | None, number: int) -> Batch:
+        """What was gathered, on whatever device it is now, as floats in [-1, 1] and mirrored."""
+        if images.dtype == torch.uint8:
+            images = images.float().div_(127.5).sub_(1)
+        return Batch(self._mirrored(images, number) if self.mirror else images, labels)
+
+    def _mirrored(self, images: Tensor, number: int) -> Tensor:
+        """Flips are drawn on the CPU for the whole batch, the same on every device and in any group."""
+        start = self.rank * len(images)
+        drawn = torch.rand(self.batch_size, generator=generator(self.seed, "mirror", number))
+        flips = devices.sent(drawn[start : start + len(images)] < 0.5, images.device)
+        return torch.where(flips[:, None, None, None], images.flip(3), images)
+
+    def _indices(self, number: int) -> Tensor:
+        local = self.batch_size // self.world
+        start = number * self.batch_size + self.rank * local
+        epoch, place = divmod(start, len(self.images))
+        rows = self._order(epoch)[place : place + local]
+        while len(rows) < local:
+            epoch += 1
+            rows = torch.cat([rows, self._order(epoch)[: local - len(rows)]])
+        return rows
+
+    def _order(self, epoch: int) -> Tensor:
+        if epoch not in self._orders:
+            order = torch.randperm(len(self.images), generator=generator(self.seed, "order", epoch))
+            kept = {e: o for e, o in self._orders.items() if e == epoch - 1}
+            self._orders = kept | {epoch: devices.sent(order, self.images.device)}
+        return self._orders[epoch]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """All that one step draws, from (seed, step) alone: tensors, which a compiled step takes as its inputs."""
+
+    real: list[Batch]
+    """For each of D's steps, without augmentation."""
+    fake: list[tuple[Tensor, Tensor | None]]
+    """Latents and labels for each of D's steps, but for a simultaneous recipe, and at last for G's step, unless the
+    recipe reuses D's."""
+    real_uniform: list[Tensor | None]
+    """What augmentation draws for each of ``real``; None without."""
+    fake_uniform: list[Tensor | None]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Latents and labels of the fakes: float32 ``(n, latent_dim)`` from N(0, I), labels uniform over classes."""
+
+    latent_dim: int
+    classes: int
+    """0: no labels."""
+    batch_size: int
+    """Global."""
+    seed: int
+    device: torch.device
+    rank: int = 0
+    world: int = 1
+
+    def draw(self, purpose: str, number: int) -> tuple[Tensor, Tensor | None]:
+        """Latents and labels for one purpose (G's step, D's step) and number."""
+        drawn = generator(self.seed, purpose, number, device=self.device)
+        local = self.batch_size // self.world
+        rows = slice(self.rank * local, (self.rank + 1) * local)
+        latents = torch.randn(self.batch_size, self.latent_dim, generator=drawn, device=self.device)[rows]
+        if not self.classes:
+            return latents, None
+        labels = torch.randint(self.classes, (self.batch_size,), generator=drawn, device=self.device)
+        return latents, labels[rows]

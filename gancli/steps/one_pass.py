@@ -1,0 +1,89 @@
+"""The gradients of G and of D from one pass through D, where both networks step from the same fakes and the same D.
+
+D's answers to real and generated images come from one forward pass, and one pass back, seeded with ones, gives
+dD(x_i)/d(layer) for every layer and dD(x_i)/dx_i for every fake. The derivatives of the two losses by the logits then
+weigh the images: D's by c_i in the products that make its weights' gradients, G's by e_i where they enter G. It is
+exact if D's answer to one image depends on no other; see `gancli.functional.layerwise`.
+"""
+
+from contextlib import AbstractContextManager
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
+
+from gancli.functional import layerwise
+from gancli.functional.layerwise import Visit
+from gancli.functional.losses import at_least_fp32
+from gancli.recipes.base import Batch, Loss, Rates, Recipe, judge_together
+
+DRAWS = (_DropoutNd, nn.utils.parametrize.ParametrizationList)
+"""Layers whose second pass would differ from the first: what they draw, or their state, goes on."""
+
+
+def suits(recipe: Recipe, d: nn.Module, precision: str) -> bool:
+    """Whether one pass does what two would: told from what the recipe declares and from D's layers.
+
+    In fp16 it does not, since the seed of ones escapes the scaling of the loss.
+    """
+    kind = type(recipe)
+    return (
+        recipe.simultaneous
+        and not recipe.mixes_samples
+        and kind.d_loss is Recipe.d_loss
+        and kind.g_loss is Recipe.g_loss
+        and precision != "fp16"
+        and not any(isinstance(module, DRAWS) for module in d.modules())
+    )
+
+
+def backward(
+    recipe: Recipe,
+    d: nn.Module,
+    real: Batch,
+    fake: Batch,
+    rates: Rates,
+    autocast: AbstractContextManager[None],
+) -> tuple[Loss, Loss] | None:
+    """Put both networks' gradients, of which there is none yet, where the optimizers look for them; both losses.
+
+    ``fake`` carries G's graph, ``autocast`` is for D's pass forward. None, with nothing changed, if D has weights
+    outside of what `layerwise` knows.
+    """
+    count = len(real.images)
+    leaf = fake.images.detach().requires_grad_()
+    with autocast, layerwise.watched(d, slice(count, None)) as visits:
+        logits = judge_together(d, real, replace(fake, images=leaf))
+    if not layerwise.covered(logits, visits):
+        return None
+    answers = at_least_fp32(logits.detach()).requires_grad_()
+    real_logits, fake_logits = answers.tensor_split([count])
+    d_terms, g_term = {"adv": recipe.d_adversarial(real_logits, fake_logits)}, recipe.g_adversarial(fake_logits)
+    (d_weights,) = torch.autograd.grad(d_terms["adv"], answers)
+    (g_weights,) = torch.autograd.grad(g_term, answers)
+
+    of_images = _into_weights(logits, leaf, visits, d_weights)
+    fake.images.backward(of_images * g_weights[count:].to(of_images.dtype).view(-1, 1, 1, 1))
+    with autocast:
+        penalties = recipe.d_penalties(d, real, fake.detach(), rates)
+    if penalties:
+        torch.stack(list(penalties.values())).sum().backward()
+    return Loss(d_terms | penalties, {"real": real_logits, "fake": fake_logits}), Loss({"adv": g_term})
+
+
+def _into_weights(logits: Tensor, images: Tensor, visits: list[Visit], weights: Tensor) -> Tensor:
+    """Set the gradients of sum_i c_i D(x_i) for D's weights; dD(x_i)/dx_i of the images."""
+    edges = [visit.after_edge for visit in visits]
+    found = torch.autograd.grad((logits,), (images, *edges), (torch.ones_like(logits),), retain_graph=True)  # type: ignore[arg-type]
+    with torch.no_grad():
+        for visit, delta in zip(visits, found[1:], strict=True):
+            gradients = layerwise.weight_gradients(visit, delta, weights)
+            for parameter, gradient in zip(visit.trained, gradients, strict=True):
+                if parameter.grad is not None:
+                    parameter.grad += gradient
+                elif gradient.stride() == parameter.stride():
+                    parameter.grad = gradient
+                else:  # fused Adam goes by the order in memory
+                    parameter.grad = torch.empty_like(parameter).copy_(gradient)
+    return found[0]

@@ -1,0 +1,44 @@
+"""Real batches of a data set that is not on the device: gathered in the background while the step before computes."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from gancli.recipes.base import Batch
+from gancli.steps.batches import ResidentImages
+
+AHEAD = 3
+"""Batches that are gathered before they are asked for."""
+Gathered = tuple[Tensor, Tensor | None]
+
+
+class PrefetchedImages:
+    """Gives the very batches of ``source``, whose images stay where they are, on ``device``.
+
+    A batch is a function of its number alone, so what lies ready is only ever a matter of speed.
+    """
+
+    def __init__(self, source: ResidentImages, device: torch.device) -> None:
+        self.source, self.device = source, device
+        self._worker = ThreadPoolExecutor(1, "prefetch")
+        self._ready: dict[int, Future[Gathered]] = {}
+
+    def batch(self, number: int) -> Batch:
+        """Real batch ``number`` of the run, float in [-1, 1]; raises what reading its images raised."""
+        wanted = range(number, number + AHEAD + 1)
+        for stale in self._ready.keys() - set(wanted):
+            self._ready.pop(stale).cancel()
+        for ahead in wanted:
+            if ahead not in self._ready:
+                self._ready[ahead] = self._worker.submit(self._gather, ahead)
+        images, labels = (self._moved(tensor) for tensor in self._ready.pop(number).result())
+        assert images is not None
+        return self.source.finished(images, labels, number)
+
+    def _gather(self, number: int) -> Gathered:
+        images, labels = self.source.gathered(number)
+        return images.pin_memory() if self.device.type == "cuda" else images, labels
+
+    def _moved(self, tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor.to(self.device, non_blocking=True)

@@ -1,0 +1,163 @@
+"""All that training changes; saving and loading it is what makes a resume exact."""
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.optim import Optimizer
+
+from gancli.machine import devices
+from gancli.recipes.base import Recipe, Spec
+
+
+@dataclass
+class RunningMeans:
+    """Sums of scalars since the last line of metrics, kept on the device so that nothing waits for them."""
+
+    names: list[str] = field(default_factory=list)
+    sums: Tensor | None = None
+    count: int = 0
+
+    def add(self, scalars: dict[str, Tensor]) -> None:
+        """Add one step's scalars; other names than those before begin anew."""
+        values = torch.stack([value.detach().float() for value in scalars.values()])
+        if self.sums is None or self.names != list(scalars):
+            self.clear()
+            self.names, self.sums = list(scalars), values
+        else:
+            self.sums += values
+        self.count += 1
+
+    def means(self) -> dict[str, float]:
+        """The means so far, as numbers on the host."""
+        if self.sums is None:
+            return {}
+        return dict(zip(self.names, (self.sums / self.count).tolist(), strict=True))
+
+    def clear(self) -> None:
+        """Begin a new line."""
+        self.names, self.sums, self.count = [], None, 0
+
+
+@dataclass
+class TrainState:
+    """Networks, averaged generator, optimizers, loss scaler and counters of a run."""
+
+    g: nn.Module
+    d: nn.Module
+    ema: nn.Module
+    """Exponential moving average of G's weights and of its batch statistics; what is sampled and evaluated."""
+    g_optimizer: Optimizer
+    d_optimizer: Optimizer
+    scaler: torch.amp.GradScaler
+    feedback: Tensor
+    """Of the augmentation to its own strength; see `Augmentation`."""
+    rollbacks: int = 0
+    """How often the run went back to an earlier checkpoint to try again with other draws."""
+    step: int = 0
+    """Steps done; with the seed, all that the draws depend on."""
+    seconds: float = 0.0
+    """Time spent in training, over all resumed parts."""
+    running: RunningMeans = field(default_factory=RunningMeans)
+    best: dict[str, Any] = field(default_factory=dict)
+    """Metric, value and step of the best evaluation so far."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain data that `load_state_dict` restores bit for bit."""
+        parts = {name: getattr(self, name).state_dict() for name in _PARTS}
+        running = {"names": self.running.names, "sums": self.running.sums, "count": self.running.count}
+        return parts | {
+            "feedback": self.feedback,
+            "rollbacks": self.rollbacks,
+            "step": self.step,
+            "seconds": self.seconds,
+            "running": running,
+            "best": dict(self.best),
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned, onto the devices of the present networks.
+
+        Of the optimizers it takes what they remember; their settings are the recipe's. A loss scaler that was not in
+        use stays as it is.
+        """
+        for name in ("g", "d", "ema"):
+            getattr(self, name).load_state_dict(saved[name])
+        for name in ("g_optimizer", "d_optimizer"):
+            optimizer = getattr(self, name)
+            optimizer.load_state_dict({"state": saved[name]["state"]} | {"param_groups": _settings(optimizer)})
+            _lay_out_as_weights(optimizer)
+        if saved["scaler"]:
+            self.scaler.load_state_dict(saved["scaler"])
+        self.feedback.copy_(saved["feedback"])
+        self.rollbacks = saved.get("rollbacks", 0)
+        self.step, self.seconds, self.best = saved["step"], saved["seconds"], dict(saved["best"])
+        device = next(self.g.parameters()).device
+        sums = saved["running"]["sums"]
+        self.running = RunningMeans(
+            list(saved["running"]["names"]),
+            None if sums is None else sums.to(device),
+            saved["running"]["count"],
+        )
+
+
+_PARTS = ("g", "d", "ema", "g_optimizer", "d_optimizer", "scaler")
+
+
+def create(recipe: Recipe, spec: Spec, seed: int, device: torch.device, precision: str) -> TrainState:
+    """A new run's state: weights are drawn on the CPU from the seed, so every device starts alike."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        g, d = recipe.networks(spec)
+    g, d = devices.place(g, device), devices.place(d, device)
+    ema = copy.deepcopy(g).eval().requires_grad_(False)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+    return TrainState(g, d, ema, *recipe.optimizers(g, d), scaler, torch.zeros(3, device=device))
+
+
+def _settings(optimizer: Optimizer) -> list[dict[str, Any]]:
+    return optimizer.state_dict()["param_groups"]
+
+
+def _lay_out_as_weights(optimizer: Optimizer) -> None:
+    """Give what an optimizer remembers of each weight that weight's order in memory, which fused Adam relies on."""
+    for parameter, remembered in optimizer.state.items():
+        for name, value in remembered.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                remembered[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+class Average:
+    """Moves one network's weights and buffers towards another's; both keep their tensors."""
+
+    def __init__(self, average: nn.Module, current: nn.Module) -> None:
+        directions = {id(value) for m in average.modules() if isinstance(m, _SpectralNorm) for value in m.buffers()}
+        self.averages, self.currents, self.others = [], [], []
+        for mine, theirs in zip(_tensors(average), _tensors(current), strict=True):
+            if mine.is_floating_point() and id(mine) not in directions:
+                self.averages.append(mine)
+                self.currents.append(theirs)
+            else:
+                self.others.append((mine, theirs))
+
+    @torch.no_grad()
+    def update(self, decay: float | Tensor) -> None:
+        """``average = decay * average + (1 - decay) * current``.
+
+        What is no floating-point number is copied, and so are the singular vectors that spectral normalisation follows:
+        the mean of unit vectors is shorter than one, which would let the weights grow.
+        """
+        if isinstance(decay, Tensor):
+            for average, current in zip(self.averages, self.currents, strict=True):
+                average.lerp_(current, 1 - decay)  # in a trace, where it joins the loop that moves the weights
+        else:
+            torch._foreach_lerp_(self.averages, self.currents, 1 - decay)
+        for average, current in self.others:
+            average.copy_(current)
+
+
+def _tensors(network: nn.Module) -> list[Tensor]:
+    return [*network.parameters(), *network.buffers()]

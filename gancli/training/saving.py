@@ -1,0 +1,139 @@
+"""What a run saves while it goes on: sample grids, checkpoints and network files; its numbers are in `records`.
+
+A disk that is full, or a folder that is gone, does not end a training that took hours: what cannot be written is a
+warning, and is tried again at its next turn. Only the last checkpoint of all must be written, or the run has failed.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gancli.artifacts import checkpoint, network_file
+from gancli.artifacts.network_file import Origin
+from gancli.artifacts.run_folder import RunFolder
+from gancli.errors import CannotSave, FileFormatError
+from gancli.sampling import drawing, rendering
+from gancli.training.loop import Callback, Loop
+from gancli.training.records import MetricsFile, TensorBoard, tolerated
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Samples(Callback):
+    """A grid of the averaged generator's images, from the same latents every time."""
+
+    folder: RunFolder
+    seed: int
+    board: TensorBoard | None = None
+    point_scale: float | None = None
+    """See `drawing.draw_batch`."""
+    count: int = 0
+    """0: 64 images, or 2,500 points."""
+    last_samples: Path | None = None
+    """Path of the newest grid."""
+
+    def on_step(self, loop: Loop) -> None:
+        """Draw if it is time."""
+        if loop.plan.due(loop.state.step, loop.plan.sample_every):
+            noise, count = loop.step.noise, self.count or (2500 if self.point_scale else 64)
+            drawn = drawing.draw_first(
+                loop.state.ema, noise.latent_dim, noise.classes, self.seed, count, self.point_scale
+            )
+            grid = rendering.sheet(drawn, self.point_scale)
+            self.last_samples = self.folder.sample(loop.state.step)
+            with tolerated(str(self.last_samples)):
+                rendering.save_png(grid, self.last_samples)
+            if self.board is not None:
+                self.board.add_grid(grid, loop.state.step)
+
+
+@dataclass
+class Checkpoints(Callback):
+    """Checkpoints every so often, with the network files, and when the run stops for whatever reason."""
+
+    folder: RunFolder
+    origin: Origin
+    keep: int
+    records: Sequence[MetricsFile | TensorBoard]
+    """What must be on disk before a checkpoint is, since a resume goes on after it."""
+    describe: Callable[[], None]
+    """Writes the configuration, without which nothing can be resumed."""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """Of the configuration, what a resumed run cannot change."""
+    saved_step: int = field(default=-1, init=False)
+    """The step of which everything is saved."""
+    _best_saved: int | None = field(default=None, init=False)
+    """The step of the best checkpoint that there is; a better one may not have fitted on the disk."""
+
+    def on_start(self, loop: Loop) -> None:
+        """Nothing is saved twice after a resume, unless the run died before all of it was."""
+        self._best_saved = loop.state.best.get("step")
+        if loop.state.step and self._has_networks_of(loop.state.step):
+            self.saved_step = loop.state.step
+
+    def on_step(self, loop: Loop) -> None:
+        """Save if it is time."""
+        best = loop.state.best.get("step")
+        if loop.plan.due(loop.state.step, loop.plan.save_every) or best == loop.state.step:
+            loop.require_sound()
+            with tolerated(str(self.folder.checkpoint(loop.state.step))):
+                self._save_checkpoint(loop)
+            with tolerated(str(self.folder.generator)):
+                self._save_networks(loop)
+
+    def on_finish(self, loop: Loop) -> None:
+        """Save what was not saved; CannotSave if that fails."""
+        if self.saved_step == loop.state.step:
+            return
+        loop.require_sound()
+        try:
+            self._save_checkpoint(loop)
+            self._save_networks(loop)
+        except OSError as error:
+            left = self.folder.checkpoints()
+            rest = f"--resume {self.folder.path} goes on from {left[-1].name}" if left else "there is no checkpoint"
+            raise CannotSave(
+                f"step {loop.state.step}, the last of this run, cannot be saved ({error.strerror or error}); {rest}."
+            ) from error
+
+    def on_error(self, loop: Loop) -> None:
+        """Save what was not saved, if it is sound and can be."""
+        if loop.state.step in (0, self.saved_step):
+            return
+        try:
+            self.on_finish(loop)
+        except Exception as error:  # what led here matters more
+            log.warning("step %d was not saved: %s", loop.state.step, error)
+        else:
+            log.warning("step %d is saved; --resume %s goes on from it.", loop.state.step, self.folder.path)
+
+    def _save_checkpoint(self, loop: Loop) -> None:
+        if not self.folder.config.exists():
+            log.warning("%s was moved or removed; it is written again, from here on.", self.folder.path)
+            self.describe()
+        for each in self.records:
+            each.sync()
+        state, path = loop.state, self.folder.checkpoint(loop.state.step)
+        checkpoint.save(path, state, self.origin, loop.step.images_seen, self.fixed)
+        best = state.best.get("step")
+        if best is not None and self.folder.checkpoint(best).exists():
+            self._best_saved = best
+        checkpoint.remove_old(self.folder, self.keep, self._best_saved, loop.watch.sick_since)
+
+    def _save_networks(self, loop: Loop) -> None:
+        generator, discriminator = checkpoint.network_files(loop.state, self.origin, loop.step.images_seen)
+        network_file.save(self.folder.generator, generator)
+        network_file.save(self.folder.discriminator, discriminator)
+        if self.folder.checkpoint(loop.state.step).exists():
+            self.saved_step = loop.state.step
+
+    def _has_networks_of(self, step: int) -> bool:
+        try:
+            generator = network_file.load(self.folder.generator, "generator")
+            discriminator = network_file.load(self.folder.discriminator, "discriminator")
+        except FileFormatError:
+            return False
+        return generator.steps == discriminator.steps == step

@@ -1,0 +1,36 @@
+"""Numbers of runs: each is given once, whoever asks at the same time."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from gancli.artifacts import run_folder
+from gancli.errors import UsageError
+
+
+def test_runs_that_begin_at_once_get_numbers_of_their_own(tmp_path: Path) -> None:
+    together = Barrier(8)
+
+    def begin(name: int) -> list[str]:
+        found = []
+        for _ in range(10):
+            together.wait()
+            found.append(run_folder.create(tmp_path / "runs", f"n{name}").path.name)
+        return found
+
+    with ThreadPoolExecutor(8) as pool:
+        names = [name for found in pool.map(begin, range(8)) for name in found]
+    assert sorted(int(name[:4]) for name in names) == list(range(1, 81))
+    assert sorted(names) == sorted(path.name for path in (tmp_path / "runs").iterdir())
+
+
+def test_what_has_a_number_keeps_it(tmp_path: Path) -> None:
+    (tmp_path / "0003-other").mkdir()
+    (tmp_path / "0004-x").write_text("a file")
+    (tmp_path / ".0005").mkdir()  # of a process that died
+    assert run_folder.create(tmp_path, "x").path.name == "0006-x"
+    assert (tmp_path / "0004-x").read_text() == "a file"
+    with pytest.raises(UsageError, match="is a file"):
+        run_folder.create(tmp_path / "0004-x", "x")

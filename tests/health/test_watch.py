@@ -1,0 +1,435 @@
+"""The watch: what it sees in lines of metrics, what it measures, and what a run does when it raises an alarm."""
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import typer
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from training_steps import make_step, tensors
+
+from gancli import recipes, train
+from gancli.artifacts.run_folder import RunFolder, step_of
+from gancli.cli import run
+from gancli.cli.train import train as train_command
+from gancli.config import build
+from gancli.errors import TrainingFailed
+from gancli.health.remedies import DIVERGED_REMEDIES, Remedy, advice
+from gancli.health.vital_signs import VitalSigns
+from gancli.health.watch import RULES, diagnose
+from gancli.recipes.base import Recipe
+from gancli.recipes.dcgan import DCGAN
+from gancli.runs import doctor
+from gancli.training.loop import Callback, Loop
+
+SOUND = {
+    "health/separation": 0.8, "health/memorised": 0.05, "health/g_gradient": 1.0, "health/diversity": 0.9,
+    "health/duplicates": 0.0, "health/contrast": 1.0, "health/d_left": 0.7,
+}  # fmt: skip
+
+
+def lines(count: int = 12, sick_from: int = 6, **sick: float) -> list[dict[str, float]]:
+    """Measurements every 100 steps from step 600 on, of which those from one on are changed."""
+    changed = SOUND | {f"health/{name}": value for name, value in sick.items()}
+    return [{"step": 600 + 100 * i} | (changed if i >= sick_from else SOUND) for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("failure", "lasting", "sick"),
+    [
+        ("discriminator-won", 3, {"separation": 1.0, "d_left": 0.01}),
+        ("vanishing-gradient", 3, {"separation": 0.95, "g_gradient": 0.001}),
+        ("collapse", 4, {"diversity": 0.1, "duplicates": 0.9}),
+        ("dead-generator", 2, {"contrast": 0.01}),
+        ("discriminator-lost", 4, {"separation": 0.1}),
+        ("memorising", 5, {"memorised": 0.9, "separation": 0.9}),
+        ("overflow", 1, {"loss_scale": 0.5}),
+    ],
+)
+def test_each_failure_raises_one_alarm_once_it_lasts(failure: str, lasting: int, sick: dict[str, float]) -> None:
+    alarms, present = diagnose(lines(**sick))
+    assert [(a.failure, a.step, a.since) for a in alarms] == [(failure, 1100 + 100 * lasting, 1200)]
+    assert present == {failure}
+    assert "1200" in alarms[0].evidence and "--" in alarms[0].advice
+    assert diagnose(lines(5 + lasting, **sick)) == ([], set()), "one measurement less is no alarm"
+
+
+def test_copies_are_a_collapse_though_they_differ_from_each_other() -> None:
+    alarms, _ = diagnose(lines(duplicates=0.8))
+    assert [(alarm.failure, alarm.since) for alarm in alarms] == [("collapse", 1200)]
+    assert "80% have a twin" in alarms[0].evidence
+
+
+def test_a_number_that_is_not_finite_is_a_failure_until_it_is_measured_to_be_over() -> None:
+    ruined = {"step": 1800, "d/adv": None, "g/adv": 0.3}
+    alarms, present = diagnose([*lines(), ruined])
+    assert [(alarm.failure, alarm.step) for alarm in alarms] == [("diverged", 1800)] and present == {"diverged"}
+    assert diagnose([*lines(), ruined, {"step": 1900} | SOUND])[1] == set()
+
+
+def test_lines_that_nobody_measured_are_passed_over() -> None:
+    strange: list[dict[str, Any]] = [
+        {"step": 900, "health/separation": "x"}, {"step": 900} | dict.fromkeys(SOUND), {"step": 900, "d/adv": 10**400},
+        *({"step": 900} | dict.fromkeys(SOUND, value) for value in ("x", 10**400, True)),
+    ]  # fmt: skip
+    alarms, _ = diagnose([*lines(3), *strange, *lines()])
+    assert [alarm.failure for alarm in alarms] == ["diverged"], "only the loss that is too large for a number"
+
+
+def test_swings_of_d_are_an_oscillation() -> None:
+    swinging = [{"step": 600 + 100 * i} | SOUND | {"health/separation": float(i % 2)} for i in range(12)]
+    assert [alarm.failure for alarm in diagnose(swinging)[0]] == ["oscillation"]
+
+
+def test_what_passes_and_comes_back_is_told_again() -> None:
+    sick = SOUND | {"health/diversity": 0.1}
+    history = [sick] * 5 + [SOUND] * 3 + [sick] * 5
+    alarms, present = diagnose([{"step": 1000 + 100 * i} | line for i, line in enumerate(history)])
+    assert [alarm.since for alarm in alarms] == [1000, 1800] and present == {"collapse"}
+
+
+def test_a_sound_run_the_first_steps_and_other_lines_raise_nothing() -> None:
+    early = [{"step": 100 * i} | SOUND | {"health/diversity": 0.0, "health/contrast": 0.0} for i in range(1, 6)]
+    other = [{"step": 7, "d/adv": 0.5}, {"step": 8, "rollback": {"number": 1}}]
+    assert diagnose([*other, *early, *lines()]) == ([], set())
+
+
+class TestVitalSigns:
+    def signs(self, spec_seed: int = 0, **changes: Any) -> tuple[VitalSigns, Any]:
+        step = make_step(DCGAN(width=4))
+        torch.manual_seed(spec_seed)
+        images = torch.rand(2, 8, 1, 8, 8) * 2 - 1
+        return self.of(step, images), step
+
+    def of(self, step: Any, images: torch.Tensor) -> VitalSigns:
+        state, noise = step.state, step.noise
+        return VitalSigns(
+            state.g, state.d, state.ema, state.scaler, noise.latent_dim, noise.classes, step.recipe.chance(),
+            (images[0], None), (images[1], None),
+        )  # fmt: skip
+
+    def test_measuring_changes_neither_networks_nor_draws(self) -> None:
+        signs, step = self.signs()
+        step()
+        before = [tensors(network) for network in (step.state.g, step.state.d, step.state.ema)]
+        modes = [module.training for module in step.state.d.modules()]
+        torch.manual_seed(5)
+        expected = torch.rand(1)
+        torch.manual_seed(5)
+        first = signs({"d/adv": 0.3})
+        assert torch.equal(torch.rand(1), expected)
+        assert signs({"d/adv": 0.3}) == first
+        after = [tensors(network) for network in (step.state.g, step.state.d, step.state.ema)]
+        assert all(torch.equal(a, b) for x, y in zip(before, after, strict=True) for a, b in zip(x, y, strict=True))
+        assert modes == [module.training for module in step.state.d.modules()] and any(modes)
+
+    def test_signs_of_made_up_networks(self) -> None:
+        signs, _ = self.signs()
+        train_images, heldout = signs.train[0], signs.heldout[0]
+
+        class Constant(torch.nn.Module):
+            def forward(self, latents: torch.Tensor, labels: Any = None) -> torch.Tensor:
+                return torch.full((len(latents), 1, 8, 8), 0.5)
+
+        class Mean(torch.nn.Module):
+            """Knows the images that it was trained on, and takes all others for fakes."""
+
+            def forward(self, images: torch.Tensor, labels: Any = None) -> torch.Tensor:
+                known = (images[:, None] == train_images).flatten(2).all(2).any(1)
+                return known.float()
+
+        signs.g, signs.d, signs.ema = Constant(), Mean(), Constant()
+        found = signs({"d/adv": 0.5 * 0.6931472})
+        assert found["health/separation"] == 1 and found["health/memorised"] == 1
+        assert found["health/diversity"] == 0 and found["health/duplicates"] == 1
+        assert found["health/contrast"] == pytest.approx(0) and found["health/d_left"] == pytest.approx(0.5)
+
+        class Dark(torch.nn.Module):
+            """Takes dark images for real ones."""
+
+            def forward(self, images: torch.Tensor, labels: Any = None) -> torch.Tensor:
+                return -images.flatten(1).sum(1)
+
+        signs.d = Dark()
+        drawn = torch.full_like(train_images, 0.5)
+        expected = (signs.d(train_images)[:, None] > signs.d(drawn)).float().mean().item()
+        assert signs({})["health/separation"] == pytest.approx(expected)
+        assert signs({})["health/memorised"] == pytest.approx(
+            ((signs.d(train_images).mean() - signs.d(heldout).mean())
+             / (signs.d(train_images).mean() - signs.d(drawn).mean())).clamp(-1, 1).item(), abs=1e-5,
+        )  # fmt: skip
+
+    def test_a_gradient_in_half_precision_is_told_without_its_scale(self) -> None:
+        (plain, plain_step), step = self.signs(), make_step(DCGAN(width=4), precision="fp16")
+        scaled = self.of(step, torch.stack([plain.train[0], plain.heldout[0]]))
+        plain_step(), step()
+        found, expected = scaled({}), plain({})
+        assert "health/loss_scale" not in expected and found["health/loss_scale"] == step.state.scaler.get_scale() > 1
+        assert found["health/g_gradient"] == pytest.approx(expected["health/g_gradient"], rel=0.05)
+
+    def test_diversity_is_that_of_real_images_where_they_are_drawn(self) -> None:
+        signs, _ = self.signs()
+
+        class Copies(torch.nn.Module):
+            def forward(self, latents: torch.Tensor, labels: Any = None) -> torch.Tensor:
+                return signs.train[0]
+
+        signs.g = signs.ema = Copies()
+        found = signs({})
+        assert found["health/diversity"] == pytest.approx(1) and found["health/contrast"] == pytest.approx(1)
+        assert found["health/duplicates"] == 0
+
+
+def test_chance_is_told_where_the_loss_falls_to_nothing_and_only_there() -> None:
+    found = {name: recipes.find(name)().chance() for name in recipes.names()}
+    assert found == {name: recipes.find(name)().chance() for name in recipes.names()}, "nothing random in it"
+    assert all(found[name] == pytest.approx(0.6931, abs=1e-3) for name in ("vanilla", "dcgan", "r3gan", "acgan"))
+    assert found["sngan"] and found["fastgan"] and found["lsgan"] == 0.25  # (b - a)^2 / 4, by the answer 1/2
+    assert [name for name, value in found.items() if value is None] == ["began", "progressive", "wgan", "wgan-gp"]
+
+
+WON = {"recipe": "vanilla", "batch_size": 16, "threads": 1, "progress": "none", "watch_every": 20, "save_every": 40}
+"""The tutorial's GAN, whose discriminator soon wins on digits at such rates."""
+STRONG = {"d_lr": 2e-3, "g_lr": 1e-5}
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def alarms_of(folder: Path) -> list[tuple[str, int]]:
+    return [(alarm["failure"], alarm["step"]) for line in metrics(folder) for alarm in line.get("alarms", ())]
+
+
+def test_an_alarm_is_told_once_everywhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = train(steps=400, out=str(tmp_path), hyperparameters=STRONG, **WON).run
+    first = alarms_of(folder)[0]
+    assert first[0] == "discriminator-won"
+    told = [record.getMessage() for record in caplog.records if "separates real" in record.getMessage()]
+    assert len(told) == 1 and told[0].startswith(f"step {first[1]}: ") and "Try --recipe" in told[0]
+    assert [alarm.failure for alarm in diagnose(metrics(folder))[0]] == [name for name, _ in alarms_of(folder)]
+
+
+def test_watching_changes_nothing_and_a_resumed_run_alarms_alike(tmp_path: Path) -> None:
+    whole = train(steps=300, out=str(tmp_path / "a"), hyperparameters=STRONG, **WON)
+    unwatched = train(steps=300, out=str(tmp_path / "b"), hyperparameters=STRONG, **(WON | {"watch_every": 0}))
+    assert whole.generator.read_bytes() == unwatched.generator.read_bytes()
+    assert not any(name.startswith("health/") for line in metrics(unwatched.run) for name in line)
+    broken = train(steps=300, out=str(tmp_path / "c"), hyperparameters=STRONG, **(WON | {"keep": 20})).run
+    since = alarms_of(whole.run)[0][1]
+    for path in RunFolder(broken).checkpoints():
+        if path.name > f"step-{since - 1:06}.pt":
+            path.unlink()
+    train(resume=str(broken), progress="none")
+    assert alarms_of(broken) == alarms_of(whole.run) != []
+
+
+def test_stop_ends_with_3_and_saves_nothing_after_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = [f"--set={name}={value}" for name, value in STRONG.items()]
+    arguments = ["--steps", "400", "--batch-size", "16", "--watch-every", "20", "--save-every", "1000", "--recipe"]
+    code = run(["train", *arguments, "vanilla", *flags, "--on-failure", "stop", "--out", str(tmp_path), "-q"])
+    assert code == 3 and "stopped at step" in capsys.readouterr().err
+    folder = next(tmp_path.iterdir())
+    assert not RunFolder(folder).checkpoints() and alarms_of(folder)[-1][1] == metrics(folder)[-1]["step"]
+    assert run(["doctor", str(folder), "--json", "-q"]) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert found["present"] == ["discriminator-won"] and Path(found["plot"]).is_file()
+
+
+def test_rollback_goes_back_before_the_failure_and_gives_up_at_last(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(TrainingFailed, match="separates real"):
+        train(steps=2000, out=str(tmp_path), hyperparameters=STRONG, on_failure="rollback", **WON)
+    folder = next(tmp_path.iterdir())
+    rollbacks = [line["rollback"] for line in metrics(folder) if "rollback" in line]
+    assert [each["number"] for each in rollbacks] == list(range(1, len(rollbacks) + 1)) and rollbacks
+    told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("rollback ")]
+    assert [text[:22].split(" to ")[0] for text in told] == [f"rollback {i} of 3" for i in (1, 2, 3)]
+    newest = (
+        torch.load(RunFolder(folder).checkpoints()[-1], weights_only=True) if RunFolder(folder).checkpoints() else {}
+    )
+    assert newest.get("state", {"rollbacks": 3})["rollbacks"] in (2, 3)
+
+
+def test_a_healthy_checkpoint_is_kept_while_the_gan_is_sick(tmp_path: Path) -> None:
+    settings = WON | {"save_every": 20, "keep": 2}
+    folder = RunFolder(train(steps=400, out=str(tmp_path), hyperparameters=STRONG, **settings).run)
+    since = next(a["since"] for line in metrics(folder.path) for a in line.get("alarms", ()))
+    kept = [step_of(path) for path in folder.checkpoints()]
+    assert kept[-2:] == [380, 400] and since - 20 in kept[:-2]
+
+
+@pytest.mark.parametrize("act", ["warn", "stop"])
+def test_a_training_that_diverges_says_so_in_its_files(
+    tmp_path: Path, act: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual = Loop.run
+    monkeypatch.setattr(Loop, "run", lambda loop: (setattr(loop, "callbacks", [*loop.callbacks, Ruins()]), usual(loop)))
+    flags = ["--recipe", "vanilla", "--batch-size", "16", "--steps", "100", "--save-every", "40", "--on-failure", act]
+    assert run(["train", *flags, "--out", str(tmp_path), "--quiet", "--threads", "1"]) == 3
+    assert "diverged" in capsys.readouterr().err
+    folder = next(tmp_path.iterdir())
+    text = (folder / "metrics.jsonl").read_text()
+    assert "NaN" not in text and metrics(folder)[-1]["d/adv"] is None
+    assert alarms_of(folder) == [("diverged", 100)]
+    board = EventAccumulator(str(folder / "tensorboard")).Reload()
+    assert any(tag.startswith("alarm/diverged") for tag in board.Tags()["tensors"])
+    assert [path.name for path in RunFolder(folder).checkpoints()] == ["step-000040.pt", "step-000080.pt"]
+    weights = torch.load(folder / "gen.pth", weights_only=True)["weights"]
+    assert all(value.isfinite().all() for value in weights.values())
+    assert run(["doctor", str(folder), "--json", "-q"]) == 3
+    assert json.loads(capsys.readouterr().out)["present"] == ["diverged"]
+
+
+class Ruins(Callback):
+    """Makes a weight NaN after step 85."""
+
+    def on_step(self, loop: Loop) -> None:
+        if loop.state.step == 85:
+            with torch.no_grad():
+                next(loop.state.g.parameters())[0] = torch.nan
+
+
+class FailsOnce(Callback):
+    """Finds a failure at step 100, as if since step 90, unless the run has rolled back."""
+
+    def on_step(self, loop: Loop) -> None:
+        if loop.state.step == 100 and not loop.state.rollbacks:
+            raise TrainingFailed("made up.", since=90)
+
+
+def test_a_rolled_back_run_resumes_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = WON | {"on_failure": "rollback", "keep": 30, "steps": 200}
+    straight = train(out=str(tmp_path / "a"), **settings)
+    usual = Loop.run
+    monkeypatch.setattr(
+        Loop, "run", lambda loop: (setattr(loop, "callbacks", [*loop.callbacks, FailsOnce()]), usual(loop))
+    )
+    whole = train(out=str(tmp_path / "b"), **settings)
+    found = [line["rollback"] for line in metrics(whole.run) if "rollback" in line]
+    assert found == [{"number": 1, "from_step": 100, "why": "made up."}]
+    assert [line["step"] for line in metrics(whole.run)] == sorted(line["step"] for line in metrics(whole.run))
+    state = torch.load(RunFolder(whole.run).checkpoint(200), weights_only=True)["state"]
+    assert state["rollbacks"] == 1 and state["g_optimizer"]["param_groups"][0]["lr"] == 1e-4
+    lines_before = [
+        [line["d/adv"] for line in metrics(r.run) if line["step"] <= 80 and "d/adv" in line] for r in (whole, straight)
+    ]
+    assert lines_before[0] == lines_before[1] != []
+    expected = whole.generator.read_bytes()
+    assert expected != straight.generator.read_bytes()
+    for step in (160, 200):
+        RunFolder(whole.run).checkpoint(step).unlink()
+    whole.generator.unlink()
+    assert train(resume=str(whole.run), progress="none").generator.read_bytes() == expected
+
+
+def test_a_healthy_run_is_called_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = train(steps=60, recipe="dcgan", out=str(tmp_path), threads=1, watch_every=20, progress="none").run
+    assert run(["doctor", str(folder), "-q"]) == 0
+    assert "verdict  healthy" in capsys.readouterr().out
+    (folder / "health.png").unlink()
+    (folder / "health.png").mkdir()
+    assert run(["doctor", str(folder), "--json", "-q"]) == 0, "without its plot"
+    told = capsys.readouterr()
+    assert json.loads(told.out)["plot"] is None and "--plot names another place" in told.err
+    assert run(["doctor", str(tmp_path), "-q"]) == 2
+    assert "not the folder of a run" in capsys.readouterr().err
+    drawn = tmp_path / "curves.png"
+    assert run(["doctor", str(folder), "-q", "--plot", str(drawn)]) == 0
+    capsys.readouterr()
+    for taken, said in (
+        (drawn, "exists already"),
+        (tmp_path, "exists already"),
+        (drawn / "x.png", "cannot be written"),
+    ):
+        before = drawn.read_bytes()
+        assert run(["doctor", str(folder), "-q", "--plot", str(taken)]) == 2
+        assert said in capsys.readouterr().err
+        assert drawn.read_bytes() == before
+
+
+def test_every_flag_recipe_and_hyperparameter_of_an_advice_exists() -> None:
+    parser = typer.Typer()
+    parser.command()(train_command)
+    flags = {flag for each in typer.main.get_command(parser).params for flag in each.opts}
+    hyperparameters = {each.name for each in fields(Recipe)}
+    remedies = (DIVERGED_REMEDIES, *(rule.remedies for rule in RULES))
+    advices = [advice(each, {}).rstrip(".") for each in remedies]
+    named = {"flags": set[str](), "recipes": set[str](), "hyperparameters": set[str]()}
+    for each in advices:
+        found = re.findall(r"--[a-z][a-z-]*", each)
+        assert found, each
+        named["flags"].update(found)
+        named["recipes"].update(re.findall(r"--recipe ([\w-]+)", each))
+        settings = re.findall(r"--set (\w+)=([\w.-]*\w)", each)
+        named["hyperparameters"].update(name for name, _ in settings)
+        build(DCGAN, dict(settings), each)
+    assert named["flags"] <= flags
+    assert {"r3gan", "wgan-gp", "pacgan"} <= named["recipes"] <= set(recipes.names())
+    assert {"g_lr", "d_lr"} <= named["hyperparameters"] <= hyperparameters
+
+
+@pytest.mark.parametrize("remedies", [DIVERGED_REMEDIES, *(rule.remedies for rule in RULES)])
+@pytest.mark.parametrize("rate", [1e-3, 2e-5])
+def test_an_advice_changes_something_and_raises_no_rate(remedies: tuple[Remedy, ...], rate: float) -> None:
+    hyperparameters = {"g_lr": rate, "d_lr": rate, "beta1": 0.0, "d_steps": 5}
+    told = advice(
+        remedies, {"recipe": "r3gan", "augment": "ada", "precision": "fp32", "hyperparameters": hyperparameters}
+    )
+    assert re.search("--[a-z]", told)
+    for known in ("--recipe r3gan", "--augment ada", "--precision fp32", "beta1", "d_steps=2"):
+        assert known not in told
+    assert all(float(value) < rate for value in re.findall(r"_lr=([\d.e-]+\d)", told))
+
+
+def test_an_advice_is_a_sentence_of_what_is_left() -> None:
+    assert advice(["a", "b", "c"], {}) == "Try a, b, or c."
+    assert advice([lambda config: None, "b", "c"], {}) == "Try b or c."
+    assert advice(["a", lambda config: None], {"hyperparameters": 5}) == "Try a."
+    assert advice(RULES[0].remedies, {"hyperparameters": 5}).endswith("--set d_lr=5e-5.")
+
+
+def test_the_doctor_knows_what_a_run_does_already(tmp_path: Path) -> None:
+    run = train(out=str(tmp_path), hyperparameters=STRONG | {"d_lr": 2e-3}, steps=400, **WON).run
+    assert "--recipe r3gan" in doctor.examine(run).alarms[0].advice
+    config = (run / "config.toml").read_text()
+    (run / "config.toml").write_text(config.replace('recipe = "vanilla"', 'recipe = "r3gan"'))
+    found = doctor.examine(run).alarms[0].advice
+    assert found.startswith("Try a gradient penalty") and "r3gan" not in found
+    (run / "config.toml").write_text("recipe =")
+    assert "--recipe r3gan" in doctor.examine(run).alarms[0].advice
+
+
+def test_a_run_that_rolls_back_to_its_start_starts_from_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of --init-from."""
+    settings = WON | {"on_failure": "rollback", "save_every": 500, "steps": 100}
+    first = train(out=str(tmp_path / "a"), **settings | {"steps": 20})
+    starts: list[dict[str, Any]] = []
+    usual = Loop.run
+
+    def noted(loop: Loop) -> Any:
+        starts.append({name: value.clone() for name, value in loop.state.g.state_dict().items()})
+        loop.callbacks = [*loop.callbacks, FailsOnce()]
+        return usual(loop)
+
+    monkeypatch.setattr(Loop, "run", noted)
+    train(out=str(tmp_path / "b"), init_from=str(first.generator), **settings)
+    assert len(starts) == 2
+    assert all(torch.equal(starts[0][name], starts[1][name]) for name in starts[0])
+
+
+def test_layers_of_d_are_frozen_only_where_there_is_a_d_to_take_them_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = train(out=str(tmp_path / "a"), **WON | {"steps": 20})
+    first.generator.with_name("dis.pth").unlink()
+    flags = ["--recipe", "vanilla", "--steps", "2", "--batch-size", "16", "--init-from", str(first.generator)]
+    assert run(["train", *flags, "--freeze-d", "1", "--out", str(tmp_path / "b"), "-q"]) == 2
+    assert "no dis.pth" in capsys.readouterr().err

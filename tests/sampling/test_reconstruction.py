@@ -1,0 +1,41 @@
+"""Images through an encoder and back, from the command line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gancli import data, train
+from gancli.cli import run
+from gancli.sampling.reconstruction import beside
+
+
+def test_each_row_of_images_is_above_its_reconstructions() -> None:
+    images = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1).expand(5, 1, 64, 64)
+    middles = beside(images, images + 100, columns=3)[0, 34::66, 34::66]
+    assert middles.tolist() == [[0, 1, 2], [100, 101, 102], [3, 4, 128], [103, 104, 128]]
+
+
+def test_a_trained_encoder_gives_back_what_it_is_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Closer than the mean image, which is the best answer that ignores what is shown."""
+    chosen = {"width": 8, "ema_half_life": 0.0, "g_lr": 1e-3, "d_lr": 1e-3}
+    trained = train(recipe="vaegan", steps=400, hyperparameters=chosen, out=str(tmp_path), progress="none", threads=1)
+    target = tmp_path / "again.npy"
+    assert run(["reconstruct", "--ckpt", str(trained.generator), "--out", str(target), "-q", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["n"] == 64 and np.load(target).shape == (64, 8, 8, 1)
+    shown = data.load("digits").heldout.images[:64].float()
+    assert answer["rmse"] < 0.95 * (shown - shown.mean(0)).square().mean().sqrt()
+    pairs = tmp_path / "pairs.png"
+    assert run(["reconstruct", "--ckpt", str(trained.generator), "--n", "8", "--out", str(pairs), "-q"]) == 0
+    assert Image.open(pairs).size == (8 * 66 + 2, 2 * 66 + 2)
+
+
+def test_a_generator_without_an_encoder_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    trained = train(recipe="vanilla", steps=1, out=str(tmp_path), progress="none", threads=1)
+    assert run(["reconstruct", "--ckpt", str(trained.generator), "--out", str(tmp_path / "x.png")]) == 2
+    error = capsys.readouterr().err
+    assert "no encoder" in error and "vaegan" in error and not (tmp_path / "x.png").exists()
