@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow check bench bench-gpu bench-quality bench-health torture fuzz clean
+.PHONY: install demo test test-slow check gpu bench bench-gpu bench-quality bench-health torture fuzz clean
 
 install: $(STAMP)
 
@@ -39,6 +39,9 @@ bench: $(STAMP)
 
 bench-gpu: $(STAMP)
 	$(BIN)/python benchmarks/training_step.py --device cuda --compiled
+
+gpu: $(STAMP)
+	$(BIN)/python benchmarks/gpu.py $(ARGS)
 
 bench-quality: $(STAMP)
 	$(BIN)/python benchmarks/vanilla_mnist.py --threads 2

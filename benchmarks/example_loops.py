@@ -12,7 +12,7 @@ BATCH_SIZE = 64
 Step = Callable[[], object]
 
 
-def batches(images: Tensor) -> Iterator[Tensor]:
+def batches(images: Tensor, batch_size: int = BATCH_SIZE) -> Iterator[Tensor]:
     """Float batches in [-1, 1] without end, each picture opened with PIL in the loading process."""
     to_tensor = transforms.Compose([transforms.ToTensor(), transforms.Lambda(lambda image: 2 * image - 1)])
 
@@ -20,9 +20,17 @@ def batches(images: Tensor) -> Iterator[Tensor]:
         arrays = [row[0].permute(1, 2, 0).squeeze(2).numpy() for row in rows]
         return torch.stack([to_tensor(Image.fromarray(array)) for array in arrays])
 
-    loader = DataLoader(TensorDataset(images), BATCH_SIZE, shuffle=True, drop_last=True, collate_fn=collate)
+    loader = DataLoader(TensorDataset(images), batch_size, shuffle=True, drop_last=True, collate_fn=collate)
     while True:
         yield from loader
+
+
+def resident_batches(images: Tensor, batch_size: int = BATCH_SIZE) -> Iterator[Tensor]:
+    """The same batches from uint8 images that lie on the device already, so that nothing is loaded."""
+    while True:
+        for rows in torch.randperm(len(images), device=images.device).split(batch_size):
+            if len(rows) == batch_size:
+                yield images[rows].float() / 127.5 - 1
 
 
 def perceptrons(images: Tensor, device: torch.device) -> Step:
@@ -71,11 +79,14 @@ def dcgan_networks(size: int, width: int = 64) -> tuple[nn.Module, nn.Module]:
     return nn.Sequential(*g), nn.Sequential(*d)
 
 
-def dcgan(images: Tensor, device: torch.device) -> Step:
-    """D on real, D on fake, then G through D once more; cross-entropy of sigmoids, a number read off each loss."""
+def dcgan(images: Tensor, device: torch.device, source: Iterator[Tensor] | None = None) -> Step:
+    """D on real, D on fake, then G through D once more; cross-entropy of sigmoids, a number read off each loss.
+
+    ``source`` gives the batches in place of the usual loader.
+    """
     g, d = (network.to(device) for network in dcgan_networks(images.shape[2]))
     adam_g, adam_d = (torch.optim.Adam(n.parameters(), lr=2e-4, betas=(0.5, 0.999)) for n in (g, d))
-    bce, source = nn.BCELoss(), batches(images)
+    bce, source = nn.BCELoss(), source or batches(images)
 
     def step() -> None:
         real = next(source).to(device)

@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 from example_loops import BATCH_SIZE
+from step_timing import flops, in_turns
 from torch import Tensor, nn
-from training_step import flops, in_turns
 
 from gancli.functional import losses, penalties
 from gancli.machine import cores, devices, matmul

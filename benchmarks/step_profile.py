@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from step_timing import COMPILED, WAYS, flops, gancli_step, in_turns, peaks, pictures
 from torch.profiler import ProfilerActivity, profile
-from training_step import CASES, COMPILED, WAYS, flops, gancli_step, in_turns, peaks, pictures
+from training_step import CASES
 
 from gancli.machine import cores, devices, matmul
 from gancli.runs import compile_choice

@@ -1,5 +1,6 @@
 """A training step on random images, for tests of what happens in it."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -30,10 +31,11 @@ def make_step(
     dtype: torch.dtype = torch.float32,
     spec: Spec = SPEC,
     batch_size: int = 8,
+    device: torch.device = CPU,
     **options: Any,
 ) -> Step:
-    """A step of so many images; in float64 for comparisons that rounding must not blur."""
-    state = training_state.create(recipe, spec, 0, CPU, precision)
+    """A step of so many images; in float64 for comparisons that rounding must not blur, with latents of the CPU."""
+    state = training_state.create(recipe, spec, 0, device, precision)
     if dtype != torch.float32:
         g, d = state.g.to(dtype), state.d.to(dtype)
         optimizers = recipe.optimizers(g, d)
@@ -41,17 +43,25 @@ def make_step(
     images = IMAGES if spec is SPEC else torch.rand(40, *spec.shape, generator=torch.Generator().manual_seed(2)) * 2 - 1
     if dtype != torch.float32:
         images = images / 127.5 - 1 if images.dtype == torch.uint8 else images
-    real = ResidentImages(images if dtype == torch.float32 else images.to(dtype), None, batch_size, 0)
-    noise = (Noise if dtype == torch.float32 else DoubleNoise)(recipe.latent_dim, 0, batch_size, 0, CPU)
-    return Step(recipe, state, real, noise, precision, **options)
+    images = (images if dtype == torch.float32 else images.to(dtype)).to(device)
+    noise = (Noise if dtype == torch.float32 else DoubleNoise)(recipe.latent_dim, 0, batch_size, 0, device)
+    return Step(recipe, state, ResidentImages(images, None, batch_size, 0), noise, precision, **options)
+
+
+def labelled(step: Step) -> Step:
+    """The step with labels of four classes, if its recipe takes them."""
+    if step.recipe.conditional:
+        step.real.labels = (torch.arange(40) % 4).to(step.noise.device)  # type: ignore[attr-defined]
+        step.noise = replace(step.noise, classes=4)
+    return step
 
 
 class DoubleNoise(Noise):
-    """The same latents in float64."""
+    """The same latents in float64; on every device those that the CPU draws."""
 
     def draw(self, purpose: str, number: int) -> tuple[Tensor, Tensor | None]:
-        latents, labels = super().draw(purpose, number)
-        return latents.double(), labels
+        latents, labels = Noise.draw(replace(self, device=CPU), purpose, number)
+        return latents.double().to(self.device), None if labels is None else labels.to(self.device)
 
 
 def tensors(network: nn.Module) -> list[Tensor]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from training_steps import IMAGES, make_step, small, tensors
+from training_steps import IMAGES, labelled, make_step, small, tensors
 
 from gancli import recipes
 from gancli.machine import devices
@@ -34,13 +34,6 @@ class NeverWaiting(TorchDispatchMode):
     def __torch_dispatch__(self, function: Any, kinds: Any, values: Any = (), options: Any = None) -> Any:
         assert function.overloadpacket not in WAITS, f"{function} waits for the device"
         return function(*values, **(options or {}))
-
-
-def labelled(step: Step) -> Step:
-    if step.recipe.conditional:
-        step.real.labels = (torch.arange(40) % 4).to(step.noise.device)  # type: ignore[attr-defined]
-        step.noise = replace(step.noise, classes=4)
-    return step
 
 
 @pytest.mark.parametrize("name", recipes.names())

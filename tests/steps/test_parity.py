@@ -1,12 +1,11 @@
 """Every recipe the fast way against the plain one with double backward, in float64, so that no shortcut changes it."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from training_steps import make_step, small
+from training_steps import labelled, make_step, small
 
 from gancli import recipes
 from gancli.functional import layerwise
@@ -22,11 +21,7 @@ RESIDUAL = "r3gan, residual networks"
 def step_of(name: str, spec: Spec, **options: Any) -> Step:
     """A small step of the recipe in float64."""
     recipe = R3GAN(network="residual", width=16) if name == RESIDUAL else small(name)
-    step = make_step(recipe.fitted(spec, 40, 1000), dtype=torch.float64, spec=spec, **options)
-    if step.recipe.conditional:
-        step.real.labels = torch.arange(40) % 4  # type: ignore[attr-defined]
-        step.noise = replace(step.noise, classes=4)
-    return step
+    return labelled(make_step(recipe.fitted(spec, 40, 1000), dtype=torch.float64, spec=spec, **options))
 
 
 def run(step: Step) -> list[dict[str, Tensor]]:

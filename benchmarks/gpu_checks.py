@@ -1,0 +1,152 @@
+"""Is a GPU right: the tests that need one, every recipe against the CPU in float64, and resumes bit for bit."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from functools import partial
+from typing import Any
+
+import torch
+from gpu_rows import ROOT, Asked, Row, Tasks
+from gpu_steps import as_traced
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
+
+from gancli import recipes
+from gancli.recipes.base import Spec
+from gancli.steps.step import Step
+
+sys.path.append(str(ROOT / "tests"))
+from training_steps import labelled, make_step, small
+
+CPU = torch.device("cpu")
+SPEC = Spec(3, 8, 8, 4)
+RESIDUAL = "r3gan residual"
+STEPS = 4
+TOLERANCE = 1e-9
+"""Of a weight tensor's difference, relative to its norm, in float64."""
+RESUMED = (
+    "vanilla", "dcgan", "r3gan", "wgan-gp", "acgan", "fastgan", "vanilla --compile on", "dcgan --precision bf16",
+    "dcgan --compile on", "r3gan --augment ada",
+)  # fmt: skip
+"""Recipe and further flags."""
+
+
+def tests(asked: Asked) -> Tasks:
+    """The suite's tests that have CUDA in their name, in files that speak of it."""
+    found = [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if "cuda" in path.read_text()]
+    if asked.tiny:
+        found = [path for path in found if path.name == "test_cuda_graph.py"]
+    return {path.relative_to(ROOT / "tests").as_posix(): partial(_test, path, asked) for path in found}
+
+
+def _test(path: Any, asked: Asked) -> Row:
+    command = [sys.executable, "-m", "pytest", str(path), "-k", "cuda", "-o", "addopts=", "-v", "--tb=short", "-rf"]
+    if not asked.tiny:
+        command += ["--numprocesses", "4", "--timeout", str(max(1, int(asked.seconds_left)))]
+    log = asked.files / f"tests-{path.stem}.log"
+    with log.open("w") as file:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+        try:
+            code: int | str = process.wait(timeout=max(1.0, asked.seconds_left - 5))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = "cut off"
+    text = log.read_text()
+    results = re.findall(r"\b(PASSED|FAILED|SKIPPED|ERROR)\b (?=\S*::)|(?<=\s)(PASSED|FAILED|SKIPPED|ERROR)\s+\[", text)
+    counts = {
+        word.lower(): [one or two for one, two in results].count(word) for word in ("PASSED", "FAILED", "SKIPPED")
+    }
+    failures = [line[:300] for line in text.splitlines() if re.match(r"(FAILED|ERROR) \S", line)]
+    return {**counts, "exit_code": code, "failures": failures}
+
+
+def parity(asked: Asked) -> Tasks:
+    """Each recipe on the device against the CPU from the same draws: as it is written, the fast way, as a graph."""
+    names = ("vanilla", "dcgan") if asked.tiny else (*recipes.names(), RESIDUAL)
+    ways = {"plain": {"plain": True}, "fast": {}}
+    tasks: Tasks = {f"{name}, {way}": partial(_parity, name, asked, **o) for name in names for way, o in ways.items()}
+    for way in () if asked.tiny else ("graph", "compiled graph"):
+        tasks |= {f"{name}, {way}": partial(_same_as_eager, name, asked, way) for name in names}
+    return tasks
+
+
+def _step(name: str, device: torch.device, **options: Any) -> Step:
+    recipe = recipes.find("r3gan")(network="residual", width=16) if name == RESIDUAL else small(name)  # type: ignore[call-arg]
+    return labelled(make_step(recipe.fitted(SPEC, 40, 1000), dtype=torch.float64, spec=SPEC, device=device, **options))
+
+
+def _parity(name: str, asked: Asked, **options: Any) -> Row:
+    """Layers draw the CPU's numbers on both."""
+    ours, theirs = _step(name, asked.device, **options), _step(name, CPU, **options)
+    for _ in range(STEPS):
+        with DrawnOnCPU():
+            ours()
+        theirs()
+    return {"against": "the CPU"} | difference(ours, theirs)
+
+
+def _same_as_eager(name: str, asked: Asked, way: str) -> Row:
+    """Against the same device, since a graph draws what layers draw there."""
+    ours, theirs = _step(name, asked.device, compiled=True), _step(name, asked.device)
+    if ours.whole is None and (ours.recipe.grows or way == "graph"):
+        return {"skipped": "the step is not traced as a whole"}
+    with as_traced(way):
+        for _ in range(STEPS):
+            ours(), theirs()
+    return {"against": "the same device without", "way": ours.way} | difference(ours, theirs)
+
+
+class DrawnOnCPU(TorchDispatchMode):
+    """Operations that draw do so on the CPU, from its generator, wherever their result belongs."""
+
+    def __torch_dispatch__(self, function: Any, kinds: Any, values: Any = (), options: Any = None) -> Any:
+        options = options or {}
+        if torch.Tag.nondeterministic_seeded not in function.tags:
+            return function(*values, **options)
+        given = [value for value in (*values, *options.values()) if isinstance(value, Tensor | torch.device)]
+        device = next((v.device if isinstance(v, Tensor) else v for v in given), CPU)
+        if device.type == "cpu":
+            return function(*values, **options)
+        drawn = function(*tree_map(_on_cpu, values), **tree_map(_on_cpu, options))
+        if function._schema.is_mutable:
+            return values[0].copy_(drawn)
+        return tree_map(lambda leaf: leaf.to(device) if isinstance(leaf, Tensor) else leaf, drawn)
+
+
+def _on_cpu(leaf: Any) -> Any:
+    return leaf.cpu() if isinstance(leaf, Tensor) else CPU if isinstance(leaf, torch.device) else leaf
+
+
+def difference(ours: Step, theirs: Step) -> Row:
+    """The largest ||ours - theirs|| / ||theirs|| of a tensor of G, D and the average, and whose it is."""
+    found: dict[str, float] = {}
+    for network in ("g", "d", "ema"):
+        mine, other = (getattr(step.state, network).state_dict() for step in (ours, theirs))
+        for name, value in other.items():
+            expected = value.double().cpu()
+            norm = float(expected.norm()) or 1.0
+            found[f"{network}.{name}"] = float((mine[name].double().cpu() - expected).norm()) / norm
+    worst = max(found, key=lambda name: found[name] if found[name] == found[name] else float("inf"))
+    return {"steps": STEPS, "difference": found[worst], "of": worst, "passed": found[worst] <= TOLERANCE}
+
+
+def resume(asked: Asked) -> Tasks:
+    """``gancli verify-resume`` with ``--deterministic``."""
+    return {each: partial(_resume, each, asked) for each in (RESUMED[:1] if asked.tiny else RESUMED)}
+
+
+def _resume(flags: str, asked: Asked) -> Row:
+    command = [sys.executable, "-m", "gancli", "verify-resume", "--json", "--quiet", "--device", str(asked.device)]
+    command += ["--deterministic", "--steps", "6" if asked.tiny else "30", "--recipe", *flags.split()]
+    found = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False,
+        timeout=max(1, asked.seconds_left), env=os.environ | {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"},
+    )  # fmt: skip
+    if not found.stdout.strip():
+        raise RuntimeError((found.stderr.strip().splitlines() or [f"exit code {found.returncode}"])[-1])
+    said = json.loads(found.stdout)
+    return said | {"differences": said["differences"][:5], "passed": said["exact"]}
