@@ -37,7 +37,8 @@ RESUMED = (
 
 def tests(asked: Asked) -> Tasks:
     """The suite's tests that have CUDA in their name, in files that speak of it."""
-    found = [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if "cuda" in path.read_text()]
+    speaking = [path for path in (ROOT / "tests").rglob("test_*.py") if "cuda" in path.read_text()]
+    found = sorted(speaking, key=lambda path: ("cuda.is_available" not in path.read_text(), path))  # those first
     if asked.tiny:
         found = [path for path in found if path.name == "test_cuda_graph.py"]
     return {path.relative_to(ROOT / "tests").as_posix(): partial(_test, path, asked) for path in found}
