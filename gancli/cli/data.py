@@ -54,7 +54,8 @@ def check(
     size = None if image_size is None else parse_image_size(image_size)
     if path in SOURCES:
         raise UsageError(f"{path} is a data set of its own, which needs no check; write ./{path} for a folder.")
-    found = inspect(pictures_at(path), size, options, decoding_progress("none" if quiet else "auto"))
+    with decoding_progress("none" if quiet else "auto") as on_progress:
+        found = inspect(pictures_at(path), size, options, on_progress)
     if sheet is not None and found.sheet is not None:
         rendering.save_png(rendering.grid(found.sheet), sheet)
     if as_json:

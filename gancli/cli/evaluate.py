@@ -143,9 +143,8 @@ def _measure(
     from gancli.evaluation.sources import folders
     from gancli.training.progress import decoding_progress
 
-    options["on_progress"] = decoding_progress("none" if quiet else "auto")
-    with output.bar("drawing", 1, quiet) as advance:
-        options["on_batch"] = lambda done, total: advance(done / total)
+    with decoding_progress("none" if quiet else "auto") as on_progress, output.bar("drawing", 1, quiet) as advance:
+        options |= {"on_progress": on_progress, "on_batch": lambda done, total: advance(done / total)}
         if run is None:
             report = api.evaluate(ckpt, fake=fake, plots=folder, **options)
             return [(None, report)]

@@ -59,14 +59,26 @@ def check_choice(flag: str, value: str, allowed: tuple[str, ...]) -> Any:
 
 @contextlib.contextmanager
 def bar(what: str, total: int, quiet: bool) -> Iterator[Callable[[float], None]]:
-    """A bar on stderr where that is a terminal; yields what to call with the amount done since."""
+    """A bar on stderr where that is a terminal; yields what to call with the amount done since.
+
+    It opens at the first call: what comes before, such as decoding, may show a bar of its own.
+    """
     from rich.console import Console
     from rich.progress import Progress
 
+    from gancli.training import terminal
+
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda done: progress.update(task, advance=done)
+    progress = Progress(console=console, transient=True, disable=quiet or not console.is_terminal)
+    with contextlib.ExitStack() as opened:
+
+        def advance(done: float) -> None:
+            if not progress.tasks:
+                progress.add_task(what, total=total)
+                opened.enter_context(terminal.live(progress))
+            progress.update(progress.tasks[0].id, advance=done)
+
+        yield advance
 
 
 def counted(batches: Iterable[Any], advance: Callable[[float], None]) -> Iterator[Any]:

@@ -78,7 +78,8 @@ def train(
             found = resuming.checkpoint_of(resume, folder)
             asked = resuming.merged_config(folder, settings, options)
         rollback.check(asked.on_failure, group)
-        prepared = batch_size.prepare_measured(asked, group, decoding_progress(progress))
+        with decoding_progress(progress) as on_progress:
+            prepared = batch_size.prepare_measured(asked, group, on_progress)
         if folder is not None and group.leads:
             resuming.warn_of_other_arithmetic(folder, prepared.config)
         if found is not None and (rollbacks := found.state.get("rollbacks", 0)):

@@ -1,10 +1,11 @@
 """What a person sees while a run goes on: a live view, one bar, or plain lines, always on stderr."""
 
+import contextlib
 import math
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Literal
 
 from gancli.errors import UsageError, nearest
 from gancli.health.watch import PREFIX
+from gancli.training import terminal
 from gancli.training.loop import Callback, Loop, Record
 
 View = Literal["auto", "rich", "tqdm", "plain", "none"]
@@ -30,25 +32,29 @@ def choose(view: View) -> Callback:
     return views[view]()
 
 
-def decoding_progress(view: View) -> Callable[[int, int], None]:
-    """What shows how many pictures are decoded: a bar, or now and then a line where stderr is no terminal."""
+@contextlib.contextmanager
+def decoding_progress(view: View) -> Iterator[Callable[[int, int], None]]:
+    """Yields what to call with the pictures decoded and their total: it moves a bar, or prints a line now and then."""
     view = _fitting() if view == "auto" else view
-    if view == "none":
-        return lambda done, total: None
-    if view == "plain":
-        return _decoding_lines()
+    if view in ("none", "plain"):
+        yield _decoding_lines() if view == "plain" else lambda done, total: None
+        return
     from tqdm.auto import tqdm
 
-    bars: list[Any] = []
+    with contextlib.ExitStack() as opened:
+        bars: list[Any] = []
 
-    def show(done: int, total: int) -> None:
-        if not bars:
-            bars.append(tqdm(total=total, initial=done, desc="decoding", unit=" pictures", leave=False))
-        bars[0].update(done - bars[0].n)
-        if done == total:
-            bars.pop().close()
+        def show(done: int, total: int) -> None:
+            if not bars:
+                bars.append(tqdm(total=total, initial=done, desc="decoding", unit=" pictures", leave=False))
+                opened.callback(bars[0].close)
+                opened.enter_context(terminal.above_bars())
+            bars[0].update(done - bars[0].n)
+            if done == total:
+                opened.close()
+                bars.clear()
 
-    return show
+        yield show
 
 
 def _decoding_lines() -> Callable[[int, int], None]:
@@ -120,6 +126,7 @@ class TqdmView(Callback):
 
     def __init__(self) -> None:
         self._bar: Any = None
+        self._opened = contextlib.ExitStack()
 
     def on_start(self, loop: Loop) -> None:
         """Show the bar."""
@@ -127,6 +134,8 @@ class TqdmView(Callback):
 
         total, done = loop.plan.total_steps, loop.state.step
         self._bar = tqdm(total=total, initial=done, unit="step", dynamic_ncols=True)
+        self._opened.callback(self._bar.close)
+        self._opened.enter_context(terminal.above_bars())
 
     def on_step(self, loop: Loop) -> None:
         """Move on."""
@@ -139,8 +148,7 @@ class TqdmView(Callback):
 
     def close(self) -> None:
         """Leave the bar as it is."""
-        if self._bar is not None:
-            self._bar.close()
+        self._opened.close()
 
 
 class RichView(Callback):
@@ -149,6 +157,7 @@ class RichView(Callback):
     def __init__(self) -> None:
         self.rate, self._shown = Rate(), 0.0
         self._live: Any = None
+        self._opened = contextlib.ExitStack()
         self._record: Record | None = None
 
     def on_start(self, loop: Loop) -> None:
@@ -166,7 +175,7 @@ class RichView(Callback):
         self._bars = Progress(*columns, expand=True)
         self._epoch_bar, self._step_bar = self._bars.add_task("epoch"), self._bars.add_task("step")
         self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=False)
-        self._live.start()
+        self._opened.enter_context(terminal.live(self._live))
         self._show(loop)
 
     def on_step(self, loop: Loop) -> None:
@@ -184,8 +193,7 @@ class RichView(Callback):
 
     def close(self) -> None:
         """Leave the last view on the screen."""
-        if self._live is not None:
-            self._live.stop()
+        self._opened.close()
 
     def _show(self, loop: Loop) -> None:
         from rich.console import Group
@@ -280,4 +288,6 @@ class Shown(Callback):
         try:
             show(self.view)
         except OSError:
-            self.view = Callback()
+            gone, self.view = self.view, Callback()
+            with contextlib.suppress(OSError):
+                gone.close()

@@ -58,12 +58,13 @@ def test_decoding_is_a_bar_that_ends_or_a_line_now_and_then(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for view, shown in (("tqdm", "decoding"), ("none", ""), ("plain", "")):
-        show = progress.decoding_progress(view)  # type: ignore[arg-type]
-        for done in (0, 50, 100):
-            show(done, 100)
+        with progress.decoding_progress(view) as show:  # type: ignore[arg-type]
+            for done in (0, 50, 100):
+                show(done, 100)
         errors = capsys.readouterr().err
         assert shown in errors
         assert bool(shown) == bool(errors), "quick work needs no lines"
     monkeypatch.setattr(progress, "DECODING_SECONDS", -1.0)
-    progress.decoding_progress("plain")(50, 1000)
+    with progress.decoding_progress("plain") as show:
+        show(50, 1000)
     assert capsys.readouterr().err == "decoding 50 of 1,000 pictures\n"
