@@ -1,10 +1,35 @@
 """The folder in which gancli keeps what it can make again."""
 
+import os
+import stat
+import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 
 def user_cache(*parts: str) -> Path:
-    """A path in the user's cache folder, as the operating system wants it (``XDG_CACHE_HOME`` on Linux)."""
+    """A path in the user's cache folder, where the operating system wants it (``XDG_CACHE_HOME`` on Linux).
+
+    A user without a home folder, as in many containers, gets a private folder among the temporary files.
+    """
     import platformdirs
 
-    return platformdirs.user_cache_path("gancli").joinpath(*parts)
+    try:
+        folder = platformdirs.user_cache_path("gancli")
+    except RuntimeError:  # neither HOME nor an entry in passwd
+        folder = _temporary()
+    return (folder if folder.is_absolute() else _temporary()).joinpath(*parts)
+
+
+@lru_cache
+def _temporary() -> Path:
+    """A folder that belongs to this user alone, the same in each process where that is possible."""
+    folder = Path(tempfile.gettempdir()) / f"gancli-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+        if stat.S_ISDIR(status.st_mode) and (os.name == "nt" or status.st_uid == os.getuid()):
+            return folder
+    except OSError:
+        pass
+    return Path(tempfile.mkdtemp(prefix="gancli-"))
