@@ -1,8 +1,8 @@
 """What a person sees while a run goes on: a live view, one bar, or plain lines, always on stderr."""
 
 import contextlib
-import math
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +17,14 @@ from gancli.training import terminal
 from gancli.training.loop import Callback, Loop, Record
 
 View = Literal["auto", "rich", "tqdm", "plain", "none"]
-PLAIN_SECONDS = 30.0
+MIN_SECONDS = 10.0
+"""Between two plain lines, at least."""
+MIN_SHARE = 0.05
+"""Of the run's steps between two plain lines, at least, unless `MAX_SECONDS` have passed."""
+MAX_SECONDS = 300.0
+"""Without a plain line, so that a long run does not seem dead."""
+MAX_WIDTH = 120
+"""Characters of a plain line."""
 DECODING_SECONDS = 10.0
 REFRESH_SECONDS = 0.1
 
@@ -101,24 +108,35 @@ class Rate:
 
 
 class PlainView(Callback):
-    """One line an epoch, or every 30 seconds where epochs are longer."""
+    """A line every 10 seconds or 5 % of the run, whichever is longer; at most 5 minutes apart, and one at the end."""
 
     def __init__(self) -> None:
-        self.rate, self._epoch, self._shown = Rate(), -1, 0.0
+        self.rate, self._values = Rate(), dict[str, float]()
+        self._last_step, self._last_time = 0, 0.0
 
     def on_start(self, loop: Loop) -> None:
         """Begin to count."""
         self.rate.start(loop)
-        self._epoch, self._shown = int(_epoch(loop)), time.perf_counter()
+        self._last_step, self._last_time = loop.state.step, time.perf_counter()
 
     def on_record(self, loop: Loop, record: Record) -> None:
-        """Print the line if an epoch or 30 seconds are over, or all is."""
-        epoch, now = int(record.epoch), time.perf_counter()
-        if epoch > self._epoch or now - self._shown > PLAIN_SECONDS or record.step == loop.plan.total_steps:
-            self._epoch, self._shown = epoch, now
-            head = f"epoch {record.epoch:.4g}/{_epochs(loop):.4g}  step {record.step}/{loop.plan.total_steps}"
-            rate = f"{self.rate.images_per_s:,.0f} images/s  left {self.rate.left}"
-            print(f"{head}  {rate}  {_values(record)}", file=sys.stderr, flush=True)
+        """Keep the newest values, and print them if it is time."""
+        self._values |= shown_values(record.values)
+        total, now = loop.plan.total_steps, time.perf_counter()
+        seconds, share = now - self._last_time, (record.step - self._last_step) / total
+        is_due = seconds >= MIN_SECONDS and (share >= MIN_SHARE or seconds >= MAX_SECONDS)
+        if is_due or record.step == total:
+            self._last_step, self._last_time = record.step, now
+            print(self._line(loop, record.step), file=sys.stderr, flush=True)
+
+    def _line(self, loop: Loop, step: int) -> str:
+        """The line with as many values as fit, the most telling first."""
+        line = f"step {step:,}/{loop.plan.total_steps:,} ({step / loop.plan.total_steps:.0%})  epoch {_epochs(loop)}"
+        line += f"  {self.rate.images_per_s:,.0f} images/s  left {self.rate.left}"
+        for name, value in sorted(self._values.items(), key=lambda each: _importance(each[0])):
+            part = f"  {name} {value:.3g}"
+            line += part if len(line) + len(part) <= MAX_WIDTH else ""
+        return line
 
 
 class TqdmView(Callback):
@@ -152,13 +170,13 @@ class TqdmView(Callback):
 
 
 class RichView(Callback):
-    """A live view: epoch and step bars, speed, time left, every value, where the last samples are."""
+    """A live view: a bar over all steps, epoch, speed, time left, the newest values, where the last samples are."""
 
     def __init__(self) -> None:
         self.rate, self._shown = Rate(), 0.0
         self._live: Any = None
         self._opened = contextlib.ExitStack()
-        self._record: Record | None = None
+        self._values: dict[str, float] = {}
 
     def on_start(self, loop: Loop) -> None:
         """Open the view."""
@@ -173,7 +191,7 @@ class RichView(Callback):
             TextColumn("{task.percentage:>4.0f}%"),
         )
         self._bars = Progress(*columns, expand=True)
-        self._epoch_bar, self._step_bar = self._bars.add_task("epoch"), self._bars.add_task("step")
+        self._bar = self._bars.add_task("step", total=loop.plan.total_steps)
         self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=False)
         self._opened.enter_context(terminal.live(self._live))
         self._show(loop)
@@ -185,7 +203,7 @@ class RichView(Callback):
 
     def on_record(self, loop: Loop, record: Record) -> None:
         """Keep the newest values."""
-        self._record = record
+        self._values |= shown_values(record.values)
 
     def on_finish(self, loop: Loop) -> None:
         """Draw the end."""
@@ -200,15 +218,10 @@ class RichView(Callback):
         from rich.text import Text
 
         self._shown = time.perf_counter()
-        step, total, epoch, epochs = loop.state.step, loop.plan.total_steps, _epoch(loop), _epochs(loop)
-        within = 100.0 if step == total else 100 * (epoch % 1)
-        self._bars.update(
-            self._epoch_bar,
-            completed=within,
-            description=f"epoch {min(int(epoch) + 1, _ceil(epochs))}/{_ceil(epochs)}",
-        )
-        self._bars.update(self._step_bar, completed=100 * step / total, description=f"step {step}/{total}")
-        speed = Text(f"{self.rate.images_per_s:,.0f} images/s   time left {self.rate.left}", style="dim")
+        step, total = loop.state.step, loop.plan.total_steps
+        self._bars.update(self._bar, completed=step, description=f"step {step:,}/{total:,}")
+        parts = (f"epoch {_epochs(loop)}", f"{self.rate.images_per_s:,.0f} images/s", f"time left {self.rate.left}")
+        speed = Text("   ".join(parts), style="dim")
         samples = _last_samples(loop)
         where = [Text(f"samples: {samples}", style="dim", overflow="fold")] if samples else []
         self._live.update(Group(self._bars, speed, *self._table(), *where), refresh=True)
@@ -217,13 +230,11 @@ class RichView(Callback):
         from rich.columns import Columns
         from rich.text import Text
 
-        if self._record is None:
-            return []
         cells = [
             Text.assemble((f"{name} ", "cyan"), f"{value:.4g}".rjust(9))
-            for name, value in shown_values(self._record.values).items()
+            for name, value in sorted(self._values.items(), key=lambda each: _importance(each[0]))
         ]
-        return [Columns(cells, padding=(0, 3), equal=True)]
+        return [Columns(cells, padding=(0, 3), equal=True)] if cells else []
 
 
 def _fitting() -> View:
@@ -232,30 +243,34 @@ def _fitting() -> View:
     return "rich" if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("CI") else "plain"
 
 
-def _epoch(loop: Loop) -> float:
-    return loop.step.images_seen / loop.plan.images
-
-
-def _epochs(loop: Loop) -> float:
-    return loop.plan.total_steps * loop.plan.images_per_step / loop.plan.images
-
-
-def _ceil(epochs: float) -> int:
-    return max(1, math.ceil(round(epochs, 1)))
+def _epochs(loop: Loop) -> str:
+    """Epochs done and to be done, as ``2.3/10``."""
+    done = loop.step.images_seen / loop.plan.images
+    total = loop.plan.total_steps * loop.plan.images_per_step / loop.plan.images
+    return f"{done:.3g}/{total:.3g}" if total < 1000 else f"{done:,.0f}/{total:,.0f}"
 
 
 def shown_values(values: Mapping[str, float]) -> dict[str, float]:
-    """The values that a person follows; the measurements of the watch are not among them."""
-    return {name: value for name, value in values.items() if not name.startswith(PREFIX)}
+    """Metrics to display, under short names: all but ``health/*`` and the time that evaluations take."""
+    hidden = (PREFIX, "eval/seconds")
+    return {short_name(name): value for name, value in values.items() if not name.startswith(hidden)}
 
 
-def _values(record: Record) -> str:
-    return "  ".join(f"{name} {value:.4g}" for name, value in shown_values(record.values).items())
+def short_name(name: str) -> str:
+    """Without the features that an evaluation's figure rests on: ``eval/fd_lenet_6ec3`` becomes ``fd``."""
+    return re.sub(r"(_[a-z0-9]+_[0-9a-f]{4,}|_pixels)$", "", name).removeprefix("eval/")
+
+
+def _importance(name: str) -> int:
+    """Place in a line that is too short for all: losses, then evaluations, then penalties and logits."""
+    if name.endswith("/adv"):
+        return 0
+    return 1 if "/" not in name else 2
 
 
 def _last_samples(loop: Loop) -> Path | None:
-    found = [path for path in (getattr(callback, "last_samples", None) for callback in loop.callbacks) if path]
-    return found[-1] if found else None
+    drawn = [path for path in (getattr(callback, "last_samples", None) for callback in loop.callbacks) if path]
+    return drawn[-1] if drawn else None
 
 
 @dataclass

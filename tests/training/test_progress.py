@@ -2,6 +2,7 @@
 
 import io
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,17 +10,59 @@ from rich.console import Console
 
 from gancli import train
 from gancli.training import progress
+from gancli.training.loop import Plan, Record
 
 OPTIONS: dict[str, Any] = {"steps": 60, "batch_size": 16, "log_every": 5, "threads": 1, "recipe": "vanilla"}
 
 
-def test_plain_lines_come_once_an_epoch(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    train(out=str(tmp_path), progress="plain", **(OPTIONS | {"steps": 200, "batch_size": 64}))
-    lines = capsys.readouterr().err.splitlines()
-    epochs = [int(float(re.match(r"epoch ([\d.]+)/", line)[1])) for line in lines]  # type: ignore[index]
-    assert epochs == [1, 2, 3, 4, 5, 6, 7, 8, 8], "one line an epoch, and one at the end"
-    assert "step 200/200" in lines[-1]
-    assert all(name in lines[-1] for name in ("images/s", "left 0:00:00", "d/adv", "g/adv", "d/logit_real"))
+class Clock:
+    """A clock that somebody sets."""
+
+    now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+EVALUATED = {
+    "eval/fd_lenet_6ec3": 3.25,
+    "eval/coverage_lenet_6ec3": 0.8125,
+    "eval/tone_pixels": 0.5,
+    "eval/seconds": 1.5,
+}
+
+
+def plain_lines(steps: int, seconds: float, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> list[str]:
+    """What a pipe gets of a run that writes a line of metrics after each step, evaluated once, at its third step."""
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    view = progress.PlainView()
+    plan = Plan(steps, 64, images=1000, images_per_step=64, log_every=1, save_every=0, sample_every=0, eval_every=0)
+    loop: Any = SimpleNamespace(plan=plan, state=SimpleNamespace(step=0), step=SimpleNamespace(images_seen=0))
+    view.on_start(loop)
+    losses = dict.fromkeys(("d/adv", "d/r1", "d/r2", "d/logit_real", "d/logit_fake", "g/adv"), -12.345678)
+    for step in range(1, steps + 1):
+        clock.now, loop.state.step, loop.step.images_seen = seconds * step / steps, step, 64 * step
+        values = losses | {"health/separation": 0.9} | (EVALUATED if step == 3 else {})
+        view.on_record(loop, Record(step, 64 * step, 64 * step / 1000, clock.now, values))
+    return capsys.readouterr().err.splitlines()
+
+
+def test_a_pipe_gets_few_and_short_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = plain_lines(3600, 36.0, monkeypatch, capsys)
+    assert [line.split("  ")[0] for line in lines] == [
+        "step 1,000/3,600 (28%)", "step 2,000/3,600 (56%)", "step 3,000/3,600 (83%)", "step 3,600/3,600 (100%)"
+    ]  # fmt: skip
+    assert lines[0].split("  ")[1:4] == ["epoch 64/230", "6,400 images/s", "left 0:00:26"]
+    assert all(len(line) <= 120 and "health" not in line and "6ec3" not in line for line in lines)
+    assert all("d/adv -12.3  g/adv -12.3  fd 3.25  coverage 0.812" in line for line in lines), "the newest figures"
+
+
+@pytest.mark.parametrize(("seconds", "lines"), [(1.0, 1), (1000.0, 20), (36_000.0, 120)])
+def test_the_lines_of_a_run_are_few_and_a_long_one_does_not_fall_silent(
+    seconds: float, lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert len(plain_lines(3600, seconds, monkeypatch, capsys)) == lines
 
 
 def test_the_live_view_fits_80_columns_and_says_everything(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,7 +73,18 @@ def test_the_live_view_fits_80_columns_and_says_everything(tmp_path: Any, monkey
     lines = text.split("\n")[-12:]
     shown = "\n".join(lines)
     assert max(map(len, re.split(r"[\r\n]", shown))) <= 80
-    for part in ("epoch 1/1", "step 60/60", "images/s", "time left", "d/adv", "g/adv", "d/logit_fake", "000060.png"):
+    assert len(re.findall("[0-9]+%", shown)) == 1, "one bar, the share of the run"
+    for part in (
+        "0.654/0.654",
+        "step 60/60",
+        "100%",
+        "images/s",
+        "time left",
+        "d/adv",
+        "g/adv",
+        "d/logit_fake",
+        "000060.png",
+    ):
         assert part in shown.replace("\n", ""), part
 
 
