@@ -19,7 +19,8 @@ STOREYS = (
     {"artifacts"},
     {"steps", "data"},
     {"machine"},
-    {"recipes", "health", "files", "config"},
+    {"recipes", "health", "files"},
+    {"config"},
     {"functional", "models", "errors", "randomness", "version"},
 )
 """From the roof down: each part imports only parts of lower storeys, and itself."""

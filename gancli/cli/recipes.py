@@ -78,10 +78,11 @@ def _short(count: int) -> str:
 
 
 def _print_one(recipe: "type[Recipe]", spec: "Spec", as_json: bool) -> None:
-    from gancli import config
-    from gancli.recipes.base import meanings
+    from gancli.config.settings import declarations
 
-    defaults, meaning = config.defaults_of(recipe), meanings(recipe)
+    declared = declarations(recipe)
+    defaults = {name: each.default for name, each in declared.items()}
+    meaning = {name: each.setting.meaning for name, each in declared.items()}
     head = _summary(recipe, spec) | {
         "batch_size": recipe.batch_size, "epochs": recipe.epochs, "draws_points": recipe.draws_points,
     }  # fmt: skip

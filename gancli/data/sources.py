@@ -5,12 +5,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from gancli.config.pictures import PictureOptions
 from gancli.data import digits, mixtures, stacked_mnist, torchvision_sets
 from gancli.data.dataset import DataSet
 from gancli.data.pictures import load as picture_files
 from gancli.data.pictures.decoded_cache import Progress
 from gancli.data.pictures.listing import is_plain
-from gancli.data.pictures.options import PictureOptions
 from gancli.errors import UsageError, nearest
 from gancli.files.user_cache import user_cache
 

@@ -6,13 +6,14 @@ its two losses and its rates. It opens no file, prints nothing and moves nothing
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
+
+from gancli.config.settings import setting, wrong_numbers
 
 Augmentation = Literal["none", "diffaug", "ada"]
 
@@ -86,9 +87,9 @@ class Rates:
     """Adam's decay of the gradients' square, for a recipe that changes it."""
 
 
-MOST_WHOLE = 10**6
+MAX_WHOLE = 10**6
 """Bound of whole numbers, beyond which sizes of tensors overflow."""
-MOST = 1e38
+MAX_REAL = 1e38
 """Bound of other numbers, beyond which float32 overflows."""
 
 
@@ -97,14 +98,22 @@ AT_THE_END = 2**62
 
 
 def hyper(
-    default: Any, meaning: str, least: float | None = None, below: float = MOST, most: float | None = None
+    default: Any, meaning: str, least: float | None = None, below: float = math.inf, most: float = math.inf
 ) -> Any:
-    """A hyperparameter: its default, one line that says what it does, and what a number may be.
+    """A hyperparameter: its default, one line that says what it does, and the numbers that it may be.
 
-    That is at least ``least``, unless told otherwise 0, and 1 for whole numbers; less than ``below``, and ``most`` at
-    most; or the default, which may stand for a choice that is left to the data.
+    A number is at least ``least`` (by default 0, and 1 if it is whole), less than ``below`` and at most ``most``; or it
+    is the default, which may stand for a choice that is left to the data.
     """
-    return field(default=default, metadata={"meaning": meaning, "least": least, "below": below, "most": most})
+    whole = type(default) is int
+    return setting(
+        default,
+        meaning,
+        at_least=int(whole) if least is None else least,
+        below=below,
+        at_most=most,
+        limit=MAX_WHOLE if whole else MAX_REAL,
+    )
 
 
 @dataclass(frozen=True)
@@ -167,8 +176,8 @@ class Recipe:
     )
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            _require_in_range(each, getattr(self, each.name))
+        for declared, wrong in wrong_numbers(self):
+            raise ValueError(f"{declared.name}={getattr(self, declared.name)} {wrong}.")
         if self.simultaneous and self.d_steps > 1:
             raise ValueError(f"d_steps={self.d_steps}: both networks step at once here.")
 
@@ -269,31 +278,6 @@ def judge_together(d: nn.Module, real: Batch, fake: Batch) -> Tensor:
     """D's logits of the real images and then of the generated ones, from one pass."""
     labels = None if real.labels is None or fake.labels is None else torch.cat([real.labels, fake.labels])
     return d(torch.cat([real.images, fake.images]), labels)
-
-
-def meanings(recipe: type[Recipe]) -> dict[str, str]:
-    """What each hyperparameter of a recipe does; one whose default alone differs means what it does in `Recipe`."""
-    return {f.name: _described(f)["meaning"] for f in fields(recipe)}
-
-
-def _described(hyperparameter: Field[Any]) -> Mapping[str, Any]:
-    """What `hyper` was told of it, here or in `Recipe`."""
-    shared = {f.name: f.metadata for f in fields(Recipe)}
-    return hyperparameter.metadata or shared.get(hyperparameter.name) or hyper(None, "").metadata
-
-
-def _require_in_range(hyperparameter: Field[Any], value: Any) -> None:
-    """ValueError for a number that makes no sense; see `hyper`."""
-    if value == hyperparameter.default or type(value) not in (int, float):
-        return
-    limits, whole = _described(hyperparameter), type(value) is int and type(hyperparameter.default) is int
-    least = limits["least"] if limits["least"] is not None else int(whole)
-    below = min(limits["below"], MOST_WHOLE) if whole else limits["below"]
-    most = below if limits["most"] is None else limits["most"]
-    if not (least <= value < below and abs(value) < MOST and value <= most):
-        wanted = f"at least {least:g}" if least > -math.inf else f"more than {-MOST:g}"
-        bound = f"{most:g} at most" if most < below else f"less than {below:,.0f}" if whole else f"less than {below:g}"
-        raise ValueError(f"{hyperparameter.name}={value} must be {wanted} and {bound}.")
 
 
 def year_of(recipe: type[Recipe]) -> int:

@@ -90,8 +90,8 @@ def test_pictures_that_moved_are_named_again(tmp_path: Path, capsys: Capture) ->
     [
         (["--labels", "folders"], "did you mean 'folder'"),
         (["--color", "gray"], "did you mean 'grey'"),
-        (["--alpha", "keep"], "needs color=rgba"),
-        (["--holdout", "0"], "between 0 and 1"),
+        (["--alpha", "keep"], "--alpha keep needs --color rgba"),
+        (["--holdout", "0"], "--holdout 0.0 must be more than 0 and less than 1"),
         (["--holdout", "nan"], "must be a finite number"),
         (["--image-size", "2"], "is not a size"),
         (["--labels", "folder"], "at least two classes"),

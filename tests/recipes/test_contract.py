@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from gancli import recipes
-from gancli.recipes import base
+from gancli.config.settings import declarations
 from gancli.recipes.base import Batch, Spec
 
 SPECS = [
@@ -110,7 +110,7 @@ def test_hyperparameters_say_what_they_mean_and_have_their_types(name: str) -> N
     recipe: Any = recipes.find(name)
     hints = typing.get_type_hints(recipe)
     for each in dataclasses.fields(recipe):
-        assert base.meanings(recipe)[each.name], each.name
+        assert declarations(recipe)[each.name].setting.meaning, each.name
         if hints[each.name] in (int, float, bool, str):
             assert type(each.default) is hints[each.name], each.name
     assert recipe.title and recipe.paper and recipe.when

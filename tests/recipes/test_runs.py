@@ -115,7 +115,7 @@ def test_points_train_sample_and_count_modes(tmp_path: Path, capsys: pytest.Capt
         (["--top-k", "0"], "top_k=0.0"),
         (["--recipe", "wgan", "--set", "clip=0"], "clip=0.0 must be at least"),
         (["--recipe", "fastgan", "--set", "smoothing=1"], "smoothing=1.0 must be"),
-        (["--recipe", "improved", "--set", "real_target=1.1"], "real_target=1.1 must be at least 0.5 and 1 at most"),
+        (["--recipe", "improved", "--set", "real_target=1.1"], "real_target=1.1 must be at least 0.5 and at most 1"),
         (["--recipe", "lsgan", "--set", "a=1"], "D has nothing to tell"),
         (["--recipe", "pacgan", "--set", "pack=3000"], "D judges 3000 images together"),
         (["--recipe", "r3gan", "--set", "width=32"], "recipe r3gan: width=32: perceptrons draw these data"),

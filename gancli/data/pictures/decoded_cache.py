@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gancli.config.pictures import PictureOptions
 from gancli.data.pictures.decoding import VERSION
 from gancli.data.pictures.facts import PARTS, Block, Facts, read_blocks
 from gancli.data.pictures.listing import Listing
-from gancli.data.pictures.options import PictureOptions
 from gancli.errors import DataError
 from gancli.files.user_cache import user_cache
 

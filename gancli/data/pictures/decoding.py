@@ -9,8 +9,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
+from gancli.config.pictures import PictureOptions
 from gancli.data.pictures import libtiff
-from gancli.data.pictures.options import PictureOptions
 from gancli.data.pictures.shaping import BACKGROUNDS, shaped
 
 VERSION = 2

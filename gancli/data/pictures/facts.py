@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from gancli.config.pictures import PictureOptions
 from gancli.data.pictures.decoding import VERSION
 from gancli.data.pictures.listing import Listing
-from gancli.data.pictures.options import PictureOptions
 from gancli.data.pictures.reading import Reading, read_pictures
 
 PARTS = ("train", "heldout")

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gancli.config.pictures import PictureOptions
 from gancli.data.pictures.decoded_cache import Progress
 from gancli.data.pictures.decoding import Picture
 from gancli.data.pictures.facts import PARTS, Facts
 from gancli.data.pictures.labels import labels_of
 from gancli.data.pictures.listing import Listing, list_pictures
 from gancli.data.pictures.load import CHANNELS, named, refusal, usual_size
-from gancli.data.pictures.options import PictureOptions
 from gancli.data.pictures.reading import read_pictures
 
 SHEET = 64

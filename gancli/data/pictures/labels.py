@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from gancli.config.pictures import PictureOptions
 from gancli.data.pictures.listing import Listing, is_plain
-from gancli.data.pictures.options import PictureOptions
 from gancli.errors import DataError, UsageError
 
 log = logging.getLogger(__name__)

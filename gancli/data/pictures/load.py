@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gancli.config.pictures import Colour, PictureOptions
 from gancli.data.dataset import DataSet, Split
 from gancli.data.pictures.decoded_cache import Progress, Shape, decoded
 from gancli.data.pictures.decoding import header_size
 from gancli.data.pictures.facts import PARTS, Facts, share_that_splits
 from gancli.data.pictures.labels import Labels, labels_of, used
 from gancli.data.pictures.listing import Listing, list_pictures
-from gancli.data.pictures.options import Colour, PictureOptions
 from gancli.data.pictures.streaming import streamed
 from gancli.errors import DataError
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from gancli.config.pictures import PictureOptions
 from gancli.data.pictures.decoding import BadPicture, Picture, TooSmall, decode
 from gancli.data.pictures.listing import Entry, Listing
-from gancli.data.pictures.options import PictureOptions
 from gancli.machine import cores
 
 TOGETHER = 8

@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from gancli.data.pictures.options import PictureOptions
+from gancli.config.pictures import PictureOptions
 
 BACKGROUNDS = {"white": (255, 255, 255), "black": (0, 0, 0), "keep": (0, 0, 0)}
 GAP = 2.0

@@ -8,10 +8,10 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from gancli.config.pictures import PictureOptions
 from gancli.data.pictures.decoded_cache import Progress, Shape
 from gancli.data.pictures.facts import PARTS, Facts, read_blocks
 from gancli.data.pictures.listing import Listing
-from gancli.data.pictures.options import PictureOptions
 from gancli.data.pictures.reading import read_picture
 from gancli.errors import DataError
 from gancli.machine import cores

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageFile, ImageOps
 from sample_pictures import encoded, picture, png_that_claims
 
+from gancli.config.pictures import PictureOptions
 from gancli.data.pictures.decoding import BadPicture, TooSmall, decode, header_size
-from gancli.data.pictures.options import PictureOptions
 
 DEFAULT = PictureOptions()
 RGB = PictureOptions(color="rgb")

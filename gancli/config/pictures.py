@@ -1,0 +1,51 @@
+"""How pictures of a folder or an archive are read: a choice for each way in which they can differ."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+from gancli.config.settings import Settings, setting
+from gancli.errors import UsageError
+
+Labels = Literal["auto", "none", "folder"]
+Colour = Literal["auto", "rgb", "grey", "rgba"]
+Alpha = Literal["white", "black", "keep"]
+Fit = Literal["crop", "pad", "stretch"]
+Small = Literal["upscale", "skip"]
+Bad = Literal["error", "skip"]
+
+
+@dataclass(frozen=True)
+class PictureOptions(Settings):
+    """One choice for each difference; the defaults suit photographs."""
+
+    PANEL: ClassVar[str | None] = "Data"
+
+    labels: Labels = setting(
+        "auto",
+        "Classes of pictures: the top folder of each (folder), or those of a dataset.json if there is one (auto).",
+        fixed=True,
+    )
+    color: Colour = setting(
+        "auto", "Channels of pictures.", default_in_words="auto, grey if all are, else RGB", fixed=True
+    )
+    alpha: Alpha = setting("white", "Background of transparent pixels; keep needs --color rgba.", fixed=True)
+    fit: Fit = setting(
+        "crop", "How pictures get one shape: their middle, a frame around them, or distorted.", fixed=True
+    )
+    small_images: Small = setting("upscale", "What to do with pictures smaller than --image-size.", fixed=True)
+    bad_images: Bad = setting(
+        "error", "What to do with files that cannot be read; more than a tenth of them always stop the run."
+    )
+    holdout: float = setting(
+        0.1, "Share of the pictures that training never sees, chosen by their content.", above=0, below=1,
+        metavar="SHARE", fixed=True,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.alpha == "keep" and self.color != "rgba":
+            raise UsageError("--alpha keep needs --color rgba.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)

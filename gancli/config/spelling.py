@@ -1,0 +1,40 @@
+"""Messages name settings as flags; in Python and in files the same settings are keywords."""
+
+import re
+from collections.abc import Mapping
+
+from gancli.config.settings import Declared, declarations
+
+_FLAG = re.compile(r"--([a-z][a-z0-9-]*)(?: (?=(\w+|['\d.-])))?")
+
+
+def in_keywords(message: str, cls: type | None = None) -> str:
+    """The message with flags as keywords: ``--batch-size 0 must`` -> ``batch_size=0 must``.
+
+    ``cls`` declares the settings. Words that are choices become texts: ``--labels none`` -> ``labels="none"``.
+    """
+    declared = {} if cls is None else {flag: each for each in declarations(cls).values() for flag in spellings(each)}
+    said, position = "", 0
+    while match := _FLAG.search(message, position):
+        keyword, length = _keyword(match, declared)
+        said += message[position : match.start()] + keyword
+        position = match.end(1) if length is None else length
+    return said + message[position:]
+
+
+def spellings(declared: Declared) -> list[str]:
+    """Every flag of a setting, both of ``--mirror/--no-mirror``."""
+    return [flag for flags in declared.flags for flag in flags.split("/")]
+
+
+def _keyword(match: re.Match[str], declared: Mapping[str, Declared]) -> tuple[str, int | None]:
+    """What stands for a flag, and where the message goes on where that includes the flag's value."""
+    flag, value = match[0].rstrip(), match[2]
+    name = match[1].replace("-", "_")
+    if each := declared.get(flag):
+        name = each.name
+        if each.hint is bool:
+            return f"{name}={not flag.startswith('--no-')}", None
+        if value in each.choices():
+            return f'{name}="{value}"', match.end() + len(value)
+    return (f"{name}=", match.end()) if value and not value[0].isalpha() else (name, None)

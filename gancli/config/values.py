@@ -1,0 +1,116 @@
+"""Untyped values from a file, a flag or a call -> the dataclass that declares them, each typo refused with a hint."""
+
+import os
+import sys
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import PurePath
+from typing import Any, Literal, TypeVar
+
+from gancli.config.settings import Declared, declarations
+from gancli.config.spelling import in_keywords
+from gancli.errors import UsageError, nearest
+
+T = TypeVar("T")
+COMMAND_LINE = "the command line"
+"""Where values come from that messages name as flags."""
+KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def build(cls: type[T], values: Mapping[str, Any], what: str) -> T:
+    """Make the dataclass ``cls`` from untyped values, converting each to its field's type.
+
+    Raises UsageError, naming ``what`` the values are of, for an unknown name (with the nearest right one) or a wrong
+    value. Values of `COMMAND_LINE` are named as flags, others as keys.
+    """
+    hints = typing.get_type_hints(cls)
+    allowed = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+    for name in values:
+        if name not in allowed:
+            raise UsageError(f"{what} has no {name!r}; {nearest(name, allowed)}")
+    declared = declarations(cls)
+    try:
+        return cls(**{name: _typed(value, hints[name], name, declared.get(name)) for name, value in values.items()})
+    except ValueError as error:
+        raise UsageError(f"{what}: {error}") from error
+    except UsageError as error:
+        if what == COMMAND_LINE:
+            raise
+        raise UsageError(f"{what}: {in_keywords(str(error), cls)}") from error
+
+
+def _typed(value: Any, hint: Any, name: str, declared: Declared | None) -> Any:
+    if declared is None:
+        return convert(value, hint, f"{name}={value!r}")
+    if value == "":
+        raise UsageError(f"{declared.flag} is empty; remove it or give it a value.")
+    typed = convert(value, hint, f"{declared.flag} {value!r}")
+    return os.path.expanduser(typed) if declared.setting.is_path and isinstance(typed, str) else typed  # noqa: PTH111
+
+
+def convert(value: Any, hint: Any, given: str) -> Any:
+    """Convert a TOML value or a flag's text to the type ``hint``.
+
+    UsageError says what is allowed; ``given`` names the value in it, such as ``steps='many'``.
+    """
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return _converted_to_one_of(value, typing.get_args(hint), given)
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        choices = typing.get_args(hint)
+        return value if value in choices else _refuse(given, nearest(str(value), map(str, choices)), ": ")
+    if origin is not None and issubclass(origin, Mapping):
+        return dict(value) if isinstance(value, Mapping) else _refuse(given, "a table")
+    if origin is not None and issubclass(origin, Sequence):
+        many = isinstance(value, Sequence) and not isinstance(value, str)
+        return tuple(convert(each, typing.get_args(hint)[0], given) for each in (value if many else (value,)))
+    return _scalar(value, hint, given)
+
+
+def _converted_to_one_of(value: Any, hints: Sequence[Any], given: str) -> Any:
+    if value is None or (value == "none" and type(None) in hints):
+        return None
+    words = [word for hint in hints for word in typing.get_args(hint) if isinstance(word, str)]
+    if value in words:
+        return value
+    several = [hint for hint in hints if isinstance(typing.get_origin(hint), type)]
+    if several and isinstance(value, Sequence) and not isinstance(value, str):
+        return convert(value, several[0], given)
+    plain = [hint for hint in hints if hint is not type(None) and typing.get_origin(hint) is None]
+    if not plain:
+        return convert(value, hints[0], given)
+    wanted = plain[0]
+    if words and isinstance(value, str) and not value.isdecimal():
+        _refuse(given, f"{KINDS[wanted]} or {' or '.join(words)}")
+    return convert(value, wanted, given)
+
+
+def _scalar(value: Any, hint: type, given: str) -> Any:
+    if hint is str and isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, str) and hint is not str:
+        if hint is bool:
+            return value == "true" if value in ("true", "false") else _refuse(given, KINDS[bool])
+        try:
+            value = hint(value)
+        except ValueError:
+            return _refuse(given, KINDS[hint])
+    if hint is float and type(value) in (int, float):
+        return float(value) if abs(value) <= sys.float_info.max else _refuse(given, "a finite number")
+    if hint is str and type(value) is int:
+        return str(value)
+    return value if type(value) is hint else _refuse(given, KINDS[hint])
+
+
+def _refuse(given: str, wanted: str, verb: str = " must be ") -> Any:
+    raise UsageError(f"{given}{verb}{wanted}{'' if verb == ': ' else '.'}")
+
+
+def parse_image_size(text: str) -> tuple[int, int]:
+    """``"64"`` -> (64, 64) and ``"64x96"`` -> (64, 96), height first; sides from 4 to 1024."""
+    parts = text.lower().split("x")
+    if len(parts) in (1, 2) and all(part.isdecimal() and 4 <= int(part) <= 1024 for part in parts):
+        return int(parts[0]), int(parts[-1])
+    raise UsageError(f"--image-size {text!r} is not a size; write 64 or HEIGHTxWIDTH like 64x96, sides 4 to 1024.")
