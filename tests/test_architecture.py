@@ -21,7 +21,8 @@ STOREYS = (
     {"machine"},
     {"recipes", "health", "files"},
     {"config"},
-    {"functional", "models", "errors", "randomness", "version"},
+    {"functional", "models", "pretrained"},
+    {"errors", "randomness", "version"},
 )
 """From the roof down: each part imports only parts of lower storeys, and itself."""
 MAX_LOOSE_FILES = 8

@@ -58,8 +58,8 @@ def evaluate(
         str,
         Option(
             metavar="NAME",
-            help="auto (a classifier of the data, or random convolutions), random, pixels; with --weights inception, "
-            "clip, vgg16 or dinov2.",
+            help="auto (a classifier of the data, or lite0 for pictures without labels), lite0, random, pixels; with "
+            "--weights inception, clip, vgg16 or dinov2.",
         ),
     ] = "auto",
     weights: Annotated[Path | None, Option(metavar="FILE", help="Weights of that extractor: a state dict.")] = None,

@@ -74,7 +74,7 @@ def test_two_folders_with_the_training_images_beside(capsys: Capture, pictures: 
     values = {figure["metric"]: figure["value"] for figure in copied["figures"]}
     assert values["copies"] == 1
     assert values["authpct"] == 0
-    assert copied["extractor"].startswith("randconv_")
+    assert copied["extractor"].startswith("lite0_")
     assert copied["figures"][0]["n"] == 130
     honest = answer(capsys, "eval", "--fake", str(pictures), "--real", str(real), "--train", str(train), *wanted)
     assert {figure["metric"]: figure["value"] for figure in honest["figures"]}["copies"] < 0.1

@@ -7,7 +7,9 @@ import torch
 
 from gancli import data
 from gancli.evaluation import extract, extractor_for
+from gancli.evaluation.extractors import imagenet
 from gancli.evaluation.extractors.base import Extractor
+from gancli.evaluation.sources.choose_evaluator import ExtractorChoice, choose_extractor
 
 CPU = torch.device("cpu")
 
@@ -59,16 +61,40 @@ def test_the_cache_is_used_and_a_damaged_one_is_replaced(
     assert "training" not in caplog.text
 
 
-def test_unlabelled_images_get_fixed_random_features(tmp_path: Path) -> None:
-    images = torch.randint(0, 256, (10, 3, 80, 50), dtype=torch.uint8)
+@pytest.mark.parametrize(("channels", "kind"), [(1, "lite0_"), (3, "lite0_"), (4, "lite0_"), (2, "randconv_")])
+def test_unlabelled_images_get_fixed_features(tmp_path: Path, channels: int, kind: str) -> None:
+    images = torch.randint(0, 256, (10, channels, 80, 50), dtype=torch.uint8)
     first, second = (extractor_for(images, None, images, None, "x", CPU, tmp_path) for _ in range(2))
     assert first.name == second.name
-    assert first.name.startswith("randconv_")
+    assert first.name.startswith(kind)
     found = extract(images, first, "train")
-    assert found.values.shape == (10, 64)
+    assert found.values.shape == (10, 64 if kind == "randconv_" else 1280)
     assert found.values.dtype == torch.float64
     assert found.logits is None
     assert torch.equal(found.values, extract(images, second, "train", batch_size=10).values)
+
+
+@pytest.mark.parametrize(("size", "seen"), [((300, 200), (128, 85)), ((32, 32), (128, 128)), ((8, 4), (32, 32))])
+def test_imagenet_features_see_128_pixels_at_most_and_magnify_four_times(
+    size: tuple[int, int], seen: tuple[int, int]
+) -> None:
+    assert imagenet.resized(torch.zeros(1, 3, *size)).shape[2:] == seen
+
+
+def test_imagenet_features_show_transparency_on_white_and_grey_as_grey() -> None:
+    network = imagenet.imagenet_extractor().network
+    colours, opacity = torch.rand(3, 3, 24, 24), torch.rand(3, 1, 24, 24)
+    on_white = opacity * colours + (1 - opacity) * 1.0
+    see_through, flat = (network(2 * each - 1)[0] for each in (torch.cat([colours, opacity], 1), on_white))
+    torch.testing.assert_close(see_through, flat, rtol=1e-3, atol=1e-4)
+    grey = 2 * opacity - 1
+    assert torch.equal(network(grey)[0], network(grey.repeat(1, 3, 1, 1))[0])
+
+
+def test_any_extractor_without_weights_can_be_asked_for_by_name() -> None:
+    digits = data.load("digits")
+    kinds = {name: choose_extractor(digits, CPU, ExtractorChoice(name)).name for name in ("lite0", "random", "pixels")}
+    assert [name.partition("_")[0] for name in kinds.values()] == ["lite0", "randconv", "pixels8x8"]
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy, interpolate
 
 from gancli.errors import FileFormatError
 from gancli.evaluation.extractors.base import Extractor, hash_of
+from gancli.evaluation.extractors.imagenet import CHANNELS, imagenet_extractor
 from gancli.files import torch_file
 from gancli.functional.pixels import to_floats
 from gancli.randomness import generator, key
@@ -78,12 +79,13 @@ def extractor_for(
     """The extractor of a data set, from the cache folder or made anew and put there.
 
     Images are uint8 ``(N, C, H, W)``, labels int64 ``(N,)``. With labels it is a classifier of the training
-    images; without, a random convolutional network. A cache that cannot be read or written is a warning.
+    images; without, a network trained on ImageNet, or random convolutions for images that it cannot see (of 2
+    channels, say). A cache that cannot be read or written is a warning.
     """
-    classes = 0 if train_labels is None else int(train_labels.max()) + 1
-    network = _network(train_images.shape, classes, seed)
     if train_labels is None or heldout_labels is None:
-        return random_extractor(train_images.shape, seed, device)
+        seen = train_images.shape[1] in CHANNELS
+        return imagenet_extractor(device) if seen else random_extractor(train_images.shape, seed, device)
+    network = _network(train_images.shape, int(train_labels.max()) + 1, seed)
     path = cache / f"lenet-{fingerprint}-{seed}.pth"
     accuracy = _restore(network, path)
     if accuracy is None:

@@ -11,13 +11,14 @@ from gancli.evaluation import POINT_METRICS, Evaluator, Extractor, MixtureEvalua
 from gancli.evaluation.extractors import pretrained
 from gancli.evaluation.extractors.classifier import random_extractor
 from gancli.evaluation.extractors.fixed import per_channel, pixel_extractor
+from gancli.evaluation.extractors.imagenet import imagenet_extractor
 from gancli.files.user_cache import user_cache
 
 POINTS = 2500
 """Drawn to count modes, as in the papers."""
 LEAST_HELDOUT = 6
 """Images that the fast group needs on each side, for neighbourhoods of five."""
-OFFLINE = ("auto", "random", "pixels")
+OFFLINE = ("auto", "lite0", "random", "pixels")
 Judge = Evaluator | MixtureEvaluator
 
 
@@ -26,7 +27,7 @@ class ExtractorChoice:
     """What ``--extractor`` and ``--weights`` say."""
 
     name: str = "auto"
-    """``auto``: a classifier of the training images, or random convolutions for those without labels."""
+    """``auto``: a classifier of the training images, or for those without labels, ImageNet features (``lite0``)."""
     weights: Path | None = None
 
     def __post_init__(self) -> None:
@@ -77,6 +78,8 @@ def choose_extractor(dataset: DataSet, device: torch.device, choice: ExtractorCh
         return extractor_for(
             train.images, train.labels, heldout.images, heldout.labels, dataset.fingerprint, device, feature_cache()
         )
+    if choice.name == "lite0":
+        return imagenet_extractor(device)
     if choice.name == "random":
         return random_extractor(train.images.shape, 0, device)
     if choice.name == "pixels":
