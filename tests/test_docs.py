@@ -1,0 +1,51 @@
+"""The Python of every page of the documentation runs."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gancli.config.settings import declarations
+from gancli.errors import UsageError
+from gancli.evaluation import evaluate, metrics
+from gancli.recipes.base import Spec
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def run_python_of(page: str) -> dict[str, Any]:
+    """The names that a page's code leaves."""
+    names: dict[str, Any] = {"__name__": page}
+    for code in re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL):
+        exec(code, names)
+    return names
+
+
+def test_what_the_page_on_building_adds_works(capsys: pytest.CaptureFixture[str]) -> None:
+    names = run_python_of("how-it-is-built.md")
+    assert capsys.readouterr().out == "--patience\n"
+
+    spec = Spec(1, 8, 8)
+    recipe = names["Hinge"]().fitted(spec, images=160, length=1000)
+    g, d = recipe.networks(spec)
+    logits = d(g(torch.randn(4, recipe.latent_dim), None), None)
+    assert logits.shape == (4,)
+    one = torch.ones(3)
+    assert recipe.d_adversarial(one, -one) == 0 and recipe.d_adversarial(0 * one, 0 * one) == 2
+    assert recipe.g_adversarial(logits).isfinite()
+
+    stripes = names["load_stripes"](None)
+    assert len(stripes.train) == 160 and stripes.heldout.images.float().mean() == 127.5
+    assert declarations(names["Patience"])["patience"].default == 5
+    with pytest.raises(UsageError, match=r"--patience 0 must be more than 0\."):
+        names["Patience"](patience=0)
+
+
+def test_a_metric_as_the_page_on_building_adds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    metric = run_python_of("how-it-is-built.md")["METRICS"][0]
+    monkeypatch.setattr(metrics, "table", lambda: {metric.name: metric})
+    generated, real = (torch.full((100, 1, 8, 8), level, dtype=torch.uint8) for level in (10, 14))
+    figure = evaluate(generated, real, metrics=["mean_gap"]).figure("mean_gap")
+    assert (figure.value, figure.n) == (4.0, 100)
