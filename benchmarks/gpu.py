@@ -9,6 +9,7 @@ has the card to itself. Prints a table and writes benchmarks/gpu.json.
 
 import argparse
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from gpu_checks import parity, resume, tests
+from gpu_checks import parity, resume
 from gpu_rows import Asked, Row, Tasks, do, facts, read, write
 from gpu_speed import idle, speed
 from gpu_table import print_table
+from gpu_tests import tests
 from gpu_training import train
 
 from gancli.runs import compile_choice
@@ -55,8 +57,10 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     known = os.environ.get("GANCLI_DATA_ROOT")
     parser.add_argument("--parts", default=",".join(PARTS), help="names with commas between them")
+    parser.add_argument("--only", default="", help='regular expression of what is done, matched in "part: task"')
     parser.add_argument("--budget", type=float, default=540, help="seconds for everything")
-    parser.add_argument("--minutes", type=float, default=1.0, help="of each training run")
+    parser.add_argument("--minutes", default="1", help="of each training run, with commas between them")
+    parser.add_argument("--emoji-flags", default="", help='of the first training run, such as "--recipe fastgan"')
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     parser.add_argument("--files", type=Path, default=Path("runs/gpu"), help="folder for logs, runs and pictures")
     parser.add_argument("--data-root", type=Path, default=Path(known) if known else None)
@@ -72,6 +76,7 @@ def parsed() -> argparse.Namespace:
     unknown = set(options.parts.split(",")) - set(PARTS)
     if unknown:
         parser.error(f"no part is called {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}")
+    options.minutes = tuple(float(text) for text in options.minutes.split(","))
     options.data_root = options.data_root or Path("data")
     options.emoji = options.emoji or options.data_root / "fluent-emoji.zip"
     options.cifar = options.cifar or options.data_root / "cifar10-train.zip"
@@ -111,11 +116,11 @@ def wait(process: subprocess.Popen[bytes], ends: float) -> None:
 def do_share(options: argparse.Namespace) -> None:
     """In a process of its own: some of a part's tasks."""
     number, processes = (int(text) for text in options.share.split("/"))
-    asked = Asked(
-        options.device, options.tiny, options.minutes, options.emoji, options.cifar, options.files, options.ends
-    )
+    asked = Asked(**{name: getattr(options, name) for name in Asked.__dataclass_fields__})
     compile_choice.use_cache()
-    tasks = list(PARTS[options.parts].tasks(asked).items())[number::processes]
+    all_tasks = PARTS[options.parts].tasks(asked)
+    tasks = [task for task in all_tasks.items() if re.search(options.only, f"{options.parts}: {task[0]}")]
+    tasks = tasks[number::processes]
     known = [] if options.fresh else read(options.out)
     do(options.parts, dict(tasks), known, facts(options), asked, rows_of(options.parts, number, options))
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -19,6 +20,10 @@ Tasks = dict[str, Callable[[], Row]]
 LONGEST_MESSAGE = 600
 
 
+class Skipped(Exception):
+    """A task that cannot be done here and need not be; its row says why."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """What the command line asks of every part."""
@@ -26,10 +31,12 @@ class Asked:
     device: torch.device
     tiny: bool
     """Sizes for a CPU, so that everything runs in minutes without a GPU."""
-    minutes: float
-    """Of each training run."""
+    minutes: tuple[float, ...]
+    """Of each training run; the last number holds for all further ones."""
     emoji: Path
     cifar: Path
+    emoji_flags: str
+    """Further flags of the training run on emoji."""
     files: Path
     """Folder for logs, runs and pictures."""
     ends: float
@@ -79,6 +86,20 @@ def write(path: Path, rows: list[Row], new: list[Row]) -> list[Row]:
     return kept
 
 
+def without_folders(value: Any) -> Any:
+    """The same row, list or text with the last name alone of each absolute path, which would tell of a machine."""
+    if isinstance(value, dict):
+        return {name: without_folders(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [without_folders(each) for each in value]
+    return re.sub(r"(?<![\w.:/])/(?:[^\s'\":,;()\[\]/]+/)+", "", value) if isinstance(value, str) else value
+
+
+def is_done(row: Row) -> bool:
+    """Whether a task need not be done again: it ended, and without an error."""
+    return "error" not in row and row.get("exit_code") != "cut off"
+
+
 def do(part: str, tasks: Tasks, known: list[Row], circumstances: Row, asked: Asked, path: Path) -> None:
     """Do the tasks that are not known yet until the time is over, adding a line to ``path`` after each.
 
@@ -87,7 +108,7 @@ def do(part: str, tasks: Tasks, known: list[Row], circumstances: Row, asked: Ask
     """
     for name, task in tasks.items():
         row = {"part": part, "name": name, **circumstances}
-        if any(same(row, other) and other["commit"] == row["commit"] for other in known):
+        if any(same(row, other) and other["commit"] == row["commit"] and is_done(other) for other in known):
             continue
         if asked.seconds_left <= 0:
             print(f"{part}: no time for {name}", flush=True)
@@ -95,9 +116,15 @@ def do(part: str, tasks: Tasks, known: list[Row], circumstances: Row, asked: Ask
         began = time.perf_counter()
         try:
             row |= task()
+        except (TimeoutError, subprocess.TimeoutExpired):
+            print(f"{part}: too little time for {name}", flush=True)
+            continue
+        except Skipped as reason:
+            row["skipped"] = str(reason)
         except Exception as error:  # whatever it is, the other tasks go on
             row["error"] = f"{type(error).__name__}: {error}"[:LONGEST_MESSAGE]
         row |= {"seconds": round(time.perf_counter() - began, 1), "date": datetime.now(UTC).date().isoformat()}
+        row = without_folders(row)
         with path.open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(json.dumps(row), flush=True)

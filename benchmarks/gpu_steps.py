@@ -6,6 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from gpu_rows import Skipped
 from torch import Tensor
 
 from gancli.runs import compile_choice
@@ -22,13 +23,14 @@ def as_traced(way: str) -> Iterator[Traced]:
     """What steps that are traced meanwhile become: ``graph`` of torch's own kernels, ``compiled``, or both.
 
     On a CPU, which has no graphs, what is traced or compiled remains. Yields the functions and their inputs, each
-    before it is recorded.
+    before it is recorded. Skipped where gancli itself records torch's own kernels: the compiled step would draw in
+    another order.
     """
     found: Traced = []
 
     def made_fast(traced: Any, inputs: list[Tensor], device: torch.device) -> Function:
         if "compiled" in way and not traces.draws_in_order(traced):
-            raise RuntimeError("compiled by this torch, the step would draw in another order")
+            raise Skipped("not compiled: this torch would draw in another order; gancli records torch's own kernels")
         function = traces.compiled_by_torch(traced) if "compiled" in way else traced
         found.append((function, inputs))
         return Recorded(function, inputs) if "graph" in way and device.type == "cuda" else function
@@ -39,11 +41,11 @@ def as_traced(way: str) -> Iterator[Traced]:
 
 def ways_of(step: Step, way: str) -> dict[str, Callable[[], object]]:
     """The step as its trace, or as what the compiler makes of that (``way``: "traced", "compiled"); on CUDA also as a
-    graph of the same. All of them go on with the one state. RuntimeError if it is not traced as a whole.
+    graph of the same. All of them go on with the one state. Skipped if it is not traced as a whole.
     """
     whole = step.whole
     if whole is None:
-        raise RuntimeError("the step is not traced as a whole")
+        raise Skipped("the step is not traced as a whole")
     with as_traced(way) as found:
         for _ in range(compile_choice.TRIED):
             step()

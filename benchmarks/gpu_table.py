@@ -22,7 +22,10 @@ def print_table(rows: list[Row]) -> None:
             print(f"\n{name}: {len(found)} tasks, {len(failed)} of them failed")
             for row in failed:
                 print(f"  {row['name']}: {row['error'].splitlines()[0][:200]}")
-            PRINTED[name]([row for row in found if "error" not in row])
+            skipped = [row for row in found if isinstance(row.get("skipped"), str)]
+            for reason in dict.fromkeys(row["skipped"] for row in skipped):
+                print(f"  {', '.join(row['name'] for row in skipped if row['skipped'] == reason)}: {reason}")
+            PRINTED[name]([row for row in found if row not in failed and row not in skipped])
 
 
 def _checks(rows: list[Row]) -> None:
@@ -38,7 +41,7 @@ def _tests(rows: list[Row]) -> None:
     for row in rows:
         print(f"  {row['name']}: {row['passed']} passed, {row['failed']} failed, {row['skipped']} skipped")
         for line in row["failures"]:
-            print(f"    {line[:160]}")
+            print("    " + line.replace("\n", "\n    "))
 
 
 def _speed(rows: list[Row]) -> None:

@@ -19,23 +19,27 @@ GRACE = 30.0
 
 
 def train(asked: Asked) -> Tasks:
-    """The default for fluent-emoji at 128 and for CIFAR-10, in bf16 and compiled."""
-    small = ["--recipe", "dcgan", "--set", "width=8", "--batch-size", "4", "--holdout", "0.9"]
-    runs = {"fluent-emoji 128": (asked.emoji, "128"), "cifar10 32": (asked.cifar, "32")}
+    """The default for fluent-emoji at 128 and for CIFAR-10, in bf16 and compiled, unless flags say otherwise."""
+    own = asked.emoji_flags.split()
     if asked.tiny:
-        return {"fluent-emoji 16": partial(_train, asked.emoji, ["--image-size", "16", *small], asked)}
-    flags = ["--precision", "bf16", "--compile", "on"]
-    return {name: partial(_train, data, ["--image-size", size, *flags], asked) for name, (data, size) in runs.items()}
+        small = ["--image-size", "16", "--recipe", "dcgan", "--set", "width=8", "--batch-size", "4", "--holdout", "0.9"]
+        return {"fluent-emoji 16": partial(_train, asked.emoji, [*small, *own], asked.minutes[0], asked)}
+    fast = ["--precision", "bf16", "--compile", "on"]
+    emoji, cifar = ["--image-size", "128", *fast, *own], ["--image-size", "32", *fast]
+    return {
+        " ".join(["fluent-emoji 128", *own]): partial(_train, asked.emoji, emoji, asked.minutes[0], asked),
+        "cifar10 32": partial(_train, asked.cifar, cifar, asked.minutes[-1], asked),
+    }
 
 
-def _train(data: Path, flags: list[str], asked: Asked) -> Row:
+def _train(data: Path, flags: list[str], minutes: float, asked: Asked) -> Row:
     """As many steps as a dry run says that the minutes are enough for; stopped, with its state saved, if they are not.
 
     The pictures are put below each other into one PNG.
     """
     command = ["--data", str(data), "--device", str(asked.device), *flags, "--json"]
     planned = json.loads(_gancli(["--dry-run", "--steps", str(STEPS_TIMED), *command], asked.seconds_left))
-    seconds = min(60 * asked.minutes, asked.seconds_left - GRACE)
+    seconds = min(60 * minutes, asked.seconds_left - GRACE)
     if seconds <= 0:
         raise TimeoutError("no time is left for the run")
     steps = max(2, int(seconds / planned["seconds"] * STEPS_TIMED))

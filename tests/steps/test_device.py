@@ -2,6 +2,7 @@
 
 import contextlib
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -137,9 +138,10 @@ def cuda_step(name: str, precision: str = "fp32", **options: Any) -> Step:
 
 
 def assert_near(ours: list[dict[str, Tensor]], theirs: list[dict[str, Tensor]], tolerance: float) -> None:
-    for found, expected in zip(ours, theirs, strict=True):
+    for number, (found, expected) in enumerate(zip(ours, theirs, strict=True)):
         for name, value in expected.items():
-            torch.testing.assert_close(found[name], value, rtol=tolerance, atol=tolerance, msg=name)
+            where = partial("step {}, {}: {}".format, number, name)
+            torch.testing.assert_close(found[name], value, rtol=tolerance, atol=tolerance, msg=where)
 
 
 @on_cuda
