@@ -34,8 +34,8 @@ class Part:
     """What is done by processes of its own, so that no failure ends the others."""
 
     tasks: Callable[[Asked], Tasks]
-    seconds: float
-    """At most, of the budget."""
+    seconds: float | None = None
+    """At most, of the budget; None: as the command line says."""
     processes: int = 1
     """That share the tasks."""
     timed: bool = False
@@ -43,11 +43,11 @@ class Part:
 
 
 PARTS = {
-    "tests": Part(tests, 170),
-    "parity": Part(parity, 170, processes=4),
-    "resume": Part(resume, 170, processes=3),
-    "speed": Part(speed, 240, timed=True),
-    "idle": Part(idle, 60, timed=True),
+    "tests": Part(tests),
+    "parity": Part(parity, processes=4),
+    "resume": Part(resume, processes=3),
+    "speed": Part(speed, timed=True),
+    "idle": Part(idle, 40, timed=True),
     "train": Part(train, 600, timed=True),
 }
 
@@ -59,6 +59,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--parts", default=",".join(PARTS), help="names with commas between them")
     parser.add_argument("--only", default="", help='regular expression of what is done, matched in "part: task"')
     parser.add_argument("--budget", type=float, default=540, help="seconds for everything")
+    parser.add_argument("--check-seconds", type=float, default=170, help="at most, for tests, parity and resume")
+    parser.add_argument("--speed-seconds", type=float, default=240, help="at most, for speed")
     parser.add_argument("--minutes", default="1", help="of each training run, with commas between them")
     parser.add_argument("--emoji-flags", default="", help='of the first training run, such as "--recipe fastgan"')
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
@@ -91,6 +93,11 @@ def rows_of(part: str, number: int, options: argparse.Namespace) -> Path:
 def processes_of(part: str, options: argparse.Namespace) -> int:
     """How many share a part's tasks; one where there is little to do."""
     return 1 if options.tiny else PARTS[part].processes
+
+
+def seconds_for(part: str, options: argparse.Namespace) -> float:
+    """A part's share of the budget, at most."""
+    return options.speed_seconds if part == "speed" else PARTS[part].seconds or options.check_seconds
 
 
 def start(part: str, number: int, ends: float, options: argparse.Namespace) -> subprocess.Popen[bytes]:
@@ -137,7 +144,7 @@ def main() -> None:
     groups = [[name for name in chosen if not PARTS[name].timed], *([n] for n in chosen if PARTS[n].timed)]
     rows: list[Row] = read(options.out)
     for group in groups:
-        ends = {name: min(over, time.time() + PARTS[name].seconds) for name in group}
+        ends = {name: min(over, time.time() + seconds_for(name, options)) for name in group}
         shares = [(name, number) for name in group for number in range(processes_of(name, options))]
         started = [(share, start(*share, ends[share[0]], options)) for share in shares]
         for (name, number), process in started:

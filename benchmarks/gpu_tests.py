@@ -34,7 +34,8 @@ def _test(path: Path, marks: str, asked: Asked) -> Row:
     command = [sys.executable, "-m", "pytest", str(path), "-k", "cuda", "-m", marks, "-o", "addopts=", "-v"]
     command += ["--tb=short", "-p", "instant_failures"]
     if not asked.tiny:
-        command += ["--numprocesses", "4", "--timeout", str(max(1, int(asked.seconds_left)))]
+        workers = max(4, (os.cpu_count() or 1) // 2)
+        command += ["--numprocesses", str(workers), "--timeout", str(max(1, int(asked.seconds_left)))]
     python_path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"PYTHONPATH": python_path, "INSTANT_FAILURES": str(failures)}
     with log.open("w") as file:

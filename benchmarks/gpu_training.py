@@ -14,7 +14,9 @@ from PIL import Image
 STEPS_TIMED = 1000
 SHOWN = 4
 """Grids of a run, evenly spaced, that are kept."""
-GRACE = 30.0
+START = 25.0
+"""Seconds in which a run begins to train: what it compiles is kept from the dry run."""
+GRACE = 15.0
 """Seconds in which an interrupted run saves."""
 
 
@@ -39,7 +41,7 @@ def _train(data: Path, flags: list[str], minutes: float, asked: Asked) -> Row:
     """
     command = ["--data", str(data), "--device", str(asked.device), *flags, "--json"]
     planned = json.loads(_gancli(["--dry-run", "--steps", str(STEPS_TIMED), *command], asked.seconds_left))
-    seconds = min(60 * minutes, asked.seconds_left - GRACE)
+    seconds = min(60 * minutes, asked.seconds_left - START - GRACE)
     if seconds <= 0:
         raise TimeoutError("no time is left for the run")
     steps = max(2, int(seconds / planned["seconds"] * STEPS_TIMED))
@@ -48,7 +50,7 @@ def _train(data: Path, flags: list[str], minutes: float, asked: Asked) -> Row:
     said = _gancli([*more, *command], asked.seconds_left - GRACE)
     run = max(out.iterdir(), key=lambda path: path.stat().st_mtime)
     picture = _below_each_other(run, asked.files / f"train-{run.name}.png")
-    figures: dict[str, Any] = json.loads(said) if said else {"interrupted": True}
+    figures: dict[str, Any] = json.loads(said) if said else _so_far(run)
     kept = ("steps", "images_seen", "seconds", "metrics", "best")
     return {
         "recipe": planned["config"]["recipe"],
@@ -57,6 +59,12 @@ def _train(data: Path, flags: list[str], minutes: float, asked: Asked) -> Row:
         "pictures": picture.name,
         "run": {name: figures[name] for name in ("interrupted", *kept) if name in figures},
     }
+
+
+def _so_far(run: Path) -> dict[str, Any]:
+    """What an interrupted run measured last."""
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return {"interrupted": True, "metrics": json.loads(lines[-1]) if lines else {}}
 
 
 def _gancli(flags: list[str], seconds: float) -> str:
