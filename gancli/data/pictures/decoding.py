@@ -11,12 +11,11 @@ from PIL import Image
 
 from gancli.config.pictures import PictureOptions
 from gancli.data.pictures import libtiff
+from gancli.data.pictures.formats import FORMATS
 from gancli.data.pictures.shaping import BACKGROUNDS, shaped
 
 VERSION = 2
 """Changes when the same file gives other pixels."""
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF")
-"""Pillow reads more, some of them with the help of other programs, which a stranger's file shall not start."""
 MOST_PIXELS = 89_000_000
 """Pixels beyond which a picture is taken for a decompression bomb, as Pillow warns of."""
 LARGE_PIXELS = 16_000_000
@@ -32,7 +31,6 @@ TURNS = {
 """What undoes each value of the EXIF orientation."""
 SIDEWAYS = (5, 6, 7, 8)
 _one_large = threading.Lock()
-Image.init()  # the plugins of all formats, before threads ask for them
 libtiff.silence()
 warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters of it is in a picture's reason
 

@@ -1,5 +1,6 @@
 """What a folder or an archive of pictures holds, found out before any training."""
 
+import logging
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -13,11 +14,13 @@ from gancli.config.pictures import PictureOptions
 from gancli.data.pictures.decoded_cache import Progress
 from gancli.data.pictures.decoding import Picture
 from gancli.data.pictures.facts import PARTS, Facts
-from gancli.data.pictures.labels import labels_of
+from gancli.data.pictures.formats import advice
+from gancli.data.pictures.labels import imbalance, labels_of
 from gancli.data.pictures.listing import Listing, list_pictures
 from gancli.data.pictures.load import CHANNELS, named, refusal, usual_size
 from gancli.data.pictures.reading import read_pictures
 
+log = logging.getLogger(__name__)
 SHEET = 64
 
 
@@ -30,6 +33,8 @@ class Inspection:
     """Height and width that training would use."""
     options: dict[str, Any]
     other_files: int
+    unread: dict[str, int] = field(default_factory=dict)
+    """Pictures among the other files, in formats that are not read here, by suffix."""
     pictures: int = 0
     formats: Counter[str] = field(default_factory=Counter)
     modes: Counter[str] = field(default_factory=Counter)
@@ -70,7 +75,7 @@ def inspect(
     listing = list_pictures(path)
     labels = labels_of(listing, options)
     height, width = size or usual_size(listing)
-    found = Inspection(str(path), (height, width), options.as_dict(), listing.others)
+    found = Inspection(str(path), (height, width), options.as_dict(), listing.others, listing.unread)
     facts, shown = Facts(), list[Tensor]()
     began, every = time.perf_counter(), max(1, len(listing.entries) // SHEET)
     on_progress(0, len(listing.entries))
@@ -102,6 +107,9 @@ def _conclude(found: Inspection, facts: Facts, listing: Listing, options: Pictur
     found.channels = 1 if facts.are_grey(options) else CHANNELS.get(options.color, 3)
     found.memory_bytes = found.pictures * found.channels * found.image_size[0] * found.image_size[1]
     found.duplicates = _copies(facts, listing)
+    for warning in (advice(listing.unread), imbalance(found.classes)):
+        if warning:
+            log.warning("%s: %s", listing.root, warning)
     found.refusal = refusal(listing, facts, options)
 
 

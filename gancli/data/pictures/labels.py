@@ -1,18 +1,20 @@
-"""The class of each picture: the folder it lies in, or what a ``dataset.json`` of the StyleGAN tools says."""
+"""The class of each picture: the folder it lies in, or what a ``dataset.json`` says."""
 
-import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Any
 
 from gancli.config.pictures import PictureOptions
-from gancli.data.pictures.listing import Listing, is_plain
+from gancli.data.pictures.dataset_json import json_labels
+from gancli.data.pictures.listing import Listing, enclosing, is_plain
 from gancli.errors import DataError, UsageError
 
 log = logging.getLogger(__name__)
-SHOWN_CLASSES = 3
+MAX_SHOWN_CLASSES = 3
+SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"}
+"""Folders of these names are splits of a data set, where there are no others."""
+MIN_IMBALANCE = 10
+"""Times the smallest class that the largest has at least, where that is worth a warning."""
 
 
 @dataclass(frozen=True)
@@ -24,54 +26,69 @@ class Labels:
 
 
 def labels_of(listing: Listing, options: PictureOptions) -> Labels:
-    """What ``--labels`` asks for. UsageError if there are not at least two folders, DataError for a ``dataset.json``
-    that is damaged or lacks a picture."""
-    if options.labels == "none":
-        return Labels()
+    """The labels that ``--labels`` asks for.
+
+    UsageError if there are not at least two folders of classes, DataError for a ``dataset.json`` that is damaged or
+    lacks a picture.
+    """
     if options.labels == "folder":
         return _of_folders(listing)
-    found = json_labels(listing)
+    found = None if options.labels == "none" else json_labels(listing)
     if found is None:
+        _mention_folders(listing)
         return Labels()
     missing = [entry.name for entry in listing.entries if entry.name not in found]
     if missing:
-        raise DataError(f"the dataset.json of {listing.root} has no label for {missing[0]!r}; use --labels none.")
-    numbers = [found[entry.name] for entry in listing.entries]
-    return _numbered([str(number) for number in numbers], [str(number) for number in sorted(set(numbers))])
+        more = f" and {len(missing) - 1:,} more of {len(listing.entries):,} pictures" if len(missing) > 1 else ""
+        assert listing.labels is not None
+        raise DataError(
+            f"{listing.labels.name} of {listing.root} has no label for {missing[0]!r}{more}; add what is missing, or "
+            "use --labels none."
+        )
+    names = [found[entry.name] for entry in listing.entries]
+    if len(set(names)) == 1:
+        log.warning(
+            "all pictures of %s have the label %r; with one class, labels teach nothing.", listing.root, names[0]
+        )
+    are_numbers = all(name.isdecimal() for name in names)
+    return _numbered(names, sorted(set(names), key=int) if are_numbers else sorted(set(names)))
 
 
 def used(labels: Labels, train: Sequence[int], heldout: Sequence[int]) -> Labels:
-    """Only the classes that have pictures in these places of the listing, with a warning of those that have none to
-    train on, or none at all because each was left out."""
+    """Only the classes that have pictures in these places of the listing.
+
+    Warns of classes that have no picture to train on, and of classes that have far fewer than others.
+    """
     learnt, shown = ({labels.numbers[row] for row in rows} if labels.numbers else set() for rows in (train, heldout))
     missing = [name for number, name in enumerate(labels.classes) if number not in learnt]
     if missing:
-        names = ", ".join(map(repr, missing[:SHOWN_CLASSES])) + ", ..." * (len(missing) > SHOWN_CLASSES)
+        names = ", ".join(map(repr, missing[:MAX_SHOWN_CLASSES])) + ", ..." * (len(missing) > MAX_SHOWN_CLASSES)
         log.warning("%d of %d classes have no picture to train on: %s", len(missing), len(labels.classes), names)
+    if labels.numbers and (unequal := imbalance(_counts(labels, train))):
+        log.warning("%s", unequal)
     kept = {number: place for place, number in enumerate(sorted(learnt | shown))}
     return Labels(tuple(kept.get(n, -1) for n in labels.numbers), tuple(labels.classes[number] for number in kept))
 
 
-def json_labels(listing: Listing) -> dict[str, int] | None:
-    """What a ``dataset.json``, as the StyleGAN tools write it, says of each name; None if there are no labels."""
-    if listing.labels is None:
-        return None
-    try:
-        pairs = json.loads(listing.read(listing.labels)).get("labels")
-        return None if pairs is None else {str(name): _label(value) for name, value in pairs}
-    except OSError as error:
-        said = error.strerror or str(error)
-    except AttributeError:
-        said = "it has no table"
-    except (ValueError, TypeError, RecursionError, MemoryError) as error:
-        said = str(error) or type(error).__name__
-    raise DataError(f"the dataset.json of {listing.root} is not a list of [name, label] ({said}); use --labels none.")
+def imbalance(counts: Mapping[str, int]) -> str:
+    """A warning of classes that are far smaller than others; empty if there are none."""
+    present = {name: count for name, count in counts.items() if count}
+    if not present or max(present.values()) < MIN_IMBALANCE * min(present.values()):
+        return ""
+    largest, smallest = max(present, key=present.__getitem__), min(present, key=present.__getitem__)
+    few = sum(present[largest] >= MIN_IMBALANCE * count for count in present.values())
+    return (
+        f"classes differ in size: {largest!r} has {present[largest]:,} pictures to train on, {smallest!r} has "
+        f"{present[smallest]:,}; {'a class' if few == 1 else f'{few:,} classes'} of so few will look poor or like "
+        "others, so add pictures there."
+    )
 
 
-def _label(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 2**31:
-        raise ValueError(f"{value!r} is not the number of a class")
-    return value
+def _counts(labels: Labels, rows: Sequence[int]) -> dict[str, int]:
+    counts = dict.fromkeys(labels.classes, 0)
+    for row in rows:
+        counts[labels.classes[labels.numbers[row]]] += 1
+    return counts
 
 
 def _of_folders(listing: Listing) -> Labels:
@@ -79,19 +96,55 @@ def _of_folders(listing: Listing) -> Labels:
     classes = sorted(set(names) - {""})
     if len(classes) < 2:
         raise UsageError(f"--labels folder: {listing.root} has no folder for each of at least two classes.")
+    if _are_splits(classes):
+        raise UsageError(
+            f"--labels folder: the folders {', '.join(classes)} of {listing.root} are splits, not classes; give "
+            f"{_one_split(listing, classes)}."
+        )
     if "" in names:
         stray = listing.entries[names.index("")].name
         raise UsageError(f"--labels folder: {stray!r} of {listing.root} is in no class's folder; move or remove it.")
     return _numbered(names, classes)
 
 
+def _mention_folders(listing: Listing) -> None:
+    """Say so where folders look like classes that are not used, or like splits that are read as one."""
+    names = set(_class_folders(listing))
+    if len(names) < 2 or "" in names:
+        return
+    if _are_splits(names):
+        log.warning(
+            "the folders %s of %s are read as one set; to leave test pictures out, give %s.",
+            ", ".join(sorted(names)), listing.root, _one_split(listing, names),
+        )  # fmt: skip
+    else:
+        log.info("%s has %d folders; --labels folder makes them classes.", listing.root, len(names))
+
+
+def _are_splits(names: Iterable[str]) -> bool:
+    return {name.lower() for name in names} <= SPLITS
+
+
+def _one_split(listing: Listing, names: Iterable[str]) -> str:
+    """How to give the training split alone."""
+    split = min(names, key=lambda name: (not name.lower().startswith("train"), name))
+    if listing.archive is not None:
+        return f"an archive of {split} alone"
+    above = next(path for path, name in zip(_folders(listing), _class_folders(listing), strict=True) if name == split)
+    return f"--data {listing.root.joinpath(*above[: above.index(split) + 1])}"
+
+
 def _class_folders(listing: Listing) -> list[str]:
     """The first folder of each picture below those that enclose all of them; empty where there is none."""
-    paths = [PurePosixPath(entry.name).parts[:-1] for entry in listing.entries]
-    shared = 0
-    while all(len(path) > shared for path in paths) and len({path[shared] for path in paths}) == 1:
-        shared += 1
+    paths = _folders(listing)
+    shared = len(enclosing(paths))
     return [path[shared] if len(path) > shared else "" for path in paths]
+
+
+def _folders(listing: Listing) -> list[list[str]]:
+    """The folders that each picture lies in; archives of Windows may have ``\\`` between them."""
+    names = (entry.name if listing.archive is None else entry.name.replace("\\", "/") for entry in listing.entries)
+    return [[part for part in name.split("/")[:-1] if part not in ("", ".")] for name in names]
 
 
 def _numbered(names: Sequence[str], classes: Sequence[str]) -> Labels:

@@ -5,14 +5,16 @@ import stat
 import threading
 import unicodedata
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from gancli.data.pictures.formats import SUFFIXES, UNREAD, advice
 from gancli.errors import DataError, UsageError
 
-SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif"}
 LITTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 OF_A_RUN = {"config.toml", "environment.json"}
 """Files by which a folder is known to be of a run; the samples in it are not the user's pictures."""
@@ -44,7 +46,10 @@ class Listing:
     """Files that do not look like pictures by their name, the labels apart."""
     archive: zipfile.ZipFile | None = None
     labels: Entry | None = None
-    """The file of labels that the StyleGAN tools write, ``dataset.json``, if there is one."""
+    """The file of labels that the StyleGAN tools write, ``dataset.json``, if there is one: at the root or in one of
+    the folders that enclose all pictures."""
+    unread: dict[str, int] = field(default_factory=dict)
+    """Pictures in formats that are not read here, by suffix; they are among ``others``."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self, entry: Entry) -> bytes:
@@ -84,13 +89,20 @@ def list_pictures(path: Path) -> Listing:
     else:
         raise UsageError(f"{path} is neither a folder nor a zip file of pictures.")
     if not listing.entries:
-        raise UsageError(f"{path} has no pictures ({', '.join(sorted(s[1:] for s in SUFFIXES))}) in it.")
+        known = f"{path} has no pictures ({', '.join(sorted(s[1:] for s in SUFFIXES))}) in it"
+        raise UsageError(f"{known}; {advice(listing.unread)}." if listing.unread else f"{known}.")
     return listing
 
 
 def is_plain(name: str) -> bool:
     """Whether a name is text that can be shown and written down, in any script."""
     return not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)
+
+
+def enclosing(folders: Sequence[list[str]]) -> list[str]:
+    """The folders, from the root down, that all of these paths have in common."""
+    pairs = zip(min(folders), max(folders), strict=False)  # what these two share, all between them do
+    return [one for one, other in takewhile(lambda pair: pair[0] == pair[1], pairs)]
 
 
 def _require_readable(entry: Entry) -> None:
@@ -107,8 +119,9 @@ def _list_folder(root: Path) -> Listing:
     for error in refused:
         name = Path(error.filename).relative_to(root).as_posix()
         entries.append(Entry(name, 0, 0, f"the folder cannot be opened: {error.strerror}"))
-    labels = _folder_entry(root, LABELS) if LABELS in names else None
-    return Listing(root, entries, _others(names), labels=labels)
+    place = _labels_among(names)
+    labels = _folder_entry(root, place) if place else None
+    return Listing(root, entries, _others(names, place), labels=labels, unread=_unread(names))
 
 
 def _walk(root: str, refused: list[OSError]) -> Iterator[str]:
@@ -137,7 +150,11 @@ def _is_litter(name: str) -> bool:
 
 
 def _is_picture(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122  for as many as there are
+    return _suffix(name) in SUFFIXES
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122  for as many as there are
 
 
 def _folder_entry(root: Path, name: str) -> Entry:
@@ -158,12 +175,28 @@ def _list_archive(path: Path) -> Listing:
         raise DataError(f"the archive {path} cannot be read: {error}.") from error
     names = sorted(name for name in infos if not any(_is_litter(part) for part in name.split("/") if part != ".."))
     entries = [_archive_entry(infos[name]) for name in names if _is_picture(name)]
-    labels = _archive_entry(infos[LABELS]) if LABELS in infos else None
-    return Listing(path, entries, _others(names), archive, labels)
+    place = _labels_among(names)
+    labels = _archive_entry(infos[place]) if place else None
+    return Listing(path, entries, _others(names, place), archive, labels, _unread(names))
 
 
-def _others(names: Sequence[str]) -> int:
-    return sum(not _is_picture(name) and name != LABELS for name in names)
+def _labels_among(names: Sequence[str]) -> str | None:
+    """Where the labels are: at the root, else in the outermost of the folders that enclose all pictures."""
+    folders = [name.split("/")[:-1] for name in names if _is_picture(name)]
+    if not folders:
+        return None
+    above = enclosing(folders)
+    places = ["/".join([*above[:depth], LABELS]) for depth in range(len(above) + 1)]
+    present = set(names)
+    return next((place for place in places if place in present), None)
+
+
+def _others(names: Sequence[str], labels: str | None) -> int:
+    return sum(not _is_picture(name) and name != labels for name in names)
+
+
+def _unread(names: Sequence[str]) -> dict[str, int]:
+    return dict(Counter(suffix for name in names if (suffix := _suffix(name)) in UNREAD))
 
 
 def _archive_entry(info: zipfile.ZipInfo) -> Entry:

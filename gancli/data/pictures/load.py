@@ -14,6 +14,7 @@ from gancli.data.dataset import DataSet, Split
 from gancli.data.pictures.decoded_cache import Progress, Shape, decoded
 from gancli.data.pictures.decoding import header_size
 from gancli.data.pictures.facts import PARTS, Facts, share_that_splits
+from gancli.data.pictures.formats import advice
 from gancli.data.pictures.labels import Labels, labels_of, used
 from gancli.data.pictures.listing import Listing, list_pictures
 from gancli.data.pictures.streaming import streamed
@@ -170,6 +171,8 @@ def _say_what_is_done(
 
 
 def _warn_of_left_out(listing: Listing, facts: Facts) -> None:
+    if unread := advice(listing.unread):
+        log.warning("%s: %s.", listing.root, unread)
     found = ((len(facts.bad), "bad files"), (len(facts.too_small), "too small pictures"))
     if left_out := " and ".join(f"{count:,} {what}" for count, what in found if count):
         log.warning("%s of %s are left out; gancli data check names each.", left_out, listing.root)

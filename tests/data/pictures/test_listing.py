@@ -172,3 +172,20 @@ def test_an_archive_that_was_cut_off_says_so(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(DataError, match="downloaded completely"):
         list_pictures(path)
+
+
+def test_pictures_in_formats_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    for name in ("a.png", "b.jxl", "c.JXL", "d.dng", "notes.txt"):
+        (tmp_path / name).write_bytes(PNG)
+    found = list_pictures(tmp_path)
+    assert (found.unread, found.others) == ({".jxl": 2, ".dng": 1}, 4)
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(UsageError, match=r"has no pictures .*; 3 pictures are in a format .*2 \.jxl, 1 \.dng"):
+        list_pictures(tmp_path)
+
+
+def test_labels_lie_beside_the_pictures_or_above_them(tmp_path: Path) -> None:
+    files = {"mine/all/1.png": PNG, "mine/all/2.png": PNG, "other/dataset.json": b"{}", "mine/dataset.json": b"{}"}
+    found = list_pictures(zipped(tmp_path / "x.zip", files))
+    assert found.labels is not None and found.labels.name == "mine/dataset.json"
+    assert found.others == 1, "the one elsewhere"

@@ -171,6 +171,13 @@ def test_what_is_done_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixt
         assert part in line
 
 
+def test_pictures_that_are_not_read_are_called_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = folder(tmp_path / "x", 30)
+    (root / "1.jxl").write_bytes(b"x")
+    load(root)
+    assert "1 picture is in a format that gancli does not read (1 .jxl); convert to PNG or JPEG" in caplog.text
+
+
 def test_the_share_that_is_named_splits_few_pictures(tmp_path: Path) -> None:
     root = folder(tmp_path / "x", 3)
     for holdout in (1e-6, 1 - 1e-6):

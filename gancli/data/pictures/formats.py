@@ -1,0 +1,65 @@
+"""Which picture formats are read here, by Pillow and by pillow-heif where it is installed, and which are known but not
+read."""
+
+from collections import Counter
+from collections.abc import Mapping
+from importlib.util import find_spec
+
+from PIL import Image, features
+
+_ALWAYS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"), "PNG": (".png", ".apng"), "WEBP": (".webp",), "BMP": (".bmp",),
+    "DIB": (".dib",), "TIFF": (".tif", ".tiff"), "GIF": (".gif",), "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "QOI": (".qoi",),
+}  # fmt: skip
+_BY_FEATURE = {
+    "AVIF": ("avif", (".avif", ".avifs")),
+    "JPEG2000": ("jpg_2000", (".jp2", ".j2k", ".jpx", ".jpf", ".j2c", ".jpc")),
+}
+"""Formats that not every build of Pillow reads, with Pillow's name of the feature."""
+_HEIC = (".heic", ".heif", ".hif")
+_OTHERS = (
+    ".jxl", ".psd", ".svg", ".exr", ".hdr", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".dcm",
+    ".fits",
+)  # fmt: skip
+
+
+def _readable() -> dict[str, tuple[str, ...]]:
+    """Formats by Pillow's names, with their suffixes.
+
+    Pillow reads more, some of them with the help of other programs, which a stranger's file shall not start.
+    """
+    Image.init()  # the plugins of all formats, before threads ask for them
+    found = {name: suffixes for name, suffixes in _ALWAYS.items() if name in Image.OPEN}
+    found |= {
+        name: suffixes
+        for name, (feature, suffixes) in _BY_FEATURE.items()
+        if name in Image.OPEN and feature in features.modules | features.codecs | features.features
+        and features.check(feature)
+    }  # fmt: skip
+    if find_spec("pillow_heif"):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        found["HEIF"] = _HEIC
+    return found
+
+
+_FOUND = _readable()
+FORMATS = tuple(_FOUND)
+SUFFIXES = frozenset(suffix for suffixes in _FOUND.values() for suffix in suffixes)
+UNREAD = frozenset({*_HEIC, *_OTHERS, *(each for _, suffixes in _BY_FEATURE.values() for each in suffixes)}) - SUFFIXES
+"""Suffixes of pictures that are not read here."""
+
+
+def advice(unread: Mapping[str, int]) -> str:
+    """A warning of pictures that are not read, by their suffixes; empty if there are none."""
+    if not unread:
+        return ""
+    total = sum(unread.values())
+    kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in Counter(unread).most_common())
+    reader = " (for HEIC: pip install 'gancli[heic]')" if any(suffix in unread for suffix in _HEIC) else ""
+    return (
+        f"{total:,} {'picture is' if total == 1 else 'pictures are'} in a format that gancli does not read ({kinds}); "
+        f"convert to PNG or JPEG{reader}"
+    )
