@@ -137,7 +137,7 @@ def idle_share(pictures: Path, cache: bool, steps: int = 20) -> dict[str, float]
     """
     options: dict[str, Any] = {"image_size": "32", "recipe": "dcgan", "threads": 1, "compile": "off"}
     step = prepare(TrainConfig(data=str(pictures), cache=cache, **options), Group()).step
-    gather, waited = step.real.batch, 0.0
+    gather, waited = step.setup.real.batch, 0.0
 
     def timed(number: int) -> Batch:
         nonlocal waited
@@ -146,7 +146,7 @@ def idle_share(pictures: Path, cache: bool, steps: int = 20) -> dict[str, float]
         waited += time.perf_counter() - began
         return batch
 
-    step.real.batch = timed  # type: ignore[method-assign]
+    step.setup.real.batch = timed  # type: ignore[method-assign]
     for _ in range(3):
         step()
     waited = 0.0

@@ -133,10 +133,10 @@ def _idle(size: str, recipe: str, asked: Asked) -> Row:
     with as_traced("graph"):  # which takes no time to compile
         prepared = prepare(config, Group())
         step, memory = prepared.step, prepared.dataset.train
-        kept = replace(_stored(step.real), images=memory.images, labels=memory.labels)
+        kept = replace(_stored(step.setup.real), images=memory.images, labels=memory.labels)
         decoded = load_data(replace(config, cache=False), lambda done, total: None).train
         sources = {
-            "resident": step.real,
+            "resident": step.setup.real,
             "from the cache": PrefetchedImages(kept, asked.device),
             "from the decoder": PrefetchedImages(
                 replace(kept, images=decoded.images, labels=decoded.labels), asked.device
@@ -145,7 +145,7 @@ def _idle(size: str, recipe: str, asked: Asked) -> Row:
         counted = 2 if asked.tiny else 100
         seconds = {}
         for name, source in sources.items():
-            step.real = source
+            step.setup = replace(step.setup, real=source)
             seconds[name] = in_turns({name: step}, 2, counted, asked.device)[name]
     milliseconds = {name: round(1e3 * value, 3) for name, value in seconds.items()}
     waits = {name: round(max(0.0, 1 - seconds["resident"] / value), 4) for name, value in seconds.items()}

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gancli.runs import compile_choice
 from gancli.steps import traces
+from gancli.steps.compiled_step import CompiledStep
 from gancli.steps.cuda_graph import Recorded
 from gancli.steps.step import Step
 
@@ -43,20 +44,20 @@ def ways_of(step: Step, way: str) -> dict[str, Callable[[], object]]:
     """The step as its trace, or as what the compiler makes of that (``way``: "traced", "compiled"); on CUDA also as a
     graph of the same. All of them go on with the one state. Skipped if it is not traced as a whole.
     """
-    whole = step.whole
-    if whole is None:
+    whole = step.update
+    if not isinstance(whole, CompiledStep):
         raise Skipped("the step is not traced as a whole")
     with as_traced(way) as found:
         for _ in range(compile_choice.TRIED):
             step()
     ((function, inputs),) = found
     functions = {way: function}
-    if step.noise.device.type == "cuda":
+    if step.setup.noise.device.type == "cuda":
         functions[f"{way} graph"] = Recorded(function, inputs)
 
     def taking(function: Function) -> Callable[[], object]:
         def run() -> object:
-            whole._function = function
+            whole.function = function
             return step()
 
         return run

@@ -18,7 +18,8 @@ from gancli.recipes.base import Spec
 from gancli.runs import compile_choice
 from gancli.steps import state as training_state
 from gancli.steps.batches import Noise, ResidentImages
-from gancli.steps.step import Step
+from gancli.steps.setup import Setup
+from gancli.steps.step import Step, fastest_step
 
 Name = TypeVar("Name")
 WAYS = ("plain", "fp32", "bf16")
@@ -53,7 +54,8 @@ def gancli_step(case: Case, images: torch.Tensor, device: torch.device, way: str
         ResidentImages(images.to(device), None, case.batch_size, 0),
         Noise(recipe.latent_dim, 0, case.batch_size, 0, device),
     )
-    return Step(recipe, state, real, noise, precision, plain=way == "plain", compiled=way.endswith("compiled"))
+    setup = Setup(recipe, real, noise, precision)
+    return fastest_step(setup, state, plain=way == "plain", compiled=way.endswith("compiled"))
 
 
 def in_turns(

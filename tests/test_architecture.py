@@ -66,7 +66,6 @@ def test_every_part_has_a_storey_and_every_storey_its_parts() -> None:
     assert {part_of(path) for path in modules()} == set().union(*STOREYS) - TO_COME
 
 
-@pytest.mark.xfail(strict=True, reason="a step and its compiled form know each other")
 def test_no_module_is_imported_in_a_circle() -> None:
     names = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in modules()}
     arrows = {name: {n for i in imports_of(path) for n in _module(i, set(names))} for name, path in names.items()}

@@ -10,8 +10,9 @@ from gancli import recipes
 from gancli.recipes.base import Recipe, Spec
 from gancli.steps import state as training_state
 from gancli.steps.batches import Noise, ResidentImages
+from gancli.steps.setup import Setup
 from gancli.steps.state import TrainState
-from gancli.steps.step import Step
+from gancli.steps.step import Step, fastest_step
 
 CPU = torch.device("cpu")
 SPEC = Spec(1, 8, 8)
@@ -32,9 +33,14 @@ def make_step(
     spec: Spec = SPEC,
     batch_size: int = 8,
     device: torch.device = CPU,
+    plain: bool = False,
+    compiled: bool = False,
     **options: Any,
 ) -> Step:
-    """A step of so many images; in float64 for comparisons that rounding must not blur, with latents of the CPU."""
+    """A step of so many images; in float64 for comparisons that rounding must not blur, with latents of the CPU.
+
+    ``options`` are fields of `Setup`.
+    """
     state = training_state.create(recipe, spec, 0, device, precision)
     if dtype != torch.float32:
         g, d = state.g.to(dtype), state.d.to(dtype)
@@ -45,14 +51,21 @@ def make_step(
         images = images / 127.5 - 1 if images.dtype == torch.uint8 else images
     images = (images if dtype == torch.float32 else images.to(dtype)).to(device)
     noise = (Noise if dtype == torch.float32 else DoubleNoise)(recipe.latent_dim, 0, batch_size, 0, device)
-    return Step(recipe, state, ResidentImages(images, None, batch_size, 0), noise, precision, **options)
+    setup = Setup(recipe, ResidentImages(images, None, batch_size, 0), noise, precision, **options)
+    return fastest_step(setup, state, plain=plain, compiled=compiled)
+
+
+def change(step: Step, **changes: Any) -> None:
+    """Give a step another recipe, or whatever else of its set-up, without choosing its way anew."""
+    step.setup = replace(step.setup, **changes)
 
 
 def labelled(step: Step) -> Step:
     """The step with labels of four classes, if its recipe takes them."""
-    if step.recipe.conditional:
-        step.real.labels = (torch.arange(40) % 4).to(step.noise.device)  # type: ignore[attr-defined]
-        step.noise = replace(step.noise, classes=4)
+    setup = step.setup
+    if setup.recipe.conditional:
+        setup.real.labels = (torch.arange(40) % 4).to(setup.noise.device)  # type: ignore[attr-defined]
+        change(step, noise=replace(setup.noise, classes=4))
     return step
 
 

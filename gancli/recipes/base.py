@@ -86,6 +86,10 @@ class Rates:
     beta2: float | None = None
     """Adam's decay of the gradients' square, for a recipe that changes it."""
 
+    def ema_decay(self, batch_size: int) -> "float | Tensor":
+        """The share of the average that stays when a batch's step of G is added; 0: no averaging."""
+        return 0.5 ** (batch_size / self.ema_half_life) if self.ema_half_life else 0.0
+
 
 MAX_WHOLE = 10**6
 """Bound of whole numbers, beyond which sizes of tensors overflow."""

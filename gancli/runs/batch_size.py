@@ -14,7 +14,7 @@ from gancli.runs.prepare import Prepared, obstacle, prepare
 from gancli.runs.resolve import in_packs
 from gancli.steps.batches import ResidentImages
 from gancli.steps.prefetching import PrefetchedImages
-from gancli.steps.step import Step
+from gancli.steps.step import Step, fastest_step
 
 log = logging.getLogger(__name__)
 LEAST = 4
@@ -36,7 +36,7 @@ def prepare_measured(config: TrainConfig, group: Group, on_progress: Progress = 
 
 def _measured(config: TrainConfig, group: Group, on_progress: Progress) -> TrainConfig:
     prepared = prepare(replace(config, batch_size=None, compile="off"), group, on_progress)
-    batch, reason = prepared.step.noise.batch_size, obstacle(prepared.config, prepared.step)
+    batch, reason = prepared.step.setup.noise.batch_size, obstacle(prepared.config, prepared.step)
     fits = largest(prepared, batch)
     if not fits:
         raise OutOfMemory(
@@ -79,7 +79,7 @@ def largest(prepared: Prepared, images: int) -> int:
             wanted = (memory.peak() - before) * count / fits
             if before + wanted > memory.held() + room:
                 break
-        if not _fits(_of(step, count)):
+        if not _fits(_of(prepared, count)):
             break
         fits = count
     memory.release(device)
@@ -90,7 +90,7 @@ def _fits(step: Step) -> bool:
     try:
         for _ in range(2):  # the optimizers' memory begins with the first
             step()
-        devices.synchronise(step.noise.device)  # errors of kernels that are still under way come here
+        devices.synchronise(step.setup.noise.device)  # errors of kernels that are still under way come here
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -98,26 +98,28 @@ def _fits(step: Step) -> bool:
     return True
 
 
-def _of(step: Step, images: int) -> Step:
+def _of(prepared: Prepared, images: int) -> Step:
     """The same step in one process, of so many images at once."""
-    source = step.real.source if isinstance(step.real, PrefetchedImages) else step.real
+    setup, device = prepared.step.setup, prepared.device
+    source = setup.real.source if isinstance(setup.real, PrefetchedImages) else setup.real
     assert isinstance(source, ResidentImages)
     alone = replace(source, batch_size=images, rank=0, world=1)
-    return replace(
-        step,
-        real=alone if source is step.real else PrefetchedImages(alone, step.noise.device),
-        noise=replace(step.noise, batch_size=images, rank=0, world=1),
+    setup = replace(
+        setup,
+        real=alone if source is setup.real else PrefetchedImages(alone, device),
+        noise=replace(setup.noise, batch_size=images, rank=0, world=1),
         group=Group(),
         accumulate=1,
     )
+    return fastest_step(setup, prepared.step.state, compiled=prepared.config.compile == "on")
 
 
 def failure(prepared: Prepared, said: str) -> OutOfMemory:
     """What to tell after a step was too large, with the flag that makes it fit, which is found out by trying."""
-    step, batch = prepared.step, prepared.step.noise.batch_size
-    local = math.ceil(batch / step.noise.world / step.accumulate)
+    step, noise = prepared.step, prepared.step.setup.noise
+    local = math.ceil(noise.batch_size / noise.world / step.setup.accumulate)
     memory.release(prepared.device)
-    fits = 0 if step.noise.world > 1 else largest(prepared, local)
+    fits = 0 if noise.world > 1 else largest(prepared, local)
     wanted = re.search(r"tried to allocate [\d.]+ ?\w+", said, re.IGNORECASE)
     where = (
         f"out of memory on {prepared.device} with {local} images at once ({(wanted[0] if wanted else said).lower()})"
@@ -126,7 +128,7 @@ def failure(prepared: Prepared, said: str) -> OutOfMemory:
         rest = "A step alone fits: let nothing else use the memory, or look less often (--eval-every, --sample-every)."
     elif fits:
         reason = obstacle(prepared.config, step)
-        parts = math.ceil(batch / fits)
+        parts = math.ceil(noise.batch_size / fits)
         rest = (
             f"{fits} fit: --batch-size {fits} (--accumulate would not give the same result: {reason})."
             if reason

@@ -44,7 +44,7 @@ def choose(asked: Literal["auto", "on", "off"], planned: int, build: Callable[[W
     plain = build("off")
     expected = [plain() for _ in range(TRIED)]
     estimate = planned * seconds_of(plain)
-    if asked == "auto" and estimate < LEAST_SECONDS.get(plain.noise.device.type, math.inf):
+    if asked == "auto" and estimate < LEAST_SECONDS.get(plain.setup.noise.device.type, math.inf):
         return "off"
     began, compiled = time.perf_counter(), build("on")
     if (reason := _failure(compiled, expected)) is not None:
@@ -90,7 +90,7 @@ def _gain(plain: Step, compiled: Step) -> float:
 
 def seconds_of(step: Step) -> float:
     """Wall-clock seconds of a step, a mean over enough of them to be told."""
-    device, count = step.noise.device, 0
+    device, count = step.setup.noise.device, 0
     devices.synchronise(device)
     began = time.perf_counter()
     while count < 2 or time.perf_counter() - began < 0.2:

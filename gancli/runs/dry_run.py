@@ -62,9 +62,9 @@ def _time_a_step(prepared: Prepared) -> float:
     """
     step, total = prepared.step, prepared.plan.total_steps
     seconds = []
-    for place in range(STAGES) if step.recipe.grows else (0,):
+    for place in range(STAGES) if prepared.recipe.grows else (0,):
         step.state.step = max(step.state.step, round(total * place / (STAGES - 1)))
-        for _ in range(compile_choice.TRIED if step.compiled else 1):
+        for _ in range(compile_choice.TRIED if prepared.config.compile == "on" else 1):
             step()
         seconds.append(compile_choice.seconds_of(step))
     return mean(seconds)

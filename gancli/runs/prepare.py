@@ -21,7 +21,8 @@ from gancli.steps import accumulation, freezing
 from gancli.steps import state as training_state
 from gancli.steps.batches import Noise, ResidentImages
 from gancli.steps.prefetching import PrefetchedImages
-from gancli.steps.step import Step
+from gancli.steps.setup import Setup
+from gancli.steps.step import Step, fastest_step
 from gancli.training.loop import Plan
 
 log = logging.getLogger(__name__)
@@ -94,7 +95,8 @@ def _compile(
         return "off"
 
     def build(way: compile_choice.Way) -> Step:
-        return replace(_build(replace(config, compile=way), recipe, dataset, device, group), group=Group())
+        step = _build(replace(config, compile=way), recipe, dataset, device, group)
+        return replace(step, setup=replace(step.setup, group=Group()))
 
     way = compile_choice.choose(config.compile, steps, build)
     memory.release(device)  # of the steps that were tried, which refer to themselves
@@ -146,18 +148,26 @@ def _build(
     noise = Noise(recipe.latent_dim, classes, config.batch_size, seed, device, group.rank, group.world)
     share = partial(top_k_share, config.top_k, len(train))
     source = real if resident else PrefetchedImages(real, device)
-    return Step(
-        recipe, state, source, noise, config.precision, group, config.augment, share,
-        rate_scale=0.5**rollbacks, average_is_new=config.init_from is None,
-        accumulate=config.accumulate, compiled=config.compile == "on",
-    )  # fmt: skip
+    setup = Setup(
+        recipe,
+        source,
+        noise,
+        precision=config.precision,
+        group=group,
+        augmentation=config.augment,
+        best_share=share,
+        rate_scale=0.5**rollbacks,
+        average_is_new=config.init_from is None,
+        accumulate=config.accumulate,
+    )
+    return fastest_step(setup, state, compiled=config.compile == "on")
 
 
 def obstacle(config: TrainConfig, step: Step) -> str | None:
     """Why a batch cannot be worked through in parts with the same result; None if it can."""
     if config.top_k < 1:
         return "--top-k chooses among the whole batch"
-    return accumulation.obstacle(step.recipe, step.state.g, step.state.d)
+    return accumulation.obstacle(step.setup.recipe, step.state.g, step.state.d)
 
 
 def top_k_share(least: float, images: int, images_seen: int) -> float:

@@ -29,7 +29,7 @@ class QuickEvaluation:
     def __call__(self, state: TrainState) -> dict[str, float]:
         """Figures under ``eval/<name>``, and what they took, ``eval/seconds``; updates ``state.best``."""
         began = time.perf_counter()
-        noise, scale = self.prepared.step.noise, self.prepared.origin.spec.point_scale
+        noise, scale = self.prepared.step.setup.noise, self.prepared.origin.spec.point_scale
         drawn = drawing.draw_first(state.ema, noise.latent_dim, noise.classes, noise.seed, self.count, scale)
         report = self.judge.evaluate(drawn, "fast")
         first = report.figure(self.best_metric)

@@ -211,14 +211,14 @@ def _callbacks(prepared: Prepared, folder: RunFolder, view: View) -> list[Callba
 
 def _vital_signs(prepared: Prepared) -> VitalSigns:
     """Asks about the first images of either split, as training sees them."""
-    count, device = min(SAMPLES, prepared.step.noise.batch_size), prepared.device
+    count, device = min(SAMPLES, prepared.step.setup.noise.batch_size), prepared.device
 
     def first(split: Split) -> tuple[torch.Tensor, torch.Tensor | None]:
         images = torch.as_tensor(split.images[:count]).to(device)
         labels = None if split.labels is None else split.labels[:count].to(device)
         return (images.float() / 127.5 - 1 if images.dtype == torch.uint8 else images), labels
 
-    state, noise = prepared.step.state, prepared.step.noise
+    state, noise = prepared.step.state, prepared.step.setup.noise
     return VitalSigns(
         state.g, state.d, state.ema, state.scaler, noise.latent_dim, noise.classes, prepared.recipe.chance(),
         first(prepared.dataset.train), first(prepared.dataset.heldout),

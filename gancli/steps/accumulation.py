@@ -4,19 +4,93 @@ Up to rounding, and to what layers draw from torch's global generator (dropout),
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import ParametrizationList
+from torch.optim import Optimizer
 
-from gancli.recipes.base import Batch, Loss, Recipe
+from gancli.recipes.base import Batch, Loss, Rates, Recipe
+from gancli.steps import updates
+from gancli.steps.batches import Draws
+from gancli.steps.outcome import Outcome
+from gancli.steps.setup import Setup
+from gancli.steps.state import TrainState
+
+LossOf = Callable[[slice], Loss]
+"""The loss of these rows of a batch."""
 
 
-def parts_of(images: int, parts: int) -> list[slice]:
-    """The rows of each part of so many images; no two parts differ by more than one image."""
-    return [slice(images * i // parts, images * (i + 1) // parts) for i in range(parts)]
+def alternate(setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> Outcome:
+    """`updates.alternate` in parts; for its own step G makes the fakes anew, a part at a time."""
+    d_losses = list[Loss]()
+    for number in range(setup.recipe.d_steps):
+        real = updates.real_images(setup, state, draws, number)
+        with torch.no_grad():
+            fakes = [_fakes(setup, state, draws, number, rows) for rows in setup.parts]
+        d_losses.append(_step_d(setup, state, real, joined(fakes), rates))
+    last = len(draws.fake) - 1  # D's last ones if they are used again
+    g_loss = _step_g(setup, state, real, partial(updates.generated, setup, state, draws, last), rates)
+    return updates.finish(setup, state, rates, d_losses, g_loss)
+
+
+def simultaneous(setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> Outcome:
+    """`updates.simultaneous` in parts; D learns from the fakes that G's step made."""
+    real, made = updates.real_images(setup, state, draws, 0), list[Batch]()
+
+    def fakes(rows: slice) -> Batch:
+        fake = updates.generated(setup, state, draws, 0, rows)
+        made.append(fake.detach())
+        return fake
+
+    g_loss = _step_g(setup, state, real, fakes, rates)
+    d_loss = _step_d(setup, state, real, joined(made), rates)
+    return updates.finish(setup, state, rates, [d_loss], g_loss)
+
+
+def _fakes(setup: Setup, state: TrainState, draws: Draws, number: int, rows: slice) -> Batch:
+    with _moved_once(state, rows):
+        return updates.generated(setup, state, draws, number, rows)
+
+
+def _step_d(setup: Setup, state: TrainState, real: Batch, fake: Batch, rates: Rates) -> Loss:
+    def loss_of(rows: slice) -> Loss:
+        return updates.d_loss_of(setup, state, real.rows(rows), fake.rows(rows), rates)
+
+    loss = _descend(setup, state, state.d, state.d_optimizer, loss_of)
+    setup.recipe.constrain(state.d)
+    return loss
+
+
+def _step_g(setup: Setup, state: TrainState, real: Batch, fakes: Callable[[slice], Batch], rates: Rates) -> Loss:
+    def loss_of(rows: slice) -> Loss:
+        return updates.g_loss_of(setup, state, real.rows(rows), fakes(rows), rates)
+
+    with updates.frozen(state.d):
+        return _descend(setup, state, state.g, state.g_optimizer, loss_of)
+
+
+def _descend(setup: Setup, state: TrainState, network: nn.Module, optimizer: Optimizer, loss_of: LossOf) -> Loss:
+    """Step down the mean of the parts' losses, each weighted by its share of the batch."""
+    parts = setup.parts
+    optimizer.zero_grad(set_to_none=True)
+    losses, shares = [], [(rows.stop - rows.start) / parts[-1].stop for rows in parts]
+    for rows, share in zip(parts, shares, strict=True):
+        with _moved_once(state, rows):
+            loss = loss_of(rows)
+        updates.backward(state, loss, share)
+        losses.append(updates.without_graph(loss))
+        del loss  # whose graph would hold the memory of this part while the next one is worked through
+    updates.apply_gradients(setup, state, network, optimizer)
+    return combined(losses, shares)
+
+
+def _moved_once(state: TrainState, rows: slice) -> contextlib.AbstractContextManager[None]:
+    """Let layers that a forward pass updates move with the first part of a batch only."""
+    return settled(state.g, state.d) if rows.start else contextlib.nullcontext()
 
 
 def obstacle(recipe: Recipe, g: nn.Module, d: nn.Module) -> str | None:
@@ -36,8 +110,6 @@ def normalises_batches(network: nn.Module) -> bool:
 
 def joined(batches: Sequence[Batch]) -> Batch:
     """The parts of a batch as one, cut off from the graph that made them."""
-    if len(batches) == 1:
-        return batches[0].detach()
     columns = ([getattr(b.detach(), name) for b in batches] for name in ("images", "labels", "latents"))
     images, *rest = (None if column[0] is None else torch.cat(column) for column in columns)
     assert images is not None
@@ -46,19 +118,11 @@ def joined(batches: Sequence[Batch]) -> Batch:
 
 def combined(losses: Sequence[Loss], shares: Sequence[float]) -> Loss:
     """The loss of a batch from those of its parts, which are these shares of it; without their graphs."""
-    if len(losses) == 1:
-        return losses[0]
     terms = {
         name: torch.stack([share * loss.terms[name] for loss, share in zip(losses, shares, strict=True)]).sum()
         for name in losses[0].terms
     }
     logits = {name: torch.cat([loss.logits[name] for loss in losses]) for name in losses[0].logits}
-    return Loss(terms, logits)
-
-
-def without_graph(loss: Loss) -> Loss:
-    """The same numbers, from which nothing can flow back."""
-    terms, logits = ({k: v.detach() for k, v in found.items()} for found in (loss.terms, loss.logits))
     return Loss(terms, logits)
 
 

@@ -1,4 +1,8 @@
-"""What D sees in place of images: augmented ones, drawn as a function of (seed, step), with ADA's feedback."""
+"""What D sees in place of images: augmented ones, drawn as a function of (seed, step), with ADA's feedback.
+
+The feedback is part of the training's state: float32 ``(3,)``, the probability p, and sum and count of D's signs since
+p last changed.
+"""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -12,7 +16,7 @@ from gancli.randomness import generator
 from gancli.recipes.base import Batch
 
 
-@dataclass
+@dataclass(frozen=True)
 class Augmentation:
     """Augments every image that D sees, real or generated; the same draws under one process and several."""
 
@@ -22,8 +26,7 @@ class Augmentation:
     batch_size: int
     """Global."""
     group: Group
-    feedback: Tensor
-    """ADA's float32 ``(3,)``: the probability p, and sum and count of D's signs since it last changed."""
+    device: torch.device
 
     TARGET: ClassVar[float] = 0.6
     """Of r_t = E[sign(D(x))], above which D overfits: Karras 2020 (arXiv:2006.06676), section 3. D(x) is measured
@@ -37,13 +40,13 @@ class Augmentation:
         """Uniform numbers ``(n, numbers)`` for this process's batch; ``purpose`` and ``number`` say which."""
         if self.policy == "none":
             return None
-        device, local = self.feedback.device, self.batch_size // self.group.world
-        drawn = generator(self.seed, f"augment-{purpose}", number, device=device)
+        local = self.batch_size // self.group.world
+        drawn = generator(self.seed, f"augment-{purpose}", number, device=self.device)
         numbers = augment.DIFFAUG_NUMBERS if self.policy == "diffaug" else augment.ADA_NUMBERS
-        uniform = torch.rand(self.batch_size, numbers, generator=drawn, device=device)
+        uniform = torch.rand(self.batch_size, numbers, generator=drawn, device=self.device)
         return uniform[self.group.rank * local :][:local]
 
-    def __call__(self, batch: Batch, uniform: Tensor | None, first: int = 0) -> Batch:
+    def __call__(self, batch: Batch, uniform: Tensor | None, feedback: Tensor, first: int = 0) -> Batch:
         """The batch with its images augmented by what was drawn.
 
         It may be a part of this process's batch, from its image ``first`` on.
@@ -53,15 +56,15 @@ class Augmentation:
         uniform = uniform[first:][: len(batch.images)]
         if self.policy == "diffaug":
             return replace(batch, images=augment.diffaug(batch.images, uniform))
-        return replace(batch, images=augment.ada(batch.images, uniform, self.feedback[0]))
+        return replace(batch, images=augment.ada(batch.images, uniform, feedback[0]))
 
-    def observe(self, real_logits: Tensor, number: int) -> None:
-        """Learn from D's judgements ``(n,)`` of real images, after its step ``number``, how far it overfits."""
+    def observe(self, feedback: Tensor, real_logits: Tensor, number: int) -> None:
+        """Update the feedback with D's logits ``(n,)`` on real images, after its step ``number``."""
         if self.policy != "ada":
             return
         signs = real_logits.detach().float().sign().sum()
-        self.feedback[1:] += self.group.total(torch.stack([signs, torch.full_like(signs, len(real_logits))]))
+        feedback[1:] += self.group.total(torch.stack([signs, torch.full_like(signs, len(real_logits))]))
         if number % self.STEPS == self.STEPS - 1:
-            p, signs, count = self.feedback.unbind()
+            p, signs, count = feedback.unbind()
             change = torch.sign(signs / count - self.TARGET) * (self.STEPS * self.batch_size / self.IMAGES)
-            self.feedback.copy_(torch.stack([(p + change).clamp(0, 1), torch.zeros_like(p), torch.zeros_like(p)]))
+            feedback.copy_(torch.stack([(p + change).clamp(0, 1), torch.zeros_like(p), torch.zeros_like(p)]))

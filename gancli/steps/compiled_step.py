@@ -11,10 +11,10 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.optim import Adam, Optimizer
 
@@ -22,39 +22,47 @@ from gancli.machine import devices
 from gancli.recipes.base import AT_THE_END, Batch, Rates, Recipe
 from gancli.steps import traces
 from gancli.steps.batches import Draws
+from gancli.steps.outcome import Outcome
+from gancli.steps.setup import Setup, Update
 from gancli.steps.state import TrainState
 from gancli.steps.traces import Function
 
-if TYPE_CHECKING:
-    from gancli.steps.outcome import Outcome
-    from gancli.steps.step import Step
 
-
-def suits(step: "Step") -> bool:
+def suits(setup: Setup, state: TrainState) -> bool:
     """Whether one trace holds for every step: networks and batches of one shape, both trained by Adam.
 
     A recipe with optimizers of its own may look into them, where a trace would find what was true once.
     """
     return (
-        step.noise.device.type in ("cpu", "cuda")
-        and step.noise.world == 1
-        and step.accumulate == 1
-        and step.precision != "fp16"  # whose scale of the loss follows what was found
-        and not step.recipe.grows
-        and type(step.recipe).optimizers is Recipe.optimizers
-        and step.best_share(AT_THE_END) >= 1
-        and all(_is_plain_adam(optimizer) for optimizer in _optimizers(step))
+        setup.noise.device.type in ("cpu", "cuda")
+        and setup.noise.world == 1
+        and setup.accumulate == 1
+        and setup.precision != "fp16"  # whose scale of the loss follows what was found
+        and not setup.recipe.grows
+        and type(setup.recipe).optimizers is Recipe.optimizers
+        and setup.best_share(AT_THE_END) >= 1
+        and all(_is_plain_adam(optimizer) for optimizer in _optimizers(state))
     )
 
 
-def _optimizers(step: "Step") -> tuple[Optimizer, Optimizer]:
-    return step.state.d_optimizer, step.state.g_optimizer
+def _optimizers(state: TrainState) -> tuple[Optimizer, Optimizer]:
+    return state.d_optimizer, state.g_optimizer
 
 
 def _is_plain_adam(optimizer: Optimizer) -> bool:
     (group, *others) = optimizer.param_groups
     other = ("weight_decay", "amsgrad", "maximize", "decoupled_weight_decay")
     return type(optimizer) is Adam and not others and not any(group.get(name) for name in other)
+
+
+@dataclass(frozen=True)
+class _TracedRates(Rates):
+    """Rates that are inputs of a trace."""
+
+    decay: float | Tensor = 0.0
+
+    def ema_decay(self, batch_size: int) -> float | Tensor:
+        return self.decay
 
 
 @dataclass
@@ -72,11 +80,6 @@ class _TracedAdam:
         """Forget the gradients, without the mark for profilers that an optimizer leaves in a trace."""
         for weight in self.optimizer.param_groups[0]["params"]:
             weight.grad = None
-
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        """None, so that nobody sets their rates."""
-        return []
 
     @torch.no_grad()
     def step(self) -> None:
@@ -105,70 +108,101 @@ def sizes_of(optimizer: Optimizer, taken: float) -> list[float]:
     return [group["lr"] * root / (1 - beta1 ** (taken + 1)), group["eps"] * root, 1 - beta2]
 
 
-class WholeStep:
-    """Does what `Step.compute` does, compiled; traced for the tensors that the state has at its first call."""
+class CompiledStep:
+    """An `Update` as compiled code, for one set-up and the tensors that the state has at its second call.
 
-    def __init__(self, step: "Step") -> None:
-        self.step = step
-        self._function: Function | None = None
+    The first call of a new run is not compiled: Adam has nothing to remember before it.
+    """
 
-    def ready(self) -> bool:
-        """Whether Adam has begun to remember; it does so in the first step of a run, which is not compiled."""
-        counts = ({float(s["step"]) for s in o.state.values()} for o in _optimizers(self.step))
-        return self._function is not None or all(len(each) == 1 for each in counts)
+    def __init__(self, update: Update) -> None:
+        self._update = update
+        self.function: Function | None = None
+        """The compiled code, once there is some."""
 
-    def __call__(self, draws: Draws, rates: Rates, decay: float) -> "Outcome":
-        """See `Step.compute`."""
-        self.step.set_rates(rates)
-        if self._function is None:
-            self._function = self._prepared(draws, rates, decay)
+    def __call__(self, setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> Outcome:
+        """See `Update`."""
+        if self.function is None:
+            if not _adam_remembers(state):
+                return self._update(setup, state, draws, rates)
+            self.prepare(setup, state, draws, rates)
+        assert self.function is not None
         with torch.no_grad():
-            found = iter(self._function(self._numbers(rates, decay), *_tensors(draws)))
-        for number, (steps, taken) in enumerate(zip(self._steps, (self.step.recipe.d_steps, 1), strict=True)):
+            results = iter(self.function(self._numbers(setup, state, rates), *_tensors(draws)))
+        for number, (steps, taken) in enumerate(zip(self._steps, (setup.recipe.d_steps, 1), strict=True)):
             torch._foreach_add_(steps, taken)
             self._taken[number] += taken
-        scalars = dict(zip(self._names, next(found).clone().unbind(), strict=True))
+        scalars = dict(zip(self._names, next(results).clone().unbind(), strict=True))
         for parameter in self._moved:
-            parameter.grad = next(found)
-        return replace(self._empty, scalars=scalars, real_logits=list(found))
+            parameter.grad = next(results)
+        return Outcome(scalars, list(results))
 
-    def _prepared(self, draws: Draws, rates: Rates, decay: float) -> Function:
+    def prepare(self, setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> None:
         """Trace and compile, as if nothing had been done: the state and what layers draw are left as they were."""
-        self._steps = [[s["step"] for s in o.state.values()] for o in _optimizers(self.step)]
+        self._steps = [[s["step"] for s in o.state.values()] for o in _optimizers(state)]
         self._taken = [float(steps[0]) for steps in self._steps]  # here alone, since it waits for the device
-        inputs, device = [self._numbers(rates, decay), *_tensors(draws)], self.step.noise.device
-        with torch.random.fork_rng([device] if device.type == "cuda" else []), _unchanged(self.step.state):
-            return traces.made_fast(self._trace(draws, inputs), inputs, device)
+        inputs, device = [self._numbers(setup, state, rates), *_tensors(draws)], setup.noise.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []), _unchanged(state):
+            self.function = traces.made_fast(self._trace(setup, state, draws, inputs), inputs, device)
 
-    def _numbers(self, rates: Rates, decay: float) -> Tensor:
+    def _numbers(self, setup: Setup, state: TrainState, rates: Rates) -> Tensor:
         """``(3 d_steps + 7,)``: a row of `sizes_of` for each of D's steps and for G's, and what `_trace` takes last."""
-        (d, g), (d_taken, g_taken) = _optimizers(self.step), self._taken
-        rows = [sizes_of(d, d_taken + i) for i in range(self.step.recipe.d_steps)]
+        (d, g), (d_taken, g_taken) = _optimizers(state), self._taken
+        rows = [sizes_of(d, d_taken + i) for i in range(setup.recipe.d_steps)]
         rows.append(sizes_of(g, g_taken))
+        decay = rates.ema_decay(setup.noise.batch_size)
         values = [*itertools.chain(*rows), rates.g_lr, rates.d_lr, rates.gamma, decay]
-        numbers = torch.tensor(values, dtype=next(self.step.state.g.parameters()).dtype)
-        return devices.sent(numbers, self.step.noise.device)
+        numbers = torch.tensor(values, dtype=next(state.g.parameters()).dtype)
+        return devices.sent(numbers, setup.noise.device)
 
-    def _trace(self, draws: Draws, inputs: list[Tensor]) -> GraphModule:
+    def _trace(self, setup: Setup, state: TrainState, draws: Draws, inputs: list[Tensor]) -> GraphModule:
         """A module that does one step's operations on the inputs and on the state, as is done once while it is traced.
 
         It gives the scalars in one vector, the gradients of G, for whoever watches them, and D's logits on real images.
         """
-        state, (d, g) = self.step.state, _optimizers(self.step)
+        d, g = _optimizers(state)
 
         def run(numbers: Tensor, *tensors: Tensor) -> list[Tensor]:
             g_lr, d_lr, gamma, decay = numbers[-4:].unbind()
             sizes = list(numbers[:-4].view(-1, 3).unbind())
             traced_d, traced_g = _TracedAdam(d, sizes[:-1]), _TracedAdam(g, sizes[-1:])
             own = replace(state, d_optimizer=traced_d, g_optimizer=traced_g)  # type: ignore[arg-type]
-            rates = Rates(g_lr, d_lr, 0.0, gamma)  # type: ignore[arg-type]
-            outcome = replace(self.step, state=own, compiled=False).compute(_filled(draws, tensors), rates, decay)
-            self._empty, self._names = replace(outcome, scalars={}, real_logits=[]), list(outcome.scalars)
+            rates = _TracedRates(g_lr, d_lr, 0.0, gamma, decay=decay)  # type: ignore[arg-type]
+            outcome = self._update(setup, own, _filled(draws, tensors), rates)
+            self._names = list(outcome.scalars)
             self._moved = [parameter for parameter in state.g.parameters() if parameter.grad is not None]
             gradients = [parameter.grad for parameter in self._moved if parameter.grad is not None]
             return [torch.stack(list(outcome.scalars.values())), *gradients, *outcome.real_logits]
 
         return traces.written_down(run, inputs)
+
+
+def _adam_remembers(state: TrainState) -> bool:
+    """Whether both optimizers have made the same steps with all of their weights, and at least one."""
+    counts = ({float(s["step"]) for s in optimizer.state.values()} for optimizer in _optimizers(state))
+    return all(len(each) == 1 for each in counts)
+
+
+class CompiledNetworks:
+    """An `Update` whose networks are compiled, each by itself; on CUDA each pass of one is a graph."""
+
+    def __init__(self, update: Update) -> None:
+        self._update = update
+        self._networks: tuple[nn.Module, nn.Module] | None = None
+
+    def __call__(self, setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> Outcome:
+        """See `Update`."""
+        if setup.noise.device.type == "cuda":
+            torch.compiler.cudagraph_mark_step_begin()  # what graphs wrote in the step before may be overwritten
+        if self._networks is None:
+            self._networks = _compiled(state.g), _compiled(state.d)
+        g, d = self._networks
+        return self._update(setup, replace(state, g=g, d=d), draws, rates)
+
+
+def _compiled(network: nn.Module) -> nn.Module:
+    """The same network, whose layers draw what they draw without."""
+    options: Any = {"fallback_random": True, "triton.cudagraphs": True}
+    return torch.compile(network, dynamic=False, options=options)  # type: ignore[return-value]
 
 
 @contextlib.contextmanager

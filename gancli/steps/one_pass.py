@@ -17,6 +17,11 @@ from gancli.functional import layerwise
 from gancli.functional.layerwise import Visit
 from gancli.functional.losses import at_least_fp32
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, judge_together
+from gancli.steps import updates
+from gancli.steps.batches import Draws
+from gancli.steps.outcome import Outcome
+from gancli.steps.setup import Setup
+from gancli.steps.state import TrainState
 
 DRAWS = (_DropoutNd, nn.utils.parametrize.ParametrizationList)
 """Layers whose second pass would differ from the first: what they draw, or their state, goes on."""
@@ -36,6 +41,24 @@ def suits(recipe: Recipe, d: nn.Module, precision: str) -> bool:
         and precision != "fp16"
         and not any(isinstance(module, DRAWS) for module in d.modules())
     )
+
+
+def simultaneous(setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> Outcome:
+    """`updates.simultaneous` in one pass of D; step by step where the pass would not do, as under top-k training."""
+    real, fake = updates.real_images(setup, state, draws, 0), updates.generated(setup, state, draws, 0)
+    if setup.best_share(setup.images_seen(state.step)) < 1:
+        return updates.step_both(setup, state, real, fake, rates)
+    for optimizer in (state.g_optimizer, state.d_optimizer):
+        optimizer.zero_grad(set_to_none=True)
+    d = getattr(state.d, "_orig_mod", state.d)  # a compiled network's layers cannot be watched
+    losses = backward(setup.recipe, d, real, fake, rates, setup.autocast())
+    if losses is None:
+        return updates.step_both(setup, state, real, fake, rates)
+    updates.apply_gradients(setup, state, state.g, state.g_optimizer)
+    updates.apply_gradients(setup, state, state.d, state.d_optimizer)
+    setup.recipe.constrain(state.d)
+    d_loss, g_loss = losses
+    return updates.finish(setup, state, rates, [d_loss], g_loss)
 
 
 def backward(

@@ -1,25 +1,21 @@
 """What a training step reports."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from gancli.functional.losses import at_least_fp32
 from gancli.recipes.base import Loss
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step says of itself, as tensors on the device."""
+    """What a step reports, as tensors on the device."""
 
     scalars: dict[str, Tensor]
     """Every loss term and D's mean logits."""
     real_logits: list[Tensor]
-    """D's logits ``(N,)`` on real images, from each of its steps; see `Updates._judged`."""
+    """D's logits ``(N,)`` on real images, from each of its steps; see `updates.logits_for_feedback`."""
 
 
 def scalars_of(prefix: str, loss: Loss) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.optim import Optimizer
 
 from gancli.machine import devices
-from gancli.recipes.base import Recipe, Spec
+from gancli.recipes.base import Rates, Recipe, Spec
 
 
 @dataclass
@@ -54,7 +55,7 @@ class TrainState:
     d_optimizer: Optimizer
     scaler: torch.amp.GradScaler
     feedback: Tensor
-    """Of the augmentation to its own strength; see `Augmentation`."""
+    """ADA's running statistics; see `gancli.steps.augmentation`."""
     rollbacks: int = 0
     """How often the run went back to an earlier checkpoint to try again with other draws."""
     step: int = 0
@@ -64,6 +65,21 @@ class TrainState:
     running: RunningMeans = field(default_factory=RunningMeans)
     best: dict[str, Any] = field(default_factory=dict)
     """Metric, value and step of the best evaluation so far."""
+    half_done: bool = field(default=False, repr=False)
+    """True while a step is half done, so that the state must not be saved."""
+
+    @cached_property
+    def average(self) -> "Average":
+        """What moves ``ema`` towards G."""
+        return Average(self.ema, self.g)
+
+    def set_rates(self, rates: Rates) -> None:
+        """Set the learning rates and, unless None, Adam's second decay in every group of both optimizers."""
+        for optimizer, rate in ((self.g_optimizer, rates.g_lr), (self.d_optimizer, rates.d_lr)):
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+                if rates.beta2 is not None:
+                    group["betas"] = (group["betas"][0], rates.beta2)
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain data that `load_state_dict` restores bit for bit."""

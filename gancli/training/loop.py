@@ -118,7 +118,7 @@ class Loop:
         except (TrainingDiverged, TrainingFailed, CannotSave):
             raise
         except Exception:
-            if not self.step.under_way:
+            if not self.state.half_done:
                 for callback in self.callbacks:
                     callback.on_error(self)
             raise
@@ -136,7 +136,7 @@ class Loop:
         self.stop_signal = signal_number
 
     def _told_to_stop(self) -> bool:
-        self.stop_signal = self.step.group.agree(self.stop_signal)
+        self.stop_signal = self.step.setup.group.agree(self.stop_signal)
         return self.stop_signal is not None
 
     def _one_step(self) -> None:

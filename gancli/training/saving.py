@@ -38,7 +38,7 @@ class Samples(Callback):
     def on_step(self, loop: Loop) -> None:
         """Draw if it is time."""
         if loop.plan.due(loop.state.step, loop.plan.sample_every):
-            noise, count = loop.step.noise, self.count or (2500 if self.point_scale else 64)
+            noise, count = loop.step.setup.noise, self.count or (2500 if self.point_scale else 64)
             drawn = drawing.draw_first(
                 loop.state.ema, noise.latent_dim, noise.classes, self.seed, count, self.point_scale
             )

@@ -106,9 +106,9 @@ class TestVitalSigns:
         return self.of(step, images), step
 
     def of(self, step: Any, images: torch.Tensor) -> VitalSigns:
-        state, noise = step.state, step.noise
+        state, noise = step.state, step.setup.noise
         return VitalSigns(
-            state.g, state.d, state.ema, state.scaler, noise.latent_dim, noise.classes, step.recipe.chance(),
+            state.g, state.d, state.ema, state.scaler, noise.latent_dim, noise.classes, step.setup.recipe.chance(),
             (images[0], None), (images[1], None),
         )  # fmt: skip
 

@@ -30,7 +30,7 @@ def room(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     usual = Step.__call__
 
     def limited(step: Step) -> dict[str, torch.Tensor]:
-        most = max(rows.stop - rows.start for rows in step.parts)
+        most = max(rows.stop - rows.start for rows in step.setup.parts)
         images.append(most)
         if most > images[0]:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 123 bytes. Error 12")
@@ -97,7 +97,7 @@ def test_auto_takes_the_recipes_batch_whole_in_parts_or_smaller(
     def chosen(recipe: str) -> tuple[Any, int, int]:
         config = TrainConfig(recipe=recipe, batch_size="auto", threads=1, steps=3)
         found = batch_size.prepare_measured(config, Group())
-        assert found.step.state.step == 0 and found.step.accumulate == found.config.accumulate
+        assert found.step.state.step == 0 and found.step.setup.accumulate == found.config.accumulate
         return found.config.batch_size, found.config.accumulate, found.plan.images_per_step
 
     with caplog.at_level(logging.INFO):

@@ -219,7 +219,7 @@ def test_an_error_between_two_steps_costs_none_of_them(
     def fail(*_: Any) -> None:
         raise DataError("a picture has changed.")
 
-    during(7, lambda loop: setattr(loop.step.real, "batch", fail))
+    during(7, lambda loop: setattr(loop.step.setup.real, "batch", fail))
     with pytest.raises(DataError, match="has changed"):
         tiny(tmp_path / "b")
     folder = RunFolder(next((tmp_path / "b").iterdir()))
@@ -234,7 +234,7 @@ def test_an_error_within_a_step_saves_no_half_of_it(tmp_path: Path, during: Any)
     def fail(*_: Any) -> None:
         raise RuntimeError("a kernel failed")
 
-    during(7, lambda loop: setattr(loop.step, "compute", fail))
+    during(7, lambda loop: setattr(loop.step, "update", fail))
     with pytest.raises(RuntimeError, match="a kernel failed"):
         tiny(tmp_path)
     assert [path.name for path in RunFolder(next(tmp_path.iterdir())).checkpoints()] == ["step-000004.pt"]

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import torch
 from torch.nn.modules.dropout import _DropoutNd
-from training_steps import make_step, small
+from training_steps import labelled, make_step, small
 
 from gancli import recipes
 from gancli.recipes.base import Spec
 from gancli.steps import accumulation
 from gancli.steps.accumulation import obstacle
-from gancli.steps.step import Step
+from gancli.steps.step import Step, fastest_step
 
 PICTURES, POINTS = Spec(1, 8, 8, 4), Spec(2, 1, 1, 4, 1.0)
 
@@ -24,10 +24,7 @@ def step_of(name: str, spec: Spec, parts: int, dtype: torch.dtype = torch.float6
     for module in [*step.state.g.modules(), *step.state.d.modules()]:
         if isinstance(module, _DropoutNd):
             module.p = 0
-    if recipe.conditional:
-        step.real.labels = torch.arange(40) % 4  # type: ignore[attr-defined]
-        step.noise = replace(step.noise, classes=4)
-    return step
+    return labelled(step)
 
 
 def weights(step: Step) -> list[torch.Tensor]:
@@ -51,7 +48,7 @@ def case_of(name: str, spec: Spec) -> str | None:
     if spec.is_points and not recipes.find(name).draws_points:
         pytest.skip("draws no points")
     step = step_of(name, spec, 1)
-    return obstacle(step.recipe, step.state.g, step.state.d)
+    return obstacle(step.setup.recipe, step.state.g, step.state.d)
 
 
 @pytest.mark.parametrize("spec", [PICTURES, POINTS], ids=["pictures", "points"])
@@ -75,7 +72,8 @@ def test_parts_are_augmented_as_the_whole(options: dict[str, Any]) -> None:
 
 
 def test_parts_of_unequal_size() -> None:
-    assert accumulation.parts_of(8, 3) == [slice(0, 2), slice(2, 5), slice(5, 8)]
+    step = step_of("vanilla", PICTURES, 3)
+    assert step.setup.parts == [slice(0, 2), slice(2, 5), slice(5, 8)]
     assert largest_difference("vanilla", PICTURES, 3) < 1e-9
 
 
@@ -100,4 +98,5 @@ def test_layers_that_move_when_asked_move_with_the_first_part_alone() -> None:
 
 def test_the_faster_way_gives_way_to_parts() -> None:
     step = make_step(recipes.find("vanilla")())
-    assert step.one_stage and not replace(step, accumulate=2).one_stage
+    assert step.way.startswith("one pass")
+    assert fastest_step(replace(step.setup, accumulate=2), step.state).way == "plain"

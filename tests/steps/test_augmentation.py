@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import softplus
-from training_steps import SPEC, make_step, small, tensors
+from training_steps import CPU, SPEC, change, make_step, small, tensors
 
 from gancli import recipes
 from gancli.machine.distributed import Group
@@ -19,46 +19,45 @@ from gancli.recipes.vanilla import Vanilla
 from gancli.recipes.wgan import WGAN
 from gancli.recipes.wgan_gp import WGANGP
 from gancli.runs.prepare import top_k_share
+from gancli.steps import updates
 from gancli.steps.augmentation import Augmentation
 from gancli.steps.freezing import freeze_lowest
 
 
 def made(policy: str, rank: int = 0, world: int = 1) -> Augmentation:
-    return Augmentation(policy, 0, 8, Group(rank, world), torch.zeros(3))
+    return Augmentation(policy, 0, 8, Group(rank, world), CPU)
 
 
 @pytest.mark.parametrize("policy", ["diffaug", "ada"])
 def test_two_processes_draw_what_one_draws(policy: str) -> None:
     images = torch.rand(8, 3, 8, 8)
-    whole = made(policy)
-    whole.feedback[0] = 0.5
+    whole, feedback = made(policy), torch.tensor([0.5, 0.0, 0.0])
     halves = []
     for rank in range(2):
         half = made(policy, rank, 2)
-        half.feedback[0] = 0.5
-        halves.append(half(Batch(images[4 * rank : 4 * rank + 4]), half.draw("real", 3)).images)
-    assert torch.equal(whole(Batch(images), whole.draw("real", 3)).images, torch.cat(halves))
+        halves.append(half(Batch(images[4 * rank : 4 * rank + 4]), half.draw("real", 3), feedback).images)
+    assert torch.equal(whole(Batch(images), whole.draw("real", 3), feedback).images, torch.cat(halves))
 
 
 def test_what_ada_has_counted_is_the_same_in_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Group, "total", lambda group, values: values + torch.tensor([-4.0, 4.0]))
-    ada = made("ada", 0, 2)
-    ada.observe(torch.ones(4), 0)
-    assert ada.feedback.tolist() == [0, 0, 8], "of both processes, as a checkpoint keeps it"
+    ada, feedback = made("ada", 0, 2), torch.zeros(3)
+    ada.observe(feedback, torch.ones(4), 0)
+    assert feedback.tolist() == [0, 0, 8], "of both processes, as a checkpoint keeps it"
 
 
 def test_ada_grows_where_d_is_sure_of_real_images_and_shrinks_where_it_is_not() -> None:
-    ada = made("ada")
+    ada, feedback = made("ada"), torch.zeros(3)
     step = ada.STEPS * 8 / ada.IMAGES
     for number in range(2 * ada.STEPS):
-        ada.observe(torch.ones(8), number)
-    assert ada.feedback[0].item() == pytest.approx(2 * step)
+        ada.observe(feedback, torch.ones(8), number)
+    assert feedback[0].item() == pytest.approx(2 * step)
     for number in range(ada.STEPS):
-        ada.observe(torch.tensor([1.0, -1.0] * 4), number)
-    assert ada.feedback[0].item() == pytest.approx(step)
+        ada.observe(feedback, torch.tensor([1.0, -1.0] * 4), number)
+    assert feedback[0].item() == pytest.approx(step)
     for number in range(5 * ada.STEPS):
-        ada.observe(-torch.ones(8), number)
-    assert ada.feedback.tolist() == [0, 0, 0], "p stays in [0, 1]"
+        ada.observe(feedback, -torch.ones(8), number)
+    assert feedback.tolist() == [0, 0, 0], "p stays in [0, 1]"
 
 
 @pytest.mark.parametrize("recipe", [R3GAN(), WGANGP(width=4)], ids=["r3gan", "wgan-gp"])
@@ -76,9 +75,7 @@ def test_a_constant_added_to_all_logits_changes_no_feedback_where_it_changes_no_
 
 
 def test_d_sees_augmented_images_and_both_sides_alike() -> None:
-    step = make_step(Vanilla(), plain=True)
-    step.augmentation = "diffaug"
-    step.__post_init__()
+    step = make_step(Vanilla(), plain=True, augmentation="diffaug")
     seen: dict[str, Any] = {}
     loss = Vanilla.d_loss
 
@@ -87,16 +84,15 @@ def test_d_sees_augmented_images_and_both_sides_alike() -> None:
             seen.update(real=real.images, fake=fake.images)
             return loss(self, g, d, real, fake, rates)
 
-    step.recipe = Watching()
+    change(step, recipe=Watching())
     step()
-    assert not torch.equal(seen["real"], step.real.batch(0).images)
+    assert not torch.equal(seen["real"], step.setup.real.batch(0).images)
     assert (seen["real"] == 0).sum() >= 8 * 16, "the hole of a quarter of each image"
     assert (seen["fake"] == 0).sum() >= 8 * 16
 
 
 def test_top_k_lets_g_learn_from_the_most_real_fakes() -> None:
-    step = make_step(Vanilla())
-    step.best_share = lambda images_seen: 0.25
+    step = make_step(Vanilla(), best_share=lambda images_seen: 0.25)
     seen: list[Batch] = []
 
     class Watching(Vanilla):
@@ -104,8 +100,8 @@ def test_top_k_lets_g_learn_from_the_most_real_fakes() -> None:
             seen.extend([real, fake])
             return super().g_loss(g, d, real, fake, rates)
 
-    step.recipe = Watching()
-    z, _ = step.noise.draw("g", 0)
+    change(step, recipe=Watching())
+    z, _ = step.setup.noise.draw("g", 0)
     with torch.no_grad():
         logits = step.state.d(step.state.g(z))
     step()
@@ -116,11 +112,11 @@ def test_top_k_lets_g_learn_from_the_most_real_fakes() -> None:
 
 
 def test_top_k_takes_the_best_of_the_logits_of_the_whole_batch() -> None:
-    step = make_step(DCGAN(width=4), dtype=torch.float64, spec=Spec(1, 16, 16))
-    step.best_share = lambda images_seen: 0.25
-    fake = step.updates._fakes(step.draw(0), 0, slice(0, 8))
-    logits = step.state.d(fake.images)  # with batch normalisation, which other images would change
-    loss = step.updates._g_loss(fake, fake, step.recipe.schedule(0))
+    step = make_step(DCGAN(width=4), dtype=torch.float64, spec=Spec(1, 16, 16), best_share=lambda images_seen: 0.25)
+    setup, state = step.setup, step.state
+    fake = updates.generated(setup, state, setup.draws(0), 0)
+    logits = state.d(fake.images)  # with batch normalisation, which other images would change
+    loss = updates.g_loss_of(setup, state, fake, fake, setup.rates(0))
     torch.testing.assert_close(loss.terms["adv"], softplus(-logits).topk(2, largest=False).values.mean())
 
 
@@ -136,7 +132,6 @@ def test_frozen_layers_stay_and_the_others_learn(recipe: Any) -> None:
     step = make_step(recipe)
     names = [name for name, p in step.state.d.named_parameters() if p.ndim > 1]
     freeze_lowest(recipe, SPEC, step.state.d, 1, 8)
-    step.__post_init__()
     before = {name: p.clone() for name, p in step.state.d.named_parameters()}
     for _ in range(2):
         step()

@@ -1,14 +1,13 @@
 """The whole step as one trace against the plain step; the compiler, which tests of `compiling` call, is left out."""
 
 import copy
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch._inductor.fx_passes import post_grad
-from training_steps import make_step, small, tensors
+from training_steps import change, labelled, make_step, small, tensors
 
 from gancli import recipes
 from gancli.recipes.base import Spec
@@ -16,6 +15,7 @@ from gancli.recipes.dcgan import DCGAN
 from gancli.recipes.r3gan import R3GAN
 from gancli.recipes.vanilla import Vanilla
 from gancli.steps import traces
+from gancli.steps.compiled_step import CompiledStep
 from gancli.steps.freezing import freeze_lowest
 from gancli.steps.step import Step
 
@@ -35,11 +35,7 @@ def without_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def of_recipe(name: str, spec: Spec = WIDE, **options: Any) -> Step:
     """A small step in float64, with dropout where the recipe has it."""
-    step = make_step(small(name).fitted(spec, 40, 200), dtype=torch.float64, spec=spec, **options)
-    if step.recipe.conditional:
-        step.real.labels = torch.arange(40) % 4  # type: ignore[attr-defined]
-        step.noise = replace(step.noise, classes=4)
-    return step
+    return labelled(make_step(small(name).fitted(spec, 40, 200), dtype=torch.float64, spec=spec, **options))
 
 
 def assert_same(ours: Step, theirs: Step, steps: int, tolerance: float = 1e-9) -> None:
@@ -62,7 +58,7 @@ def test_a_trace_goes_on_as_the_plain_step_does(name: str) -> None:
     ours, theirs = of_recipe(name, compiled=True), of_recipe(name, plain=True)
     assert ours.way.endswith("compiled as a whole")
     assert_same(ours, theirs, 6)
-    assert ours.whole is not None and ours.whole._function is not None
+    assert isinstance(ours.update, CompiledStep) and ours.update.function is not None
 
 
 @pytest.mark.parametrize(
@@ -94,8 +90,8 @@ def test_layers_of_d_that_are_frozen_stay_as_they_are() -> None:
     both = []
     for way in ({"compiled": True}, {"plain": True}):
         made = of_recipe("vanilla", **way)
-        freeze_lowest(made.recipe, WIDE, made.state.d, 1, 8)
-        both.append(replace(made))
+        freeze_lowest(made.setup.recipe, WIDE, made.state.d, 1, 8)
+        both.append(made)
     first = tensors(both[0].state.d)
     assert_same(both[0], both[1], 4)
     same = [torch.equal(a, b) for a, b in zip(first, tensors(both[0].state.d), strict=True)]
@@ -156,7 +152,7 @@ def test_the_inputs_are_all_that_differs_between_steps() -> None:
     step = make_step(Vanilla(), compiled=True)
     for _ in range(3):
         step()
-    step.recipe = Vanilla(g_lr=0.0)
+    change(step, recipe=Vanilla(g_lr=0.0))
     frozen, moving = tensors(step.state.g), tensors(step.state.d)
     step()
     assert all(torch.equal(a, b) for a, b in zip(frozen, tensors(step.state.g), strict=True))
@@ -165,14 +161,14 @@ def test_the_inputs_are_all_that_differs_between_steps() -> None:
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_what_does_not_hold_for_every_step_is_not_traced(name: str) -> None:
-    assert of_recipe(name, compiled=True).whole is None
+    assert not isinstance(of_recipe(name, compiled=True).update, CompiledStep)
 
 
 @pytest.mark.parametrize(
     "options", [{"precision": "fp16"}, {"accumulate": 2}, {"best_share": lambda seen: 0.5 if seen > 1000 else 1.0}]
 )
 def test_options_that_change_shapes_or_scales_are_not_traced(options: dict[str, Any]) -> None:
-    assert make_step(Vanilla(), compiled=True, **options).whole is None
+    assert not isinstance(make_step(Vanilla(), compiled=True, **options).update, CompiledStep)
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -191,9 +187,8 @@ def test_a_trace_holds_for_another_order_in_memory(name: str) -> None:
     for network in (ours.state.g, ours.state.d):
         laid_out(network, torch.contiguous_format)
     assert_same(ours, theirs, 1)
-    draws, rates = ours.draw(1), ours.recipe.schedule(8)
-    assert ours.whole is not None
-    ours.whole._function = ours.whole._prepared(draws, rates, 0.9)
+    assert isinstance(ours.update, CompiledStep)
+    ours.update.prepare(ours.setup, ours.state, ours.setup.draws(1), ours.setup.rates(1))
     for network in (ours.state.g, ours.state.d):
         laid_out(network, torch.channels_last)
     assert_same(ours, theirs, 3)
@@ -259,4 +254,4 @@ class Weighted(Vanilla):
 
 
 def test_another_adam_is_not_traced() -> None:
-    assert make_step(Weighted(), compiled=True).whole is None
+    assert not isinstance(make_step(Weighted(), compiled=True).update, CompiledStep)

@@ -19,8 +19,10 @@ from gancli.runs import compile_choice
 from gancli.runs.prepare import top_k_share
 from gancli.steps import state as training_state
 from gancli.steps.batches import Draws, Noise, ResidentImages
+from gancli.steps.compiled_step import CompiledStep
+from gancli.steps.setup import Setup
 from gancli.steps.state import TrainState
-from gancli.steps.step import Step
+from gancli.steps.step import Step, fastest_step
 
 SPEC, COLOUR = Spec(1, 8, 8, 4), Spec(3, 8, 8, 4)
 aten = torch.ops.aten
@@ -49,7 +51,7 @@ def test_no_step_waits_for_the_device(name: str) -> None:
 @pytest.mark.parametrize("options", [{"augmentation": "ada"}, {"augmentation": "diffaug"}, {"accumulate": 2}])
 def test_no_option_waits_for_the_device(options: dict[str, Any], spec: Spec) -> None:
     step = make_step(small("vanilla"), spec=spec, **options, best_share=lambda seen: top_k_share(0.5, 8, 80 + seen))
-    step.real.mirror = True  # type: ignore[attr-defined]
+    step.setup.real.mirror = True  # type: ignore[attr-defined]
     with NeverWaiting():
         for _ in range(5):
             step.state.running.add(step())
@@ -96,17 +98,17 @@ def test_every_tensor_of_a_step_is_on_its_device(name: str, augmentation: str, m
     monkeypatch.setattr(torch.optim.Adam, "__init__", lambda *a, **o: adam(*a, **o | {"fused": False}))
     monkeypatch.setattr(torch, "autocast", lambda *a, **o: nowhere)
     step = labelled(make_step(small(name).fitted(COLOUR, 40, 1000), spec=COLOUR, augmentation=augmentation))
-    drawn, rates = step.draw(0), step.recipe.schedule(0)
+    drawn, rates = step.setup.draws(0), step.setup.rates(10)
     networks = [network.to(META) for network in (step.state.g, step.state.d, step.state.ema)]
-    optimizers = step.recipe.optimizers(networks[0], networks[1])
+    optimizers = step.setup.recipe.optimizers(networks[0], networks[1])
     state = TrainState(*networks, *optimizers, step.state.scaler, step.state.feedback.to(META))  # type: ignore[arg-type]
-    away = replace(step, state=state, noise=replace(step.noise, device=META))
+    away = replace(step.setup, noise=replace(step.setup.noise, device=META))
     real = [Batch(*pair) for pair in all_there([(batch.images, batch.labels) for batch in drawn.real])]
     uniform = [[there(each) for each in column] for column in (drawn.real_uniform, drawn.fake_uniform)]
     draws = Draws(real, all_there(drawn.fake), *uniform)
     with OnlyRepeating():
-        found = away.compute(draws, rates, 0.9)
-        away.augment.observe(found.real_logits[0], 3)
+        found = fastest_step(away, state).update(away, state, draws, rates)
+        away.augment.observe(state.feedback, found.real_logits[0], 3)
     assert {value.device for value in [*found.scalars.values(), *found.real_logits]} == {META}
 
 
@@ -129,12 +131,13 @@ def test_fast_fp32_is_for_cuda_alone_and_is_taken_back() -> None:
     assert not torch.backends.cuda.matmul.allow_tf32
 
 
-def cuda_step(name: str, precision: str = "fp32", **options: Any) -> Step:
+def cuda_step(name: str, precision: str = "fp32", augmentation: str = "none", **way: bool) -> Step:
     """As `make_step`, on the first GPU."""
     device, recipe = torch.device("cuda"), small(name).fitted(SPEC, 40, 1000)
     state = training_state.create(recipe, SPEC, 0, device, precision)
     real = ResidentImages(IMAGES.to(device), None, 8, 0, mirror=True)
-    return Step(recipe, state, real, Noise(recipe.latent_dim, 0, 8, 0, device), precision, **options)
+    noise = Noise(recipe.latent_dim, 0, 8, 0, device)
+    return fastest_step(Setup(recipe, real, noise, precision, augmentation=augmentation), state, **way)
 
 
 def assert_near(ours: list[dict[str, Tensor]], theirs: list[dict[str, Tensor]], tolerance: float) -> None:
@@ -179,7 +182,7 @@ def test_what_must_repeat_does_so_on_cuda(name: str, augmentation: str) -> None:
 def test_what_is_compiled_on_cuda_gives_the_plain_steps(name: str) -> None:
     """As one graph, or with a graph for each network where the step is not Adam's."""
     assert compile_choice.choose("on", 10, lambda way: cuda_step(name, compiled=way == "on")) == "on"
-    assert (cuda_step(name, compiled=True).whole is None) == (name == "wgan")
+    assert isinstance(cuda_step(name, compiled=True).update, CompiledStep) == (name != "wgan")
 
 
 @on_cuda

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import softplus
-from training_steps import IMAGES, SPEC, make_step, tensors
+from training_steps import IMAGES, SPEC, change, make_step, tensors
 
 from gancli.recipes.dcgan import DCGAN
 from gancli.recipes.lsgan import LSGAN
@@ -37,7 +37,7 @@ def test_vanilla_is_the_tutorials_step() -> None:
     g, d = copy.deepcopy(step.state.g), copy.deepcopy(step.state.d)
     adam_g, adam_d = (torch.optim.Adam(network.parameters(), lr=2e-4) for network in (g, d))
     for number in range(5):
-        by_hand(g, d, step.real.batch(number).images, step.noise.draw("g", number)[0], adam_g, adam_d)
+        by_hand(g, d, step.setup.real.batch(number).images, step.setup.noise.draw("g", number)[0], adam_g, adam_d)
         step()
     for ours, theirs in zip(tensors(step.state.g) + tensors(step.state.d), tensors(g) + tensors(d), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
@@ -47,14 +47,14 @@ def test_an_alternate_recipe_updates_d_before_g_sees_it() -> None:
     step = make_step(DCGAN(width=8))
     seen: list[Tensor] = []
     before = tensors(step.state.d)
-    loss = step.recipe.g_loss
+    loss = step.setup.recipe.g_loss
 
     class Watching(DCGAN):
         def g_loss(self, g: nn.Module, d: nn.Module, *rest: Any) -> Any:
             seen.extend(tensors(d))
             return loss(g, d, *rest)
 
-    step.recipe = Watching(width=8)
+    change(step, recipe=Watching(width=8))
     step()
     assert not all(torch.equal(a, b) for a, b in zip(before, seen, strict=True))
 
@@ -65,9 +65,11 @@ def test_dcgan_is_the_well_known_examples_step() -> None:
     g, d = copy.deepcopy(step.state.g), copy.deepcopy(step.state.d)
     adam_g, adam_d = DCGAN().optimizers(g, d)
     for number in range(4):
-        fake = g(step.noise.draw("d", number)[0])
+        fake = g(step.setup.noise.draw("d", number)[0])
         adam_d.zero_grad()
-        (softplus(-d(step.real.batch(number).images)).mean() + softplus(d(fake.detach())).mean()).mul(0.5).backward()
+        (softplus(-d(step.setup.real.batch(number).images)).mean() + softplus(d(fake.detach())).mean()).mul(
+            0.5
+        ).backward()
         adam_d.step()
         adam_g.zero_grad()
         softplus(-d(fake)).mean().backward()
@@ -104,7 +106,7 @@ def test_several_d_steps_use_fresh_images_and_noise() -> None:
             batches.extend([real.images, fake.images])
             return loss(self, g, d, real, fake, rates)
 
-    step.recipe = Watching(width=8, d_steps=2)
+    change(step, recipe=Watching(width=8, d_steps=2))
     step()
     step()
     assert step.images_seen == 32
@@ -160,7 +162,7 @@ def test_the_average_forgets_half_in_its_half_life() -> None:
     assert rates.ema_half_life == 80
     for parameter in step.state.ema.parameters():
         parameter.fill_(1.0)
-    step.recipe = replace(recipe, g_lr=0.0)
+    change(step, recipe=replace(recipe, g_lr=0.0))
     for parameter in step.state.g.parameters():
         parameter.data.fill_(0.0)
     for _ in range(10):  # 10 batches of 8
