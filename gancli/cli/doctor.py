@@ -17,44 +17,44 @@ log = logging.getLogger(__name__)
 
 
 def doctor(
-    run: Annotated[Path, Argument(metavar="RUN", help="A run's folder; it may still be going on.")],
+    run: Annotated[Path, Argument(metavar="RUN", help="Folder of a run, finished or not.")],
     plot: Annotated[
         Path | None,
-        Option(metavar="FILE.png", help="Where the curves are drawn, a new file. [dim]\\[default: RUN/health.png][/]"),
+        Option(metavar="FILE.png", help="New file for the curves. [dim]\\[default: RUN/health.png][/]"),
     ] = None,
     as_json: Annotated[bool, Option("--json", help="Print the diagnosis as one JSON object.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No notes.")] = False,
 ) -> None:
-    """Read a run's metrics and say whether its GAN fails, since when, and what to change.
+    """Say whether a run's GAN fails, since when, and what to change.
 
-    Leaves with 3 if a failure still shows at the end, 0 otherwise.
+    Exits with 3 if a failure still shows at the end, 0 otherwise.
 
     [bold]gancli doctor runs/0003-mnist-vanilla[/]
     """
     output.set_up_log(quiet)
     if plot is not None and plot.exists():
         raise UsageError(f"--plot {plot} exists already; name a new file.")
-    from gancli.runs import doctor as checkup
+    from gancli.runs.doctor import examine
 
-    found = checkup.examine(run)
-    drawn = _drawn(found, run, plot)
+    checkup = examine(run)
+    drawn = _draw(checkup, run, plot)
     if as_json:
-        output.print_result(found.as_dict() | {"plot": drawn}, True)
+        output.print_result(checkup.as_dict() | {"plot": drawn}, True)
     else:
-        output.print_result({"run": run, "steps": found.steps, "verdict": found.verdict, "plot": drawn}, False)
-        for alarm in found.alarms:
-            state = "still shows" if alarm.failure in found.present else "passed"
-            print(f"\n{alarm.failure} (step {alarm.step}, {state})\n  {alarm.evidence}\n  {alarm.advice}")
-    if found.present:
+        output.print_result({"run": run, "steps": checkup.steps, "verdict": checkup.verdict, "plot": drawn}, False)
+        for finding in checkup.findings:
+            spells, alarm = ", ".join(map(str, finding.spells)), finding.spells[-1].alarm
+            print(f"\n{finding.failure} ({spells})\n  {alarm.evidence}\n  {alarm.advice}")
+    if checkup.present:
         raise typer.Exit(3)
 
 
-def _drawn(found: "Checkup", run: Path, plot: Path | None) -> Path | None:
-    """The plot; a run's folder that cannot be written to still has its diagnosis."""
-    from gancli.runs import doctor as checkup
+def _draw(checkup: "Checkup", run: Path, plot: Path | None) -> Path | None:
+    """Draw the curves; None if the run's folder cannot be written to, which must not hide the diagnosis."""
+    from gancli.runs.health_plot import draw
 
     try:
-        return checkup.draw(found, plot or run / "health.png")
+        return draw(checkup, plot or run / "health.png")
     except OSError as error:
         if plot is not None:
             raise UsageError(f"--plot {plot} cannot be written: {error.strerror}; name another file.") from error

@@ -1,1 +1,1 @@
-"""Sees that a GAN fails, and says what to change."""
+"""Sees when a GAN fails, and says what to change."""

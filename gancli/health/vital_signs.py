@@ -1,7 +1,6 @@
-"""What can be measured of a GAN's health while it trains, with the same meaning for every recipe.
+"""Measurements of a GAN's health, with the same meaning for every recipe.
 
-Nothing here changes what is trained: networks are asked in evaluation mode, latents are fixed, no generator of random
-numbers is touched.
+They change nothing that is trained: networks are in evaluation mode, latents are fixed, no random generator is used.
 """
 
 import contextlib
@@ -14,14 +13,14 @@ from torch import Tensor, nn
 from gancli.randomness import numbered_latents
 
 SAMPLES = 64
-"""Images of each kind at most: generated, trained on, held out."""
+"""Most images of each kind: generated, trained on, held out."""
 TWIN = 0.02
-"""Two samples that are nearer than this share of the mean distance of real images are duplicates."""
+"""Share of real images' mean distance below which two samples are twins."""
 
 
 @dataclass
 class VitalSigns:
-    """Measures networks on fixed images and latents.
+    """Measures G, D and the averaged G on fixed images and latents.
 
     ``train`` and ``heldout`` are float images ``(n, C, H, W)`` in [-1, 1] on the device, with labels ``(n,)`` or None.
     As many samples are drawn as there are images in ``train``.
@@ -33,9 +32,9 @@ class VitalSigns:
     scaler: torch.amp.GradScaler
     latent_dim: int
     classes: int
-    """Of a conditional generator; 0: unconditional."""
+    """Of a conditional generator; 0 if it is unconditional."""
     chance: float | None
-    """D's adversarial loss where it cannot tell real from generated; None: the recipe's has no such value."""
+    """D's adversarial loss when it guesses; None if the recipe's loss has no such value."""
     train: tuple[Tensor, Tensor | None]
     heldout: tuple[Tensor, Tensor | None]
 
@@ -48,18 +47,19 @@ class VitalSigns:
 
     @torch.no_grad()
     def __call__(self, means: dict[str, float]) -> dict[str, float]:
-        """The signs after a step, as ``health/<name>``; ``means`` are the losses' since the last line.
+        """Measure after a step, as ``health/<name>``; ``means`` are the mean losses since the last line of metrics.
 
-        - separation: share of the pairs of a training image and a sample that D ranks rightly;
-        - d_left: D's adversarial loss as a share of that of a D that cannot tell;
+        - separation: share of the pairs of a training image and a sample that D ranks correctly;
+        - d_left: D's adversarial loss as a share of that of guessing;
+        - logit_spread: standard deviation of D's logits over training images and samples together;
         - memorised: (D(train) - D(held out)) / (D(train) - D(samples)), r_v of Karras 2020 (arXiv:2006.06676), eq. 1;
         - g_gradient: Euclidean norm of G's gradient in the step just done;
-        - loss_scale: the factor of the losses in fp16, which halves where a gradient was not finite;
-        - diversity: mean distance of two samples (of one class, where classes are drawn) over that of real images;
-        - duplicates: share of the samples that have a twin among them, not of points, which healthy modes crowd;
+        - loss_scale: the factor of the losses in fp16, which halves after a gradient that is not finite;
+        - diversity: mean distance of two samples (of one class, if G draws classes) over that of real images;
+        - duplicates: share of samples with a twin among them; not measured for points, which crowd in healthy modes;
         - contrast: standard deviation of the samples' values over that of real images.
         """
-        with _at_rest(self.g), _at_rest(self.d):
+        with _evaluating(self.g), _evaluating(self.d):
             fake = self.g(self.latents, self.labels).float()
             on_fake = self.d(fake, self.labels).float()
             on_train, on_heldout = (self.d(*images).float() for images in (self.train, self.heldout))
@@ -68,23 +68,25 @@ class VitalSigns:
         memorised = torch.where(lead > 1e-6, (on_train.mean() - on_heldout.mean()) / lead, torch.zeros_like(lead))
         signs = {
             "separation": (on_train[:, None] > on_fake).float().mean(),
+            "logit_spread": torch.cat([on_train, on_fake]).std(),
             "memorised": memorised.clamp(-1, 1),
             "g_gradient": _norm(self.g),
             "diversity": _spread(averaged, self.labels) / self.real_spread,
             **({} if averaged[0].numel() == 2 else {"duplicates": _duplicates(averaged, self.real_spread)}),
             "contrast": averaged.std() / self.real_contrast,
         }
-        found = dict(zip(signs, torch.stack([value.float().cpu() for value in signs.values()]).tolist(), strict=True))
+        values = torch.stack([value.float().cpu() for value in signs.values()]).tolist()
+        measured = dict(zip(signs, values, strict=True))
         if self.scaler.is_enabled():
-            found["loss_scale"] = self.scaler.get_scale()
+            measured["loss_scale"] = self.scaler.get_scale()
         if self.chance is not None and "d/adv" in means:
-            found["d_left"] = means["d/adv"] / self.chance
-        return {f"health/{name}": value for name, value in found.items()}
+            measured["d_left"] = means["d/adv"] / self.chance
+        return {f"health/{name}": value for name, value in measured.items()}
 
 
 @contextlib.contextmanager
-def _at_rest(network: nn.Module) -> Iterator[None]:
-    """In evaluation mode for a while; modules that were frozen in it stay so."""
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode, then put back the modules that were training."""
     training = [module for module in network.modules() if module.training]
     network.eval()
     try:
@@ -95,7 +97,7 @@ def _at_rest(network: nn.Module) -> Iterator[None]:
 
 
 def _spread(images: Tensor, labels: Tensor | None) -> Tensor:
-    """Mean distance of two images ``(n, ...)``; of two of one class if there are labels ``(n,)``."""
+    """Mean distance of two images ``(n, ...)``, within one class if there are labels ``(n,)``."""
     distances = torch.cdist(images.flatten(1), images.flatten(1))
     pairs = ~torch.eye(len(images), dtype=torch.bool, device=images.device)
     if labels is not None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from gancli.cli import run
 from gancli.cli.train import train as train_command
 from gancli.config import build
 from gancli.errors import TrainingFailed
-from gancli.health.remedies import DIVERGED_REMEDIES, Remedy, advice
+from gancli.health.remedies import DIVERGED_REMEDIES, PENALTY_WEIGHTS, Remedy, advice
+from gancli.health.rules import RULES
 from gancli.health.vital_signs import VitalSigns
-from gancli.health.watch import RULES, diagnose
-from gancli.recipes.base import Recipe
+from gancli.health.watch import diagnose, watched
+from gancli.recipes.base import Spec, meanings
 from gancli.recipes.dcgan import DCGAN
 from gancli.runs import doctor
 from gancli.training.loop import Callback, Loop
@@ -30,6 +31,10 @@ SOUND = {
     "health/separation": 0.8, "health/memorised": 0.05, "health/g_gradient": 1.0, "health/diversity": 0.9,
     "health/duplicates": 0.0, "health/contrast": 1.0, "health/d_left": 0.7,
 }  # fmt: skip
+
+
+STILL = {"separation": 0.0, "diversity": 0.1, "duplicates": 0.9, "contrast": 0.01}
+"""Measurements of a generator that a constant discriminator teaches nothing."""
 
 
 def lines(count: int = 12, sick_from: int = 6, **sick: float) -> list[dict[str, float]]:
@@ -48,6 +53,7 @@ def lines(count: int = 12, sick_from: int = 6, **sick: float) -> list[dict[str, 
         ("discriminator-lost", 4, {"separation": 0.1}),
         ("memorising", 5, {"memorised": 0.9, "separation": 0.9}),
         ("overflow", 1, {"loss_scale": 0.5}),
+        ("discriminator-held-down", 3, {"d_left": 1.0001, "logit_spread": 1e-6} | STILL),
     ],
 )
 def test_each_failure_raises_one_alarm_once_it_lasts(failure: str, lasting: int, sick: dict[str, float]) -> None:
@@ -56,6 +62,30 @@ def test_each_failure_raises_one_alarm_once_it_lasts(failure: str, lasting: int,
     assert present == {failure}
     assert "1200" in alarms[0].evidence and "--" in alarms[0].advice
     assert diagnose(lines(5 + lasting, **sick)) == ([], set()), "one measurement less is no alarm"
+
+
+@pytest.mark.parametrize("other", [{"d_left": 0.98}, {"logit_spread": 0.1}, {"d_left": 1.02}])
+def test_only_a_d_that_guesses_and_gives_one_answer_is_held_down(other: dict[str, float]) -> None:
+    held_down = {"d_left": 1.0001, "logit_spread": 1e-6} | STILL
+    failures = {alarm.failure for alarm in diagnose(lines(**(held_down | other)))[0]}
+    assert failures == {"collapse", "dead-generator", "discriminator-lost"}
+    measured_before = [{k: v for k, v in line.items() if k != "health/logit_spread"} for line in lines(**held_down)]
+    assert {alarm.failure for alarm in diagnose(measured_before)[0]} == failures, "a run of an older gancli"
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"recipe": "r3gan", "hyperparameters": {"gamma": 4.0, "d_lr": 1e-3}}, "--set gamma=0.04 or --set d_lr=5e-5"),
+        ({"recipe": "wgan-gp", "hyperparameters": {"penalty": 10.0}}, "--set penalty=0.1 or --set d_lr=5e-5"),
+        ({"recipe": "dcgan"}, "--set d_lr=5e-5"),
+        ({"recipe": "vaegan", "hyperparameters": {"gamma": 0.01}}, "--set d_lr=5e-5"),  # its gamma is no penalty's
+    ],
+)
+def test_a_d_that_is_held_down_needs_less_of_the_penalty_that_its_recipe_has(config: Any, told: str) -> None:
+    held_down = lines(d_left=1.0, logit_spread=0.0, separation=0.0)
+    assert diagnose(lines(d_left=1.0, logit_spread=0.0), config) == ([], set()), "G may learn from it all the same"
+    assert [alarm.advice for alarm in diagnose(held_down, config)[0]] == [f"Try {told}."]
 
 
 def test_copies_are_a_collapse_though_they_differ_from_each_other() -> None:
@@ -210,7 +240,7 @@ def test_an_alarm_is_told_once_everywhere(tmp_path: Path, caplog: pytest.LogCapt
     first = alarms_of(folder)[0]
     assert first[0] == "discriminator-won"
     told = [record.getMessage() for record in caplog.records if "separates real" in record.getMessage()]
-    assert len(told) == 1 and told[0].startswith(f"step {first[1]}: ") and "Try --recipe" in told[0]
+    assert len(told) == 1 and told[0].startswith(f"step {first[1]}: ") and "Try --set r1_gamma=20" in told[0]
     assert [alarm.failure for alarm in diagnose(metrics(folder))[0]] == [name for name, _ in alarms_of(folder)]
 
 
@@ -331,7 +361,7 @@ def test_a_rolled_back_run_resumes_exactly(tmp_path: Path, monkeypatch: pytest.M
 def test_a_healthy_run_is_called_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = train(steps=60, recipe="dcgan", out=str(tmp_path), threads=1, watch_every=20, progress="none").run
     assert run(["doctor", str(folder), "-q"]) == 0
-    assert "verdict  healthy" in capsys.readouterr().out
+    assert "verdict  no failure seen; too short to judge" in capsys.readouterr().out
     (folder / "health.png").unlink()
     (folder / "health.png").mkdir()
     assert run(["doctor", str(folder), "--json", "-q"]) == 0, "without its plot"
@@ -353,25 +383,64 @@ def test_a_healthy_run_is_called_so(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert drawn.read_bytes() == before
 
 
-def test_every_flag_recipe_and_hyperparameter_of_an_advice_exists() -> None:
+def configuration(recipe: str) -> dict[str, Any]:
+    """What a run of a recipe on small pictures has in its file."""
+    hyperparameters = asdict(recipes.find(recipe)().fitted(Spec(1, 8, 8), 1000, 10_000))
+    return {"recipe": recipe, "data": "digits", "batch_size": 64, "seed": 3, "hyperparameters": hyperparameters}
+
+
+@pytest.mark.parametrize("recipe", recipes.names())
+def test_every_flag_and_hyperparameter_of_an_advice_exists(recipe: str) -> None:
     parser = typer.Typer()
     parser.command()(train_command)
     flags = {flag for each in typer.main.get_command(parser).params for flag in each.opts}
-    hyperparameters = {each.name for each in fields(Recipe)}
-    remedies = (DIVERGED_REMEDIES, *(rule.remedies for rule in RULES))
-    advices = [advice(each, {}).rstrip(".") for each in remedies]
-    named = {"flags": set[str](), "recipes": set[str](), "hyperparameters": set[str]()}
-    for each in advices:
-        found = re.findall(r"--[a-z][a-z-]*", each)
-        assert found, each
-        named["flags"].update(found)
-        named["recipes"].update(re.findall(r"--recipe ([\w-]+)", each))
-        settings = re.findall(r"--set (\w+)=([\w.-]*\w)", each)
-        named["hyperparameters"].update(name for name, _ in settings)
-        build(DCGAN, dict(settings), each)
-    assert named["flags"] <= flags
-    assert {"r3gan", "wgan-gp", "pacgan"} <= named["recipes"] <= set(recipes.names())
-    assert {"g_lr", "d_lr"} <= named["hyperparameters"] <= hyperparameters
+    config, cls = configuration(recipe), recipes.find(recipe)
+    for remedies in (DIVERGED_REMEDIES, *(rule.remedies for rule in RULES)):
+        told = advice(remedies, config).rstrip(".")
+        named = re.findall(r"--[a-z][a-z-]*", told)
+        assert named and flags >= set(named), told
+        assert set(recipes.names()) >= set(re.findall(r"--recipe ([\w-]+)", told))
+        assert f"--recipe {recipe}" not in told.split(" or ")
+        for name, value in re.findall(r"--set (\w+)=([\w.-]*\w)", told):
+            assert str(config["hyperparameters"][name]) != value
+            build(cls, config["hyperparameters"] | {name: value}, told)
+
+
+def test_the_weight_of_every_gradient_penalty_is_known() -> None:
+    weighs = re.compile(r"weight of (R1|the gradient penalty|\(\|gradient)")
+    found = {r: [n for n, text in meanings(recipes.find(r)).items() if weighs.search(text)] for r in recipes.names()}
+    assert {recipe: names[0] for recipe, names in found.items() if names} == PENALTY_WEIGHTS
+
+
+@pytest.mark.parametrize(
+    ("recipe", "failure", "flag"),
+    [
+        ("vanilla", "discriminator-won", "--set r1_gamma=20"),
+        ("vanilla", "collapse", "--set r1_gamma=20"),
+        ("r3gan", "discriminator-won", "--set gamma=16"),
+        ("dcgan", "discriminator-won", "--recipe r3gan"),
+        ("dcgan", "collapse", "--recipe r3gan"),
+        ("r3gan", "collapse", "--recipe pacgan"),
+    ],
+)
+def test_an_advice_begins_with_the_flag_that_fits_the_recipe(recipe: str, failure: str, flag: str) -> None:
+    rule = next(rule for rule in RULES if rule.failure == failure)
+    assert advice(rule.remedies, configuration(recipe)).startswith((f"Try {flag}, ", f"Try {flag} "))
+
+
+def test_an_advice_depends_on_what_the_run_does() -> None:
+    by_name = {rule.failure: rule.remedies for rule in RULES}
+    with_r1 = {"recipe": "vanilla", "hyperparameters": {"r1_gamma": 20.0}, "batch_size": 32}
+    assert advice(by_name["discriminator-won"], with_r1).startswith("Try --set r1_gamma=80, ")
+    assert "r1_gamma" not in advice(by_name["collapse"], with_r1)
+    assert "--batch-size 64" in advice(by_name["collapse"], with_r1)
+    assert "r1_gamma" not in advice(by_name["collapse"], {"recipe": "vanilla", "data": "ring"}), (
+        "tried on pictures only"
+    )
+    minimax = {"recipe": "vanilla", "hyperparameters": {"objective": "minimax"}}
+    assert "--set objective=non-saturating" in advice(by_name["vanishing-gradient"], minimax)
+    assert "objective" not in advice(by_name["vanishing-gradient"], with_r1)
+    assert advice(DIVERGED_REMEDIES, {"seed": 3}).endswith("or --seed 4.")
 
 
 @pytest.mark.parametrize("remedies", [DIVERGED_REMEDIES, *(rule.remedies for rule in RULES)])
@@ -391,18 +460,55 @@ def test_an_advice_is_a_sentence_of_what_is_left() -> None:
     assert advice(["a", "b", "c"], {}) == "Try a, b, or c."
     assert advice([lambda config: None, "b", "c"], {}) == "Try b or c."
     assert advice(["a", lambda config: None], {"hyperparameters": 5}) == "Try a."
-    assert advice(RULES[0].remedies, {"hyperparameters": 5}).endswith("--set d_lr=5e-5.")
+    assert all(advice(rule.remedies, {"hyperparameters": 5}).startswith("Try ") for rule in RULES)
 
 
 def test_the_doctor_knows_what_a_run_does_already(tmp_path: Path) -> None:
+    def told() -> str:
+        return doctor.examine(run).findings[0].spells[0].alarm.advice
+
     run = train(out=str(tmp_path), hyperparameters=STRONG | {"d_lr": 2e-3}, steps=400, **WON).run
-    assert "--recipe r3gan" in doctor.examine(run).alarms[0].advice
+    assert told() == "Try --set r1_gamma=20, --recipe r3gan, or --set d_lr=5e-5."
     config = (run / "config.toml").read_text()
     (run / "config.toml").write_text(config.replace('recipe = "vanilla"', 'recipe = "r3gan"'))
-    found = doctor.examine(run).alarms[0].advice
-    assert found.startswith("Try a gradient penalty") and "r3gan" not in found
+    assert told() == "Try --set d_lr=5e-5."
     (run / "config.toml").write_text("recipe =")
-    assert "--recipe r3gan" in doctor.examine(run).alarms[0].advice
+    assert told() == "Try --recipe r3gan or --set d_lr=5e-5."
+
+
+def test_the_doctor_lists_a_failure_once_with_its_spells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sick, lost = SOUND | {"health/diversity": 0.1}, SOUND | {"health/separation": 0.1}
+    history = [*[sick] * 5, *[SOUND] * 3, *[lost] * 5, *[sick] * 5]
+    text = "".join(json.dumps({"step": 1000 + 100 * i} | line) + "\n" for i, line in enumerate(history))
+    (tmp_path / "metrics.jsonl").write_text(text)
+    assert run(["doctor", str(tmp_path), "-q"]) == 3
+    printed = capsys.readouterr().out
+    assert "verdict  failing: collapse since step 2300\n" in printed
+    assert re.findall(r"^(\S+ \(.*\))$", printed, re.M) == [
+        "collapse (steps 1000 to 1500, since step 2300)", "discriminator-lost (steps 1800 to 2300)"
+    ]  # fmt: skip
+    assert printed.count("the samples are alike since step 2300") == 1 and "since step 1000" not in printed
+    assert run(["doctor", str(tmp_path), "-q", "--json"]) == 3
+    alarms = json.loads(capsys.readouterr().out)["alarms"]
+    assert [(alarm["failure"], alarm["since"], alarm["spells"]) for alarm in alarms] == [
+        ("collapse", 2300, [{"since": 1000, "until": 1500}, {"since": 2300, "until": None}]),
+        ("discriminator-lost", 1800, [{"since": 1800, "until": 2300}]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("history", "verdict"),
+    [
+        ([], "unknown: the run was not watched (--watch-every 0), or has no measurement yet"),
+        (lines(4), "no failure seen; too short to judge (under 5 measurements after step 500)"),
+        (lines(5), "healthy"),
+        (lines(12, diversity=0.1), "failing: collapse since step 1200"),
+        ([*lines(6, 0, separation=0.1), *lines(12)[6:]], "healthy now, after alarms"),
+        ([{"step": 100} | SOUND, {"step": 150, "d/adv": None}], "failing: diverged since step 150"),
+    ],
+)
+def test_a_verdict_says_no_more_than_was_seen(history: list[dict[str, Any]], verdict: str) -> None:
+    assert watched(history).verdict == verdict
 
 
 def test_a_run_that_rolls_back_to_its_start_starts_from_the_same_weights(

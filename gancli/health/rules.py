@@ -1,0 +1,173 @@
+"""The failures of a GAN: how each shows in the measurements, and what to change.
+
+A measurement is what `vital_signs` takes at a step. The thresholds are those of benchmarks/health.py.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+from gancli.health import remedies
+from gancli.health.remedies import Remedy
+
+Signs = Mapping[str, float]
+"""A measurement: values by name, and its ``step``."""
+WARM_UP = 500
+"""Steps in which samples may still be alike."""
+WON_SEPARATION, WON_LOSS = 0.99, 0.05
+"""D has won with a larger share of pairs ranked correctly, and a smaller share of the loss of guessing."""
+LOST_SEPARATION = 0.2
+ALIKE, TWINS = 0.4, 0.5
+"""Samples are alike with less diversity than this, or with a larger share that have a twin."""
+FAINT = 0.05
+"""Share of real images' contrast under which G is dead."""
+VANISHED = 0.01
+"""Share of G's early gradient under which it learns next to nothing."""
+MEMORISED, MEMORISED_SEPARATION = 0.6, 0.8
+FLAT_LOGITS, CHANCE_MARGIN = 1e-3, 0.005
+"""D is constant with a smaller spread of its logits, and a loss this near to that of guessing, as a share of it."""
+OSCILLATION = 10
+"""Measurements in which D's ranking may swing."""
+EARLY = 5
+"""Measurements that say how large G's gradient was at first."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One failure, and when it counts as seen."""
+
+    failure: str
+    is_sick: Callable[[Sequence[Signs]], bool]
+    """Whether the newest (last) measurement shows the failure, given those before it."""
+    lasting: int
+    """Measurements in a row that raise an alarm."""
+    evidence: Callable[[Sequence[Signs], int], str]
+    """A sentence with the numbers, from the measurements and the step since which the failure shows."""
+    remedies: tuple[Remedy, ...]
+    """The most promising first."""
+    explains: frozenset[str] = frozenset()
+    """Failures that follow from this one: while it shows, they are not looked for."""
+
+
+def _d_won(signs: Sequence[Signs]) -> bool:
+    return signs[-1].get("d_left", 1.0) < WON_LOSS and signs[-1]["separation"] > WON_SEPARATION
+
+
+def _collapsed(signs: Sequence[Signs]) -> bool:
+    is_alike = signs[-1]["diversity"] < ALIKE or signs[-1].get("duplicates", 0.0) > TWINS
+    return signs[-1]["step"] > WARM_UP and is_alike
+
+
+def _dead(signs: Sequence[Signs]) -> bool:
+    return signs[-1]["step"] > WARM_UP and (signs[-1]["contrast"] < FAINT or signs[-1]["g_gradient"] == 0)
+
+
+def _held_down(signs: Sequence[Signs]) -> bool:
+    """A constant D alone is no failure: Adam makes steps of any size from the smallest gradient."""
+    newest = signs[-1]
+    is_guessing = abs(newest.get("d_left", math.inf) - 1) < CHANCE_MARGIN
+    is_constant = newest.get("logit_spread", math.inf) < FLAT_LOGITS
+    return is_guessing and is_constant and (_collapsed(signs) or _dead(signs) or _d_lost(signs))
+
+
+def _vanishing(signs: Sequence[Signs]) -> bool:
+    is_small = len(signs) > EARLY and signs[-1]["g_gradient"] < early_gradient(signs) * VANISHED
+    return is_small and signs[-1]["separation"] > 0.9
+
+
+def _d_lost(signs: Sequence[Signs]) -> bool:
+    return signs[-1]["step"] > WARM_UP and signs[-1]["separation"] < LOST_SEPARATION
+
+
+def _oscillating(signs: Sequence[Signs]) -> bool:
+    newest = [each["separation"] for each in signs[-OSCILLATION:]]
+    turns = sum((a > 0.5) != (b > 0.5) for a, b in pairwise(newest))
+    return turns >= 4 and max(newest) - min(newest) > 0.8
+
+
+def _memorising(signs: Sequence[Signs]) -> bool:
+    return signs[-1]["memorised"] > MEMORISED and signs[-1]["separation"] > MEMORISED_SEPARATION
+
+
+def _overflowing(signs: Sequence[Signs]) -> bool:
+    return signs[-1].get("loss_scale", 1.0) < 1
+
+
+def early_gradient(signs: Sequence[Signs]) -> float:
+    """Median norm of G's gradient in the first measurements."""
+    return median(each["g_gradient"] for each in signs[:EARLY])
+
+
+RULES = (
+    Rule(
+        "discriminator-held-down", _held_down, 3,
+        lambda signs, since: f"D gives every image the same answer since step {since}: its logits of real and "
+        f"generated images spread by {signs[-1]['logit_spread']:.1g}, and its loss is that of guessing, so G learns "
+        "nothing. A gradient penalty that is too heavy does that.",
+        (remedies.LESS_PENALTY, remedies.LOWER_D_RATE),
+        explains=frozenset(("collapse", "dead-generator", "discriminator-lost", "oscillation")),
+    ),
+    Rule(
+        "discriminator-won", _d_won, 3,
+        lambda signs, since: f"D separates real from generated images completely since step {since}: it ranks "
+        f"{signs[-1]['separation']:.1%} of pairs correctly, and its loss is {signs[-1]['d_left']:.2g} "
+        f"of what guessing costs{_gradient_change(signs)}.",
+        (remedies.FIRST_PENALTY, remedies.MORE_PENALTY, remedies.R3GAN, remedies.LOWER_D_RATE),
+    ),
+    Rule(
+        "vanishing-gradient", _vanishing, 3,
+        lambda signs, since: f"G learns next to nothing since step {since}: its gradient is "
+        f"{early_gradient(signs) / max(signs[-1]['g_gradient'], 1e-30):.0f} times smaller than at first, and D ranks "
+        f"{signs[-1]['separation']:.1%} of pairs correctly.",
+        (remedies.NON_SATURATING, remedies.R3GAN, remedies.WGAN_GP, remedies.LOWER_D_RATE),
+    ),
+    Rule(
+        "collapse", _collapsed, 4,
+        lambda signs, since: f"the samples are alike since step {since}: two of them differ by "
+        f"{signs[-1]['diversity']:.1%} of what two real images do{_twins(signs)}.",
+        (remedies.FIRST_PENALTY, remedies.R3GAN, remedies.PACGAN, remedies.LOWER_G_RATE, remedies.LARGER_BATCH),
+    ),
+    Rule(
+        "dead-generator", _dead, 2,
+        lambda signs, since: f"G is dead since step {since}: its images have {signs[-1]['contrast']:.1%} of the "
+        f"contrast of real ones, and its gradient is {signs[-1]['g_gradient']:.2g}.",
+        (remedies.LOWER_RATES, remedies.OTHER_SEED),
+    ),
+    Rule(
+        "discriminator-lost", _d_lost, 4,
+        lambda signs, since: f"D takes samples for more real than real images since step {since}: it ranks "
+        f"{signs[-1]['separation']:.1%} of pairs correctly, and what it teaches G leads away from the data.",
+        (remedies.LOWER_G_RATE, remedies.MORE_STEPS_OF_D),
+    ),
+    Rule(
+        "oscillation", _oscillating, 1,
+        lambda signs, since: "G and D chase each other: D ranked between "
+        f"{min(each['separation'] for each in signs[-OSCILLATION:]):.0%} and "
+        f"{max(each['separation'] for each in signs[-OSCILLATION:]):.0%} of pairs correctly in the last {OSCILLATION} "
+        "measurements.",
+        (remedies.LOWER_RATES, remedies.NO_MOMENTUM, remedies.R3GAN),
+    ),
+    Rule(
+        "memorising", _memorising, 5,
+        lambda signs, since: f"D knows its training images by heart since step {since}: it places held-out ones "
+        f"{signs[-1]['memorised']:.0%} of the way from training images to generated ones.",
+        (remedies.ADA, "more pictures", "--init-from a run on similar ones with --freeze-d"),
+    ),
+    Rule(
+        "overflow", _overflowing, 1,
+        lambda signs, since: f"gradients overflow in half precision: the loss scale fell to "
+        f"{signs[-1]['loss_scale']:.2g} by step {since}, and steps whose gradients are not finite do not count.",
+        ("--precision bf16", remedies.FP32),
+    ),
+)  # fmt: skip
+
+
+def _gradient_change(signs: Sequence[Signs]) -> str:
+    change = early_gradient(signs) / max(signs[-1]["g_gradient"], 1e-30)
+    return f", while G's gradient fell {change:.0f}-fold" if change > 3 else ""
+
+
+def _twins(signs: Sequence[Signs]) -> str:
+    return f", and {signs[-1]['duplicates']:.0%} have a twin" if "duplicates" in signs[-1] else ""
