@@ -17,12 +17,13 @@ from gancli.artifacts.run_folder import RunFolder, step_of
 from gancli.cli import run
 from gancli.cli.train import train as train_command
 from gancli.config import build
+from gancli.config.settings import declarations
 from gancli.errors import TrainingFailed
 from gancli.health.remedies import DIVERGED_REMEDIES, PENALTY_WEIGHTS, Remedy, advice
 from gancli.health.rules import RULES
 from gancli.health.vital_signs import VitalSigns
 from gancli.health.watch import diagnose, watched
-from gancli.recipes.base import Spec, meanings
+from gancli.recipes.base import Spec
 from gancli.recipes.dcgan import DCGAN
 from gancli.runs import doctor
 from gancli.training.loop import Callback, Loop
@@ -408,8 +409,11 @@ def test_every_flag_and_hyperparameter_of_an_advice_exists(recipe: str) -> None:
 
 def test_the_weight_of_every_gradient_penalty_is_known() -> None:
     weighs = re.compile(r"weight of (R1|the gradient penalty|\(\|gradient)")
-    found = {r: [n for n, text in meanings(recipes.find(r)).items() if weighs.search(text)] for r in recipes.names()}
-    assert {recipe: names[0] for recipe, names in found.items() if names} == PENALTY_WEIGHTS
+    weights = {}
+    for recipe in recipes.names():
+        settings = declarations(recipes.find(recipe)).values()
+        weights[recipe] = [each.name for each in settings if weighs.search(each.setting.meaning)]
+    assert {recipe: names[0] for recipe, names in weights.items() if names} == PENALTY_WEIGHTS
 
 
 @pytest.mark.parametrize(
