@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gancli.evaluation import Figure, Report
     from gancli.evaluation.comparing import Row
 
-COLUMNS = ("metric", "name", "value", "error", "baseline", "baseline_error", "n", "better")
+COLUMNS = ("metric", "name", "value", "error", "baseline", "baseline_error", "n", "better", "times_real")
 COLUMNS_OF_A_CURVE = 4
 WIDTH_OF_NAMES = 36
 """Of a comparison's columns, beyond which they are numbered."""
@@ -61,18 +61,26 @@ def with_error(value: float | None, error: float | None) -> str:
     return f"{value:.{decimals}f} ± {error:.{decimals}f}"
 
 
+def multiple(times: float | None) -> str:
+    """``3.2``, or nothing where a figure is no multiple of the real one."""
+    return "" if times is None else f"{times:,.0f}" if times >= 100 else f"{times:.1f}"
+
+
 def print_report(report: "Report") -> None:
     """The figures as a table, then what they say, then what a reader should beware of."""
-    table = new_table(("metric", "generated", "real", "N", "better"), ("metric", "better"))
+    table = new_table(("metric", "generated", "real", "x real", "better"), ("metric", "better"))
     for figure in report.figures:
         ours, real = with_error(figure.value, figure.error), with_error(figure.baseline, figure.baseline_error)
-        table.add_row(figure.name, ours, real, f"{figure.n:,}", figure.better)
+        table.add_row(figure.name, ours, real, multiple(figure.times_real), figure.better)
     print_table(table)
     for finding in report.findings:
         print(f"finding: {finding}")
     if report.accuracy is not None:
         print(f"features: {report.extractor}, whose accuracy on the held-out images is {100 * report.accuracy:.1f} %.")
-    print("real: real images in place of the generated ones, at the same N; ±: standard error over sets.")
+    print(f"N = {report.figures[0].n:,} images on each side; ±: standard error over sets.")
+    print("real: real images in place of the generated ones, at the same N.")
+    if any(figure.times_real is not None for figure in report.figures):
+        print("x real: a distance as a multiple of that between real images.")
     if report.per_class:
         shares = ", ".join(f"{name} {100 * share:.0f}" for name, share in report.per_class.items())
         print(f"images taken for the class that was asked for, in %: {shares}")

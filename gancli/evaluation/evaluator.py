@@ -61,22 +61,25 @@ class Evaluator:
         conditional generator was asked for, in each set alike; ``path`` gives what ``ppl`` needs. Raises UsageError
         for an unknown metric, for one by name that cannot be computed, or for too few images.
         """
-        chosen, named = metrics.choose(wanted)
         sets = [self._image_set(each, "generated") for each in _as_list(generated)]
         n = min(len(self.heldout), *map(len, sets))
         sets = [each if len(each) == n else each.part(slice(n)) for each in sets]
         seconds: dict[str, float] = {}
         with _timed(seconds, "features of generated images"):
             self._require_same_features(sets)
+        chosen, named = metrics.choose(wanted, labelled=self.heldout.features.logits is not None)
         chosen, notes = feasible.possible(chosen, named, sets, self.heldout, self.train, path)
         tried = [self._measure(self._sides(each, n, path, number), chosen, seconds) for number, each in enumerate(sets)]
         chosen, found, more_notes = _sorted_out(chosen, named, tried)
         with _timed(seconds, "baseline"):
             real = self._baseline(chosen, n, len(sets))
         figures = [
-            figure_of(m.name, self._full_name(m), [each[m.name] for each in found], real.get(m.name, []), n, m.better)
+            figure_of(
+                m.name, self._full_name(m), [each[m.name] for each in found], real.get(m.name, []), n, m.better,
+                m.distance,
+            )
             for m in chosen
-        ]
+        ]  # fmt: skip
         features = [each.features for each in sets]
         shares = per_class.shares(features, self.heldout.features, self.classes)
         agreement, diversity = ({}, {}) if asked is None else self._by_class(features, torch.tensor(asked[:n]))

@@ -17,6 +17,10 @@ FAR_PATCHES = 2.5
 """Likewise of patches, whose distance has less noise in it."""
 TONE, DARKER = 1.8, 1.5
 """Times the difference of real images, and levels of 255 beyond it, from which brightness is called another."""
+TOO_TYPICAL = 0.05
+"""Share of images beyond the real ones' from which precision on untrained features is suspicious."""
+UNTRAINED = ("randconv_", "pixels")
+"""Beginnings of the names of extractors that have learnt nothing."""
 TOO_NEAR = 0.2
 """Times the distance of real images below which the images can hardly be other ones than those compared with."""
 Figures = Mapping[str, Figure]
@@ -112,7 +116,15 @@ def _coverage(figure: Figure, figures: Figures) -> str | None:
 
 
 def _precision(figure: Figure, figures: Figures) -> str | None:
-    if figure.baseline is None or not figure.value < 0.8 * figure.baseline:
+    """Untrained features of averages lie amid those of real images: precision above the real one is no merit there."""
+    if figure.baseline is None:
+        return None
+    if _is_untrained(figure) and figure.value > figure.baseline + _margin(figure.baseline, figure.n, TOO_TYPICAL):
+        return (
+            f"too typical: by untrained features {figure.value:.0%} of the images lie among real ones, more than of "
+            f"real images ({figure.baseline:.0%}), as of blurred ones; look at swd, tone and the images."
+        )
+    if not figure.value < 0.8 * figure.baseline:
         return None
     return f"quality: {figure.value:.0%} of the images lie among real ones, of real images {figure.baseline:.0%}."
 
@@ -148,6 +160,16 @@ def _near_by_tone(figures: Figures) -> bool:
     brightness, show no copies."""
     shown = [_beyond(figures[name]) for name in ("copies", "moved_copies") if name in figures]
     return _of_other_tone(figures) and bool(shown) and not any(shown)
+
+
+def _is_untrained(figure: Figure) -> bool:
+    """Whether its features are random convolutions or pixels."""
+    return figure.name.removeprefix(f"{figure.metric}_").startswith(UNTRAINED)
+
+
+def _margin(share: float, n: int, least: float) -> float:
+    """Three standard deviations of a share of n images, or ``least`` if that is more."""
+    return max(least, 3 * math.sqrt(share * (1 - share) / n))
 
 
 def _beyond(figure: Figure, few: float = FEW) -> bool:

@@ -43,6 +43,8 @@ class Figure:
     """Images on each side."""
     better: str
     """``lower``, ``higher``, or ``as real``: the nearer to the baseline."""
+    times_real: float | None = None
+    """``value`` over ``baseline``, for a distance; None for other figures and without a baseline above 0."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,25 @@ class Report:
 
 
 def figure_of(
-    metric: str, name: str, values: Sequence[float], baselines: Sequence[float], n: int, better: str
+    metric: str,
+    name: str,
+    values: Sequence[float],
+    baselines: Sequence[float],
+    n: int,
+    better: str,
+    distance: bool = False,
 ) -> Figure:
-    """A figure from its values over generated sets and over sets of real images."""
-    ours, real = _mean_and_error(values), _mean_and_error(baselines)
-    return Figure(metric, name, ours[0], ours[1], tuple(values), real[0] if baselines else None, real[1], n, better)
+    """A figure from its values over generated sets and over sets of real images.
+
+    >>> figure = figure_of("fd", "fd_lenet_1a2b", [2.0, 4.0], [1.5], 100, "lower", distance=True)
+    >>> figure.value, figure.error, figure.times_real
+    (3.0, 1.0, 2.0)
+    """
+    value, error = _mean_and_error(values)
+    real, real_error = _mean_and_error(baselines)
+    times_real = value / real if distance and real > 0 else None
+    baseline = real if baselines else None
+    return Figure(metric, name, value, error, tuple(values), baseline, real_error, n, better, times_real)
 
 
 def load_report(path: Path) -> Report:
@@ -145,7 +161,7 @@ def _mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def _figure(plain: Mapping[str, Any]) -> Figure:
-    known = {each.name: plain[each.name] for each in fields(Figure)}
+    known = {each.name: plain[each.name] for each in fields(Figure) if each.name in plain}
     value = math.nan if known["value"] is None else float(known["value"])
     return replace(Figure(**known), value=value, n=int(known["n"]), values=tuple(known["values"]))
 

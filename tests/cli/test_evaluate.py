@@ -15,8 +15,9 @@ from PIL import Image
 from gancli import data
 from gancli.api import TrainResult
 from gancli.cli import run
-from gancli.cli.report_output import with_error
+from gancli.cli.report_output import multiple, with_error
 from gancli.evaluation import load_features
+from gancli.evaluation.sources.folders import report_of
 from gancli.sampling.rendering import save_png
 
 Capture = pytest.CaptureFixture[str]
@@ -229,6 +230,8 @@ def test_report_and_plots_in_a_folder(capsys: Capture, tiny_run: TrainResult, tm
     text = capsys.readouterr().out
     assert "finding: " in text
     assert "±" in text
+    fd = next(line for line in text.splitlines() if line.startswith(" fd_"))
+    assert fd.split()[-2] == multiple(report_of(out).figure("fd").times_real)
     assert {path.name for path in out.iterdir()} == {"report.json", "classes.png", "pr_curve.png", "neighbours.png"}
     for picture in out.glob("*.png"):
         with Image.open(picture) as shown:
@@ -299,7 +302,7 @@ def test_more_images_than_are_held_out_are_told(capsys: Capture, tiny_run: Train
     assert run(["eval", "--ckpt", str(tiny_run.generator), "--metrics", "fd", "--n", "999", "--sets", "1", "-q"]) == 0
     out, errors = capsys.readouterr()
     assert errors == "gancli: warning: --n 999 is more than the 330 real images to compare with; N is that.\n"
-    assert " 330 " in out
+    assert "N = 330 images on each side" in out
 
 
 def test_classes_of_real_pictures_come_from_their_folders(capsys: Capture, tmp_path: Path) -> None:
@@ -331,6 +334,11 @@ def test_tables_fit_eighty_columns(
     assert len(tables) >= 20
     assert max(map(len, tables)) <= 80
     assert not any("…" in line for line in tables)
+
+
+@pytest.mark.parametrize(("times", "text"), [(None, ""), (3.251, "3.3"), (0.87, "0.9"), (1234.5, "1,234")])
+def test_a_multiple_has_the_digits_that_matter(times: float | None, text: str) -> None:
+    assert multiple(times) == text
 
 
 @pytest.mark.parametrize(

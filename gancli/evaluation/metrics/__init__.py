@@ -22,10 +22,11 @@ def table() -> dict[str, Metric]:
     return {metric.name: metric for metric in found}
 
 
-def choose(wanted: str | Sequence[str]) -> tuple[list[Metric], set[str]]:
-    """The metrics that these names of metrics and groups stand for, and which were named themselves.
+def choose(wanted: str | Sequence[str], labelled: bool = True) -> tuple[list[Metric], set[str]]:
+    """The metrics that these names of metrics and groups stand for, and the names that were given one by one.
 
-    ``wanted`` may be one text with commas. UsageError for what is neither.
+    ``wanted`` may be one text with commas. Where the data are not ``labelled``, the fast group has more metrics.
+    Raises UsageError for a name of neither.
     """
     names = [name.strip() for name in wanted.split(",")] if isinstance(wanted, str) else list(wanted)
     groups = [name for name in names if name in GROUPS]
@@ -33,5 +34,9 @@ def choose(wanted: str | Sequence[str]) -> tuple[list[Metric], set[str]]:
         if name not in GROUPS and name not in table():
             raise UsageError(f"there is no metric {name!r}; {nearest(name, [*GROUPS, *table()])}")
     largest = max((GROUPS.index(name) for name in groups), default=-1)
-    chosen = [m for m in table().values() if m.name in names or GROUPS.index(m.group) <= largest]
+    chosen = [m for m in table().values() if m.name in names or _group_of(m, labelled) <= largest]
     return chosen, set(names) - set(GROUPS)
+
+
+def _group_of(metric: Metric, labelled: bool) -> int:
+    return 0 if metric.fast_without_labels and not labelled else GROUPS.index(metric.group)

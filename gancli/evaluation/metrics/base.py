@@ -49,7 +49,11 @@ class Metric:
     """Gives this figure, and others that come with it."""
     better: Better
     group: Group = "standard"
-    """The smallest that has it."""
+    """The smallest group that has it."""
+    fast_without_labels: bool = False
+    """In the fast group too where there are no labels, since random features are blind to what it sees."""
+    distance: bool = False
+    """0 for equal images and above 0 for real ones, so that a multiple of the real figure can be read."""
     enough: int = 0
     """Images below which a warning is due."""
     per_dimension: int = 0

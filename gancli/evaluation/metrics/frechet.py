@@ -92,6 +92,6 @@ def _limit(sides: Sides) -> dict[str, float]:
 
 
 METRICS = (
-    Metric("fd", _fitted, "lower", "fast", per_dimension=10),
+    Metric("fd", _fitted, "lower", "fast", distance=True, per_dimension=10),
     Metric("fd_infinity", _limit, "lower", "full", enough=2 * SMALLEST_SIZE),
 )

@@ -1,4 +1,4 @@
-"""How bright and how contrasty pixels are: what neither normalised patches nor a tolerant extractor tell."""
+"""How far brightness and contrast are off, which normalised patches and many extractors do not see."""
 
 import torch
 from torch import Tensor
@@ -9,18 +9,33 @@ LEVELS = 256
 
 
 def tone_distance(generated: Tensor, real: Tensor) -> float:
-    """Wasserstein-1 distance of the pixels' values, in levels of 255, the mean over channels.
+    """Wasserstein-1 distance between the distributions of pixel values, in levels of 255.
 
-    ``sum |F(v) - G(v)|`` over the values v, with the distribution functions F and G. Images are uint8
-    ``(N, C, H, W)``; UsageError for none.
+    ``W1 = sum_v |F(v) - G(v)|`` over the values v, with the distribution functions F of generated and G of real
+    pixels, averaged over channels.
+
+    Args:
+        generated: uint8 ``(N, C, H, W)``.
+        real: uint8 ``(M, C, H, W)``.
+
+    Returns:
+        From 0, for equal distributions, to 255.
+
+    Raises:
+        TooFewImages: without images on a side.
+
+    Example:
+        >>> grey = torch.full((2, 3, 4, 4), 100, dtype=torch.uint8)
+        >>> tone_distance(grey + 7, grey)
+        7.0
     """
     require(min(len(generated), len(real)), 1, "the distance of tones")
-    ours, theirs = (_distribution(images) for images in (generated, real))
-    return (ours - theirs).abs().sum(1).mean().item()
+    f, g = _distribution_function(generated), _distribution_function(real)
+    return (f - g).abs().sum(1).mean().item()
 
 
-def _distribution(images: Tensor) -> Tensor:
-    """Of each channel the shares of pixels up to each value: ``(C, 256)``."""
+def _distribution_function(images: Tensor) -> Tensor:
+    """Share of pixels up to each value, by channel: float64 ``(C, 256)``."""
     counts = torch.stack([torch.bincount(channel.flatten(), minlength=LEVELS).double() for channel in images.unbind(1)])
     return (counts / counts.sum(1, keepdim=True)).cumsum(1)
 
@@ -30,4 +45,6 @@ def _of_sides(sides: Sides) -> dict[str, float]:
     return {"tone": tone_distance(sides.generated.pixels, sides.real.pixels)}
 
 
-METRICS = (Metric("tone", _of_sides, "lower", "standard", enough=200, pixels=True),)
+METRICS = (
+    Metric("tone", _of_sides, "lower", fast_without_labels=True, distance=True, enough=200, pixels=True),
+)  # fmt: skip
