@@ -1,5 +1,6 @@
 """``train``, ``sample`` and ``evaluate`` as functions: the commands parse, call one of these, and print."""
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from gancli.sampling import reconstruction
 from gancli.sampling.generator import load_generator
 from gancli.sampling.plan import Drawing, plan_sample
 
+log = logging.getLogger(__name__)
 __all__ = [
     "Drawing", "DryRun", "TrainResult", "dry_run", "evaluate", "evaluate_run", "plan_sample", "reconstruct", "sample",
     "train",
@@ -67,6 +69,8 @@ def reconstruct(
         raise UsageError("--n must be more than 0.")
     generator = load_generator(Path(ckpt), devices.select(device))
     heldout = inputs.data_of(generator, Request(_text(data), data_root=data_root)).heldout.images
+    if n > len(heldout):
+        log.warning("--n %d is more than the %d held-out images; all of these are reconstructed.", n, len(heldout))
     images = torch.as_tensor(heldout[:n])
     return images, reconstruction.reconstruct(generator, images)
 

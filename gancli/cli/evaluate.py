@@ -16,7 +16,7 @@ def evaluate(
     ckpt: Annotated[Path | None, Option(metavar="FILE", help="A generator file, gen.pth.")] = None,
     fake: Annotated[
         str | None,
-        Option(metavar="DIR|ZIP|FILE.npz", help="Generated pictures, or features of them, from anywhere."),
+        Option(metavar="DIR|ZIP|FILE.npz", help="Generated pictures, features or mu and sigma, from anywhere."),
     ] = None,
     run: Annotated[Path | None, Option(metavar="DIR", help="A run, of which each kept checkpoint is measured.")] = None,
     data: Annotated[
@@ -69,7 +69,8 @@ def evaluate(
         str,
         Option(
             metavar="auto|none|folder",
-            help="With --fake: the classes of --real's pictures; folder: those of the folders they are in.",
+            help="Classes of the real pictures: those of the folders they are in (folder), or none. "
+            "[dim]\\[default: a dataset.json's; with --ckpt, as in training][/]",
         ),
     ] = "auto",
     bad_images: Annotated[

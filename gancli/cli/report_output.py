@@ -75,9 +75,15 @@ def print_report(report: "Report") -> None:
     print_table(table)
     for finding in report.findings:
         print(f"finding: {finding}")
+    if report.generated_pictures is not None:
+        print(
+            f"pictures: generated {report.generated_pictures}, real {report.real_pictures}; "
+            f"compared at {report.compared_at}."
+        )
     if report.accuracy is not None:
         print(f"features: {report.extractor}, whose accuracy on the held-out images is {100 * report.accuracy:.1f} %.")
-    print(f"N = {report.figures[0].n:,} images on each side; ±: standard error over sets.")
+    n = report.figures[0].n
+    print(f"N = {f'{n:,} images on each side' if n else 'unknown'}; ±: standard error over sets.")
     print("real: real images in place of the generated ones, at the same N.")
     if any(figure.times_real is not None for figure in report.figures):
         print("x real: a distance as a multiple of that between real images.")

@@ -19,6 +19,10 @@ from gancli.randomness import generator
 
 LEAST_BASELINE = 2000
 """Training images that are drawn for the baseline and the features' scale, at least, if there are so many."""
+ENOUGH_OF_A_CLASS = 10
+"""Held-out images by which it is told whether the extractor recognises a class."""
+MAX_RECOGNISED = 200
+"""Training images that tell it where fewer are held out."""
 Generated = Tensor | Features | ImageSet
 
 
@@ -26,7 +30,8 @@ class Evaluator:
     """Measures sets of generated images against one data set; what depends on real images is computed once.
 
     ``train`` and ``heldout`` are uint8 ``(N, C, H, W)``, or `ImageSet` where there are features alone; without
-    ``train`` there is no baseline and nothing about memorisation. ``cache`` is a folder for real images' features.
+    ``train`` there is no baseline and nothing about memorisation. ``cache`` is a folder for real images' features,
+    ``labels`` are the classes of training and held-out images, int64 ``(N,)`` each.
     """
 
     def __init__(
@@ -38,9 +43,10 @@ class Evaluator:
         seed: int = 0,
         classes: Sequence[str] = (),
         cache: Path | None = None,
+        labels: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         self.extractor, self.fingerprint, self.seed, self.classes = extractor, fingerprint, seed, classes
-        self.cache = cache
+        self.cache, self.labels = cache, labels
         self.heldout = self._image_set(heldout, "heldout")
         self.train = None if train is None else self._image_set(train, "train")
         self._parts: dict[int, ImageSet] = {}
@@ -82,7 +88,7 @@ class Evaluator:
         ]  # fmt: skip
         features = [each.features for each in sets]
         shares = per_class.shares(features, self.heldout.features, self.classes)
-        agreement, diversity = ({}, {}) if asked is None else self._by_class(features, torch.tensor(asked[:n]))
+        demands, diversity = ({}, {}) if asked is None else self._by_class(features, torch.tensor(asked[:n]))
         few = feasible.warnings(chosen, n, features[0].values.shape[1], len(sets), len(self._sampled))
         return Report(
             figures=tuple(figures),
@@ -91,11 +97,13 @@ class Evaluator:
             split=self.heldout.split,
             fingerprint=self.fingerprint,
             seed=self.seed,
-            warnings=(*notes, *more_notes, *few),
-            per_class=agreement,
+            warnings=(*notes, *more_notes, *few, *feasible.explanations(figures)),
+            per_class={name: each.agreement for name, each in demands.items()},
             class_diversity=diversity,
             shares=shares,
-            findings=findings.find({each.metric: each for each in figures}, shares, n * len(sets)),
+            findings=findings.find(
+                {each.metric: each for each in figures}, shares, n * len(sets), demands, self._recalls(demands)
+            ),
             seconds={name: round(value, 3) for name, value in seconds.items()},
             generated=source,
             data=data,
@@ -134,11 +142,25 @@ class Evaluator:
 
     def _by_class(
         self, features: Sequence[Features], asked: Tensor
-    ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-        """Of each class the agreement with what was asked for, and the diversity beside that of real images."""
+    ) -> tuple[dict[str, per_class.Demand], dict[str, tuple[float, float]]]:
+        """What was drawn for each class, and its diversity beside that of real images."""
         real = self.heldout.features.part(self._order)
-        agreement = per_class.agreement(features, asked, self.classes)
-        return agreement, per_class.diversity(features, real, asked, self.classes)
+        demands = per_class.demands(features, asked, self.classes)
+        return demands, per_class.diversity(features, real, asked, self.classes)
+
+    def _recalls(self, demands: Mapping[str, per_class.Demand]) -> dict[str, float]:
+        """Share of each class's real images that the extractor recognises: held-out ones, or training ones if few."""
+        if self.labels is None or self.train is None:
+            return {}
+        found = {}
+        for name in demands:
+            label = self.classes.index(name)
+            train, heldout = ((labels == label).nonzero().flatten() for labels in self.labels)
+            few = len(heldout) < ENOUGH_OF_A_CLASS
+            logits = (self.train.part(train[:MAX_RECOGNISED]) if few else self.heldout.part(heldout)).features.logits
+            if logits is not None and len(logits):
+                found[name] = per_class.recall(logits, label)
+        return found
 
     @cached_property
     def _order(self) -> Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from gancli.errors import UsageError
 from gancli.evaluation.image_set import ImageSet
 from gancli.evaluation.metrics.base import FeaturePath, Metric
+from gancli.evaluation.report import Figure
 
 
 def possible(
@@ -58,3 +59,10 @@ def warnings(chosen: Sequence[Metric], n: int, dimensions: int, sets: int, basel
     elif n > baseline:
         found.append(f"the baseline has only {baseline} training images.")
     return found
+
+
+def explanations(figures: Sequence[Figure]) -> list[str]:
+    """Notes on figures that look wrong and are not."""
+    if not any(figure.metric == "kid" and min(figure.value, figure.baseline or 0) < 0 for figure in figures):
+        return []
+    return ["a kid below 0 means 0: the estimate is unbiased, so that it falls on either side where images are alike."]

@@ -2,8 +2,11 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from gancli.evaluation.report import Figure
+from gancli.evaluation.per_class import Demand
+from gancli.evaluation.pictures import Pictures, differences
+from gancli.evaluation.report import Figure, Report
 
 FEW = 0.02
 """Share of images beyond the real ones' that is called many, of near-duplicates and copies."""
@@ -17,24 +20,48 @@ FAR_PATCHES = 2.5
 """Likewise of patches, whose distance has less noise in it."""
 TONE, DARKER = 1.8, 1.5
 """Times the difference of real images, and levels of 255 beyond it, from which brightness is called another."""
+DISOBEDIENT = 0.5
+"""Times the share of real images recognised as their class, below which generated ones do not follow the label."""
 TOO_TYPICAL = 0.05
 """Share of images beyond the real ones' from which precision on untrained features is suspicious."""
 UNTRAINED = ("randconv_", "pixels")
 """Beginnings of the names of extractors that have learnt nothing."""
 TOO_NEAR = 0.2
 """Times the distance of real images below which the images can hardly be other ones than those compared with."""
+NOTHING = "nothing stands out against real images, by these figures."
 Figures = Mapping[str, Figure]
 Finding = Callable[[Figure, Figures], str | None]
 
 
-def find(figures: Figures, shares: Mapping[str, tuple[float, float]], images: int) -> tuple[str, ...]:
-    """Sentences on the figures, by short name, and on the classes' shares, generated and real; one if all is well.
+def find(
+    figures: Figures,
+    shares: Mapping[str, tuple[float, float]],
+    images: int,
+    demands: Mapping[str, Demand] | None = None,
+    recalls: Mapping[str, float] | None = None,
+) -> tuple[str, ...]:
+    """Sentences on what stands out, or one that nothing does.
 
-    ``images`` is how many were generated, in all sets together.
+    Args:
+        figures: by their short names.
+        shares: of each class among generated and among real images.
+        images: how many were generated, in all sets together.
+        demands: what a conditional generator drew for each class.
+        recalls: of each class, the share of real images that the extractor recognises.
     """
     found = [rule(figures[name], figures) for name, rule in RULES.items() if name in figures]
-    sentences = [text for text in (*found, _classes(shares, images)) if text]
-    return tuple(sentences) or ("nothing stands out against real images, by these figures.",)
+    about_classes = _classes(shares, images), _demands(demands or {}, recalls or {})
+    sentences = [text for text in (*found, *about_classes) if text]
+    return tuple(sentences) or (NOTHING,)
+
+
+def with_pictures(report: Report, generated: Pictures, real: Pictures, compared_at: str) -> Report:
+    """The report with what pictures were like before they were compared; differences come first in its findings."""
+    said = differences(generated, real, compared_at)
+    rest = [each for each in report.findings if each != NOTHING or not said]
+    return replace(
+        report, findings=(*said, *rest), generated_pictures=generated, real_pictures=real, compared_at=compared_at
+    )
 
 
 def _classes(shares: Mapping[str, tuple[float, float]], images: int) -> str | None:
@@ -44,6 +71,20 @@ def _classes(shares: Mapping[str, tuple[float, float]], images: int) -> str | No
         return None
     names = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
     return f"{len(missing)} of {len(shares)} classes are missing or nearly so: {names}."
+
+
+def _demands(demands: Mapping[str, Demand], recalls: Mapping[str, float]) -> str | None:
+    """Classes whose images show them less than half as often as real images do, and not by chance."""
+    wrong = {
+        name: each
+        for name, each in demands.items()
+        if each.agreement < DISOBEDIENT * recalls.get(name, 0.0) - math.sqrt(1 / each.images)
+    }
+    if not wrong:
+        return None
+    listed = [f"{name} {each.agreement:.0%} (most show {each.seen})" for name, each in list(wrong.items())[:10]]
+    more = ", ..." if len(wrong) > 10 else ""
+    return f"labels: images do not show the class that was asked for: {', '.join(listed)}{more}."
 
 
 def _distance(figure: Figure, figures: Figures) -> str | None:

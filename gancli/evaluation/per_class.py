@@ -1,6 +1,7 @@
 """What is said of each class: how often it is drawn, whether on demand, and how much its images differ."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -9,16 +10,44 @@ from gancli.evaluation.features import Features
 from gancli.evaluation.metrics.diversity import vendi_score
 
 
-def agreement(generated: Sequence[Features], asked: Tensor, classes: Sequence[str]) -> dict[str, float]:
-    """For each class, how many of the images that were to show it do so to the extractor; nothing without logits.
+@dataclass(frozen=True)
+class Demand:
+    """Images that were drawn for one class, and what the extractor sees in them."""
 
-    ``asked`` are the classes ``(N,)`` that each set was drawn for, all alike.
+    images: int
+    """In all sets."""
+    agreement: float
+    """Share of them that show the class."""
+    seen: str
+    """The class that most of them show."""
+
+
+def demands(generated: Sequence[Features], asked: Tensor, classes: Sequence[str]) -> dict[str, Demand]:
+    """What a conditional generator drew for each class; nothing without logits.
+
+    ``asked`` are the classes ``(N,)`` that each set was drawn for, the same in all sets.
+
+    Example:
+        >>> logits = torch.eye(2).double()[[0, 1, 1, 1]]
+        >>> images = Features(torch.zeros(4, 1), logits, "lenet_1a2b", "generated")
+        >>> demands([images], torch.tensor([0, 0, 0, 1]), ("dark", "bright"))["dark"].seen
+        'bright'
     """
-    if generated[0].logits is None:
+    logits = [each.logits for each in generated if each.logits is not None]
+    if not logits:
         return {}
-    right = torch.stack([each.logits.argmax(1) == asked for each in generated if each.logits is not None])
-    share = right.double().mean(0)
-    return {classes[label]: share[asked == label].mean().item() for label in asked.unique().tolist()}
+    shown = torch.stack([each.argmax(1) for each in logits])
+    found = {}
+    for label in asked.unique().tolist():
+        these = shown[:, asked == label].flatten()
+        agreement = (these == label).double().mean().item()
+        found[classes[label]] = Demand(len(these), agreement, classes[int(these.mode().values)])
+    return found
+
+
+def recall(logits: Tensor, label: int) -> float:
+    """Share of real images of one class, by their logits ``(N, K)``, that the extractor takes for it."""
+    return (logits.argmax(1) == label).double().mean().item()
 
 
 def diversity(

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from gancli.errors import FileFormatError, UsageError, nearest
+from gancli.evaluation.pictures import Pictures
 
+SIDES = ("generated_pictures", "real_pictures")
 KIND = "gancli-report"
 VERSION = 1
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -40,7 +42,7 @@ class Figure:
     """Mean over sets of real images, most often of training images, against the same held-out ones, at the same N."""
     baseline_error: float | None
     n: int
-    """Images on each side."""
+    """Images on each side; 0 where it is unknown, as of a file of mu and sigma."""
     better: str
     """``lower``, ``higher``, or ``as real``: the nearer to the baseline."""
     times_real: float | None = None
@@ -75,6 +77,11 @@ class Report:
     """Where the generated images came from."""
     data: str = ""
     """Name of the data set."""
+    generated_pictures: Pictures | None = None
+    """Generated pictures as they were given; None for points and features."""
+    real_pictures: Pictures | None = None
+    compared_at: str = ""
+    """Height and width at which both were compared, such as ``32x32``."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON; a number that is not finite becomes None."""
@@ -118,6 +125,7 @@ def load_report(path: Path) -> Report:
             raise ValueError(f"it has format {content['format']} {content['version']}")
         known = {each.name: content[each.name] for each in fields(Report) if each.name in content}
         figures = tuple(_figure(each) for each in known["figures"])
+        known |= {side: Pictures(**known[side]) for side in SIDES if known.get(side)}
         return replace(Report(**known), figures=figures, warnings=tuple(known["warnings"]))
     except OSError as error:
         raise FileFormatError(f"cannot read {path}: {error.strerror or error}.") from error

@@ -261,7 +261,7 @@ def test_csv_has_a_line_for_each_figure(capsys: Capture, tiny_run: TrainResult) 
         (["--fake", ".", "--real", "digit"], "did you mean 'digits'"),
         (["--fake", ".", "--real", "ring"], "has points"),
         (["--fake", "none.npz", "--real", "digits"], "none.npz"),
-        (["--fake", ".", "--real", "none.npz"], "must have features"),
+        (["--fake", ".", "--real", "none.npz"], "cannot read none.npz"),
         (["--run", "none"], "--run none"),
         (["--ckpt", "none.pth", "--sets", "0"], "--sets 0"),
         (["--ckpt", "none.pth", "--n", "-3"], "--n -3"),

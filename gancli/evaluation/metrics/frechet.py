@@ -1,4 +1,6 @@
-"""Frechet distance between the features' normal distributions, and its limit for infinitely many images."""
+"""Frechet distance between normal distributions of features, and its limit for infinitely many images."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,22 +13,86 @@ SIZES = 15
 SMALLEST_SIZE = 5000
 
 
-def frechet_distance(generated: Tensor, real: Tensor, root: Tensor | None = None) -> float:
-    """Squared Frechet distance of two normal distributions fitted to the features, at least 0.
+@dataclass(frozen=True)
+class Moments:
+    """Mean and covariance of features, as pytorch-fid writes them (``mu`` and ``sigma``)."""
 
-    ``|m1 - m2|^2 + Tr(S1 + S2 - 2 (S1 S2)^(1/2))``, Heusel et al. 2017 (arXiv:1706.08500), eq. 6, for features
-    ``(N, d)`` and ``(M, d)``. It is biased upwards for few samples, so compare only figures of equal N. ``root`` is
-    `covariance_root` of the real ones, if it is known. UsageError below 2 samples.
+    mean: Tensor
+    """float64 ``(d,)``."""
+    covariance: Tensor
+    """float64 ``(d, d)``."""
+
+
+def frechet_distance(generated: Tensor, real: Tensor, root: Tensor | None = None) -> float:
+    """Squared Frechet distance between normal distributions fitted to two sets of features.
+
+    Heusel et al. 2017 (arXiv:1706.08500), eq. 6, with means mu and covariances Sigma:
+
+        FD = |mu_1 - mu_2|^2 + Tr(Sigma_1 + Sigma_2 - 2 (Sigma_1 Sigma_2)^(1/2)).
+
+    It is biased upwards for few samples: compare only figures of equal N.
+
+    Args:
+        generated: ``(N, d)``.
+        real: ``(M, d)``.
+        root: `covariance_root` of the real features, if it is known.
+
+    Returns:
+        0 or more; 0 for equal moments.
+
+    Raises:
+        TooFewImages: below 2 samples on a side.
+
+    Example:
+        >>> real = torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, -1.0], [0.0, 1.0]])
+        >>> frechet_distance(real + 3, real)  # the covariances are equal, the means 3 apart in both coordinates
+        18.0
     """
     require(min(len(generated), len(real)), 2, "the Frechet distance")
     return max(0.0, _distance(generated, real.double().mean(0), covariance_root(real) if root is None else root))
 
 
-def frechet_distance_infinity(generated: Tensor, real: Tensor, seed: int = 0, root: Tensor | None = None) -> float:
-    """The distance extrapolated to infinitely many generated images; about unbiased in them, so it can be below 0.
+def moments_of(features: Tensor) -> Moments:
+    """Mean and unbiased covariance of features ``(N, d)``; TooFewImages below 2."""
+    require(len(features), 2, "a covariance")
+    return Moments(features.double().mean(0), _covariance(features))
 
-    Distances of 15 random parts, of 5000 (or half of N, if that is less) to N images, are fitted by a line in 1/N,
-    whose value at 0 it is: Chong & Forsyth 2020 (arXiv:1911.07023), section 4. UsageError below 4 samples.
+
+def frechet_distance_of_moments(generated: Moments, real: Moments) -> float:
+    """`frechet_distance` where only means and covariances of ``d`` features are known.
+
+    Example:
+        >>> a = Moments(torch.zeros(2).double(), torch.eye(2).double())
+        >>> b = Moments(torch.ones(2).double(), 9 * torch.eye(2).double())
+        >>> round(frechet_distance_of_moments(a, b), 6)  # 2 * 1^2 + 2 * (3 - 1)^2
+        10.0
+    """
+    root = _symmetric_root(real.covariance)
+    return max(0.0, _sum_of_terms(generated.mean - real.mean, generated.covariance, root))
+
+
+def frechet_distance_infinity(generated: Tensor, real: Tensor, seed: int = 0, root: Tensor | None = None) -> float:
+    """Frechet distance extrapolated to infinitely many generated images.
+
+    Chong & Forsyth 2020 (arXiv:1911.07023), section 4: distances of 15 random parts, of 5000 (or N/2, if that is
+    less) to N images, are fitted by a line in 1/N, whose intercept it is. The bias of real images remains.
+
+    Args:
+        generated: features ``(N, d)``.
+        real: features ``(M, d)``.
+        seed: of the random parts.
+        root: `covariance_root` of the real features, if it is known.
+
+    Returns:
+        About unbiased in N, so it can be below 0.
+
+    Raises:
+        TooFewImages: below 4 samples on a side.
+
+    Example:
+        >>> features = torch.randn(4000, 4, generator=torch.Generator().manual_seed(0))
+        >>> abs(frechet_distance_infinity(features[:2000], features[2000:])) < 0.01
+        True
     """
     require(min(len(generated), len(real)), 4, "the limit of the Frechet distance")
     root = covariance_root(real) if root is None else root
@@ -47,22 +113,30 @@ def covariance_root(features: Tensor) -> Tensor:
     lower, failed = torch.linalg.cholesky_ex(covariance)  # a tenth of the time of eigenvectors, but not if singular
     if not failed:
         return lower.mT
+    return _symmetric_root(covariance)
+
+
+def _symmetric_root(covariance: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(covariance)
     return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
 
 
 def _distance(generated: Tensor, mean: Tensor, root: Tensor) -> float:
-    """``Tr (S1 S2)^(1/2)`` is the sum of the singular values of ``F1 F2^T``, or of the roots of ``F2 S1 F2^T``."""
-    if len(generated) <= generated.shape[1]:
-        factor = covariance_root(generated)
-        trace, cross = factor.square().sum(), torch.linalg.svdvals(factor @ root.T).sum()
-    else:
-        covariance = _covariance(generated)
-        eigenvalues = torch.linalg.eigvalsh(root @ covariance @ root.T)
-        rounding = len(eigenvalues) * torch.finfo(torch.float64).eps * eigenvalues.abs().amax()
-        trace, cross = covariance.trace(), eigenvalues.where(eigenvalues > rounding, 0).sqrt().sum()
-    apart = (generated.double().mean(0) - mean).square().sum()
-    return (apart + trace + root.square().sum() - 2 * cross).item()
+    """With few samples ``Tr (Sigma_1 Sigma_2)^(1/2)`` is the sum of the singular values of ``F_1 F_2^T``."""
+    mean_difference = generated.double().mean(0) - mean
+    if len(generated) > generated.shape[1]:
+        return _sum_of_terms(mean_difference, _covariance(generated), root)
+    factor = covariance_root(generated)
+    trace_of_root = torch.linalg.svdvals(factor @ root.T).sum()
+    return (mean_difference.square().sum() + factor.square().sum() + root.square().sum() - 2 * trace_of_root).item()
+
+
+def _sum_of_terms(mean_difference: Tensor, covariance: Tensor, root: Tensor) -> float:
+    """``Tr (Sigma_1 Sigma_2)^(1/2)`` is the sum of the roots of the eigenvalues of ``F_2 Sigma_1 F_2^T``."""
+    eigenvalues = torch.linalg.eigvalsh(root @ covariance @ root.T)
+    rounding = len(eigenvalues) * torch.finfo(torch.float64).eps * eigenvalues.abs().amax()
+    trace_of_root = eigenvalues.where(eigenvalues > rounding, 0).sqrt().sum()
+    return (mean_difference.square().sum() + covariance.trace() + root.square().sum() - 2 * trace_of_root).item()
 
 
 def _centred(features: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from torch import Tensor
 from gancli.evaluation.metrics.base import Metric, Sides, require
 
 LEVELS = 256
+BATCH = 1024
 
 
 def tone_distance(generated: Tensor, real: Tensor) -> float:
@@ -29,20 +30,30 @@ def tone_distance(generated: Tensor, real: Tensor) -> float:
         >>> tone_distance(grey + 7, grey)
         7.0
     """
-    require(min(len(generated), len(real)), 1, "the distance of tones")
-    f, g = _distribution_function(generated), _distribution_function(real)
+    return _distance(_distribution_function(generated), _distribution_function(real))
+
+
+def _distance(f: Tensor, g: Tensor) -> float:
     return (f - g).abs().sum(1).mean().item()
 
 
 def _distribution_function(images: Tensor) -> Tensor:
     """Share of pixels up to each value, by channel: float64 ``(C, 256)``."""
-    counts = torch.stack([torch.bincount(channel.flatten(), minlength=LEVELS).double() for channel in images.unbind(1)])
+    require(len(images), 1, "the distance of tones")
+    counts = torch.stack([_counts(part) for part in images.split(BATCH)]).sum(0)
     return (counts / counts.sum(1, keepdim=True)).cumsum(1)
 
 
+def _counts(images: Tensor) -> Tensor:
+    """Pixels of each value, by channel: float64 ``(C, 256)``."""
+    return torch.stack([torch.bincount(channel.flatten(), minlength=LEVELS).double() for channel in images.unbind(1)])
+
+
 def _of_sides(sides: Sides) -> dict[str, float]:
-    assert sides.generated.pixels is not None and sides.real.pixels is not None
-    return {"tone": tone_distance(sides.generated.pixels, sides.real.pixels)}
+    generated, real = sides.generated.pixels, sides.real.pixels
+    assert generated is not None and real is not None
+    known = sides.real.once("tone", lambda: _distribution_function(real))
+    return {"tone": _distance(_distribution_function(generated), known)}
 
 
 METRICS = (

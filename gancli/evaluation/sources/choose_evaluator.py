@@ -65,7 +65,9 @@ def judge_for(
     count = min(most or len(dataset.heldout), len(dataset.heldout))
     extractor = choose_extractor(dataset, device, choice)
     train, heldout = dataset.train.images, dataset.heldout.images
-    images = Evaluator(extractor, train, heldout, dataset.fingerprint, seed, dataset.classes, feature_cache())
+    labels = dataset.train.labels, dataset.heldout.labels
+    known = (labels[0], labels[1]) if labels[0] is not None and labels[1] is not None else None
+    images = Evaluator(extractor, train, heldout, dataset.fingerprint, seed, dataset.classes, feature_cache(), known)
     return images, count
 
 

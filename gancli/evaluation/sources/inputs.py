@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,14 +15,20 @@ from torch import Tensor
 from gancli import config as configuration
 from gancli import data
 from gancli.data import DataSet, PictureOptions
+from gancli.data.pictures.listing import list_pictures
+from gancli.data.pictures.reading import read_picture
 from gancli.errors import UsageError
-from gancli.evaluation import Evaluator, ImageSet, load_features
+from gancli.evaluation import Evaluator, Features, ImageSet
 from gancli.evaluation.library import extractor_of_features, fingerprint_of
+from gancli.evaluation.pictures import MAX_LOOKED_AT, Pictures, pictures_of, size_of
+from gancli.evaluation.sources.arrays import at_shape, dataset_of, is_array, read_array
 from gancli.evaluation.sources.choose_evaluator import judge_for
 from gancli.evaluation.sources.request import Request
 from gancli.sampling.generator import LoadedGenerator
 
 log = logging.getLogger(__name__)
+LOOK_SIDE = 32
+"""Pixels a side to which pictures are brought where only their size, colour and format are asked for."""
 HALF = 0.5
 """Share of a folder of real pictures that is compared with; the others give the baseline."""
 
@@ -37,6 +44,10 @@ def data_of(generator: LoadedGenerator, request: Request) -> DataSet:
         options = configuration.build(PictureOptions, asked, "the generator file")
         if request.bad_images == "skip":
             options = replace(options, bad_images="skip")
+        if request.labels != "auto":
+            options = replace(options, labels=request.labels)
+    elif request.labels != "auto":
+        raise UsageError(f"--labels is for folders and zip files; {name} has labels of its own. Remove it.")
     dataset = data.load(name, _root(request), size if options else None, options, request.on_progress, request.cache)
     drawn, there = (
         "points" if is_points else f"pictures of {channels} channels"
@@ -50,7 +61,8 @@ def data_of(generator: LoadedGenerator, request: Request) -> DataSet:
             "--data (or --real)."
         )
     dataset = dataset.resized(*size) if size and not options else dataset
-    if dataset.name == origin.data and dataset.fingerprint != origin.fingerprint:
+    is_same = dataset.name == origin.data and request.labels == "auto"  # other labels are another fingerprint
+    if is_same and dataset.fingerprint != origin.fingerprint:
         log.warning(
             "%s is not as it was when this generator was trained; its held-out split may differ.",
             dataset.name,
@@ -58,14 +70,10 @@ def data_of(generator: LoadedGenerator, request: Request) -> DataSet:
     return dataset
 
 
-def judge_of_pictures(request: Request, where: torch.device) -> Evaluator:
-    """The judge of ``--real`` with its own training split, or with the pictures of ``--train``."""
+def judge_of_pictures(request: Request, where: torch.device, array: Tensor | None = None) -> Evaluator:
+    """The evaluator of ``--real``, or of its ``array``, with its own training split or the pictures of ``--train``."""
     assert request.data is not None
-    options = None
-    if request.data not in data.SOURCES:
-        options = PictureOptions(labels=request.labels, holdout=HALF, bad_images=request.bad_images)
-    with _naming("--real"):
-        dataset = data.load(request.data, _root(request), None, options, request.on_progress, request.cache)
+    dataset = _real_pictures(request) if array is None else dataset_of(f"--real {request.data}", array, HALF)
     if dataset.mixture:
         raise UsageError(f"--real {request.data} has points; --fake is for pictures.")
     if request.train is not None:
@@ -75,12 +83,23 @@ def judge_of_pictures(request: Request, where: torch.device) -> Evaluator:
     return judge
 
 
+def _real_pictures(request: Request) -> DataSet:
+    assert request.data is not None
+    options = None
+    if request.data not in data.SOURCES:
+        options = PictureOptions(labels=request.labels, holdout=HALF, bad_images=request.bad_images)
+    with _naming("--real"):
+        return data.load(request.data, _root(request), None, options, request.on_progress, request.cache)
+
+
 def _with_train(dataset: DataSet, request: Request) -> DataSet:
     """All of ``--real`` as held-out images (the held-out split of a named set), and ``--train`` as training images."""
     assert request.data is not None and request.train is not None
     shape = (dataset.train.images.shape[1], *dataset.train.images.shape[2:])
     heldout = dataset.heldout
-    if request.data not in data.SOURCES:
+    if is_array(request.data):
+        heldout = data.Split(torch.cat([dataset.train.images, heldout.images]))
+    elif request.data not in data.SOURCES:
         heldout = data.Split(_load_folder("--real", request.data, shape, request))
     train = _train_of(request.train, shape, request)
     found = replace(dataset, train=train, heldout=heldout, known_fingerprint=None)
@@ -91,6 +110,8 @@ def _with_train(dataset: DataSet, request: Request) -> DataSet:
 
 def _train_of(name: str, shape: tuple[int, ...], request: Request) -> data.Split:
     """The training images of ``--train``, ``(C, H, W)`` like those of ``--real``."""
+    if is_array(name):
+        return data.Split(_pictures_in("--train", name, shape))
     if name not in data.SOURCES:
         return data.Split(_load_folder("--train", name, shape, request))
     found = data.load(name, _root(request))
@@ -101,25 +122,49 @@ def _train_of(name: str, shape: tuple[int, ...], request: Request) -> data.Split
     return found.resized(*shape[1:]).train
 
 
-def judge_of_features(request: Request) -> Evaluator:
-    """The judge of ``--real`` and ``--train`` as features."""
-    assert request.data is not None
-    real = load_features(Path(request.data))
+def _pictures_in(flag: str, path: str, shape: tuple[int, ...]) -> Tensor:
+    array = read_array(path)
+    if not isinstance(array, Tensor):
+        raise UsageError(f"{flag} {path} has no pictures, as --real has; name what goes with it.")
+    return at_shape(array, shape)
+
+
+def judge_of_features(request: Request, real: Features) -> Evaluator:
+    """The evaluator of ``real`` features, with those of ``--train`` if it is given."""
     train = None
     if request.train is not None:
-        if not is_features(request.train):
+        known = read_array(request.train) if is_array(request.train) else None
+        if not isinstance(known, Features):
             raise UsageError(f"--train {request.train}: --real has features, so it must be features (.npz) too.")
-        train = ImageSet("train", features=load_features(Path(request.train)))
+        train = ImageSet("train", features=known)
     fingerprint = str(real.facts.get("fingerprint") or fingerprint_of(real))
     heldout = ImageSet(real.split, features=real)
     return Evaluator(extractor_of_features(real), train, heldout, fingerprint, request.seed)
 
 
-def pictures_like(fake: str, judge: Evaluator, request: Request) -> ImageSet:
-    """The pictures of ``--fake``, of the shape and channels of those that they are compared with."""
+def pictures_like(fake: str, judge: Evaluator, request: Request, array: Tensor | None = None) -> ImageSet:
+    """The pictures of ``--fake``, or of its ``array``, in the size and channels of the real ones."""
     assert judge.heldout.pixels is not None
     shape = tuple(judge.heldout.pixels.shape[1:])
-    return ImageSet("generated", _load_folder("--fake", fake, shape, request), judge.extractor)
+    pixels = _load_folder("--fake", fake, shape, request) if array is None else at_shape(array, shape)
+    return ImageSet("generated", pixels, judge.extractor)
+
+
+def stored_pictures(path: str, array: object, named: Tensor | None = None) -> Pictures:
+    """Size, colour and format of pictures in a folder or zip file, in an ``array``, or of a ``named`` data set."""
+    if isinstance(array, Tensor):
+        return pictures_of(array)
+    if path in data.SOURCES and named is not None:
+        return pictures_of(named)
+    listing = list_pictures(Path(os.path.expanduser(path)))  # noqa: PTH111  leaves the home of nobody as it is
+    some = listing.entries[:: max(1, len(listing.entries) // MAX_LOOKED_AT)][:MAX_LOOKED_AT]
+    readings = [read_picture(listing, entry, LOOK_SIDE, LOOK_SIDE, PictureOptions(color="rgb")) for entry in some]
+    seen = [reading.picture for reading in readings if reading.picture is not None]
+    return Pictures(
+        dict(Counter(size_of(*picture.size) for picture in seen)),
+        dict(Counter("RGBA" if picture.has_alpha else "grey" if picture.is_grey else "RGB" for picture in seen)),
+        dict(Counter(picture.format for picture in seen)),
+    )
 
 
 def _load_folder(flag: str, path: str, shape: tuple[int, ...], request: Request) -> Tensor:
@@ -141,11 +186,6 @@ def _naming(flag: str) -> Iterator[None]:
     except UsageError as error:
         said = re.sub(r"--data\b", flag, str(error))
         raise type(error)(said if flag in said else f"{flag}: {said}") from error
-
-
-def is_features(path: str) -> bool:
-    """Whether a file of features is meant, in place of pictures."""
-    return path.endswith(".npz")
 
 
 def _root(request: Request) -> Path | None:

@@ -11,12 +11,23 @@ from torch import Tensor
 from gancli.artifacts import checkpoint
 from gancli.artifacts.run_folder import RunFolder
 from gancli.errors import FileFormatError, UsageError
-from gancli.evaluation import Evaluator, ImageSet, Report, load_features, plots, save_features
+from gancli.evaluation import Evaluator, Features, ImageSet, Report, plots, save_features
+from gancli.evaluation.findings import with_pictures
 from gancli.evaluation.metrics.base import FeaturePath
+from gancli.evaluation.metrics.frechet import Moments
+from gancli.evaluation.pictures import pictures_of, size_of
 from gancli.evaluation.sources import folders
+from gancli.evaluation.sources.arrays import is_array, read_array
 from gancli.evaluation.sources.choose_evaluator import Judge, judge_for
-from gancli.evaluation.sources.inputs import data_of, is_features, judge_of_features, judge_of_pictures, pictures_like
+from gancli.evaluation.sources.inputs import (
+    data_of,
+    judge_of_features,
+    judge_of_pictures,
+    pictures_like,
+    stored_pictures,
+)
 from gancli.evaluation.sources.latent_path import feature_path
+from gancli.evaluation.sources.moments import evaluate_moments
 from gancli.evaluation.sources.request import Request
 from gancli.machine import devices
 from gancli.randomness import generator as random_generator
@@ -64,22 +75,28 @@ def _sound(path: Path) -> checkpoint.Checkpoint | None:
 
 
 def evaluate_images(fake: str, request: Request) -> Report:
-    """Measure pictures in a folder or zip file, or features in an ``.npz`` file, against ``request.data``."""
+    """Measure ``fake`` against ``request.data``: each a folder, a zip file or a NumPy file (see `read_array`)."""
     if request.data is None:
-        raise UsageError("--fake needs --real: a data set's name, a folder, a zip file, or features (.npz).")
-    features = is_features(fake), is_features(request.data)
-    if features == (False, True):
-        raise UsageError("--real has features, so --fake must have features of the same extractor (.npz) too.")
-    where = devices.select(request.device)
-    judge = judge_of_features(request) if features[1] else judge_of_pictures(request, where)
+        raise UsageError("--fake needs --real: a data set's name, a folder, a zip file, or an .npz file.")
+    generated, real = (read_array(p) if is_array(p) else None for p in (fake, request.data))
+    if isinstance(generated, Moments) or isinstance(real, Moments):
+        return evaluate_moments(fake, generated, real, request)
+    if isinstance(real, Features):
+        if not isinstance(generated, Features):
+            raise UsageError("--real has features, so --fake must have features of the same extractor (.npz) too.")
+        judge = judge_of_features(request, real)
+    else:
+        judge = judge_of_pictures(request, devices.select(request.device), real)
     _note_n(request, len(judge.heldout))
-    generated = (
-        ImageSet("generated", features=load_features(Path(fake)))
-        if features[0]
-        else pictures_like(fake, judge, request)
-    )
-    sets = _disjoint(generated, min(request.n or len(judge.heldout), len(judge.heldout)), request)
+    if isinstance(generated, Features):
+        images = ImageSet("generated", features=generated)
+    else:
+        images = pictures_like(fake, judge, request, generated)
+    sets = _disjoint(images, min(request.n or len(judge.heldout), len(judge.heldout)), request)
     report = judge.evaluate(sets, request.metrics, source=fake, data=request.data)
+    if images.pixels is not None:
+        sides = (stored_pictures(fake, generated), stored_pictures(request.data, real, judge.heldout.pixels))
+        report = with_pictures(report, *sides, size_of(*images.pixels.shape[2:]))
     _write(judge, sets, request, report)
     return report
 
@@ -99,7 +116,11 @@ def _evaluate_loaded(generator: LoadedGenerator, judge: Judge, count: int, reque
         return judge.evaluate(drawn, request.metrics, source=source, data=generator.file.origin.data)
     sets = [ImageSet("generated", images, judge.extractor) for images in drawn]
     path = _path(generator, judge, request)
-    report = judge.evaluate(sets, request.metrics, labels, path, source, request.data or generator.file.origin.data)
+    asked = labels if generator.classes == tuple(judge.classes) else None
+    report = judge.evaluate(sets, request.metrics, asked, path, source, request.data or generator.file.origin.data)
+    assert judge.heldout.pixels is not None
+    sides = pictures_of(drawn[0]), pictures_of(judge.heldout.pixels)
+    report = with_pictures(report, *sides, size_of(*drawn[0].shape[2:]))
     _write(judge, sets, request, report)
     return report
 
