@@ -10,7 +10,8 @@ import torch
 
 from gancli import data
 from gancli.errors import UsageError
-from gancli.evaluation import Evaluator, Report, extractor_for, findings, parse_limit
+from gancli.evaluation import Evaluator, Extractor, Report, extractor_for, findings, parse_limit
+from gancli.evaluation.per_class import Demand
 from gancli.evaluation.sources.choose_evaluator import feature_cache, judge_for
 
 DIGITS = data.load("digits")
@@ -125,6 +126,7 @@ def test_a_conditional_generator_is_measured_in_each_class() -> None:
         one_of_each.where(torch.tensor(asked)[:, None, None, None] != 3, one_of_each[0]), "fd", asked
     )
     assert [name for name, share in report.per_class.items() if share < 0.5] == ["3"]
+    assert "labels: images do not show the class that was asked for: 3 0% (most show 0)." in report.findings
     for ours, real in report.class_diversity.values():
         assert ours == pytest.approx(1, abs=1e-6)
         assert real > 1.3
@@ -135,3 +137,49 @@ def test_a_class_that_chance_leaves_out_is_not_called_missing() -> None:
     shares = {"rare": (0.0, 0.004), "usual": (0.996, 0.996)}
     assert findings.find({}, shares, 1000) == ("nothing stands out against real images, by these figures.",)
     assert "1 of 2 classes are missing or nearly so: rare." in findings.find({}, shares, 5000)
+
+
+@pytest.mark.parametrize(
+    ("agreement", "images", "recall", "expected"),
+    [
+        (0.02, 60, 0.99, True),
+        (0.9, 60, 0.99, False),
+        (0.0, 60, 0.2, False),  # the extractor does not recognise real ones either
+        (0.1, 4, 0.99, False),  # four images may do so by chance
+        (0.3, 1000, 0.99, True),
+    ],
+)
+def test_a_class_that_is_not_drawn_on_demand_is_a_finding(
+    agreement: float, images: int, recall: float, expected: bool
+) -> None:
+    demands = {"dark": Demand(images, agreement, "bright"), "bright": Demand(images, 1.0, "bright")}
+    (said,) = findings.find({}, {}, images, demands, {"dark": recall, "bright": 1.0})
+    assert ("asked for: dark" in said) is expected
+    assert "most show bright" in said or not expected
+
+
+def test_whether_a_rare_class_is_recognised_is_told_by_its_training_images() -> None:
+    """Two classes of one grey each; none of the rare one's images is held out."""
+    greys = torch.tensor([200] * 300 + [20] * 6).byte()[:, None, None, None].expand(-1, 1, 8, 8)
+    train, heldout = greys[30:], greys[:30]
+    labels = (torch.tensor([0] * 270 + [1] * 6), torch.zeros(30, dtype=torch.int64))
+    network = _Threshold()
+    classes = ("bright", "dark")
+    evaluator = Evaluator(Extractor("lenet_1a2b", network, 1.0), train, heldout, "f", classes=classes, labels=labels)
+    asked = [number % 2 for number in range(30)]
+    bright = heldout + (torch.arange(30) % 5).byte()[:, None, None, None]
+    report = evaluator.evaluate([bright, bright], "fd", asked)
+    assert report.per_class == {"bright": 1.0, "dark": 0.0}
+    assert any("asked for: dark 0% (most show bright)" in finding for finding in report.findings)
+
+
+class _Threshold(torch.nn.Module):
+    """Takes images darker than the middle grey for class 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unit = torch.nn.Parameter(torch.ones(()), requires_grad=False)
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        brightness = images.flatten(1).mean(1, keepdim=True) * self.unit
+        return torch.cat([brightness, brightness], 1), torch.cat([brightness, -brightness], 1)

@@ -10,7 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+import gancli
 from gancli import data, evaluate
+from gancli.api import TrainResult
 from gancli.cli import run
 from gancli.errors import FileFormatError, UsageError
 from gancli.evaluation import Features, findings, save_features
@@ -226,3 +228,25 @@ def test_a_kid_below_zero_is_explained(tmp_path: Path) -> None:
     np.savez(tmp_path / "b.npz", features=same.numpy() + 3)
     report = evaluate(fake=tmp_path / "b.npz", data=tmp_path / "a.npz", metrics="kid")
     assert not any("a kid below 0" in note for note in report.warnings)
+
+
+def test_labels_of_pictures_can_be_chosen_for_a_generator(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    for number, image in enumerate(colourful(80)):
+        folder_of_class = pictures / ("left" if number % 2 else "right")
+        folder_of_class.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder_of_class / f"{number}.png")
+    run_folder = gancli.train(
+        data=str(pictures), recipe="vanilla", steps=2, batch_size=4, out=str(tmp_path / "runs"), progress="none",
+        holdout=0.5, threads=1,
+    )  # fmt: skip
+    without = evaluate(run_folder.generator, metrics="fd", sets=1, labels="none")
+    assert without.accuracy is None
+    by_folder = evaluate(run_folder.generator, metrics="fd,modes", sets=1, labels="folder")
+    assert by_folder.accuracy is not None
+    assert set(by_folder.shares) == {"left", "right"}
+
+
+def test_labels_of_a_named_set_are_its_own(tiny_run: TrainResult) -> None:
+    with pytest.raises(UsageError, match="--labels is for folders and zip files"):
+        evaluate(tiny_run.generator, labels="none")
