@@ -7,10 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gancli.data import load_pictures
+from gancli.data import PictureOptions, load_pictures
 from gancli.data.pictures.listing import list_pictures
 from gancli.data.pictures.load import usual_size
-from gancli.data.pictures.options import PictureOptions
 from gancli.errors import UsageError
 from gancli.evaluation import Features, Report, extract, metrics
 from gancli.evaluation.extractors import pretrained
