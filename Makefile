@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow check gpu bench bench-gpu bench-quality bench-health torture fuzz clean
+.PHONY: install demo reference test test-slow check gpu bench bench-gpu bench-quality bench-health torture fuzz clean
 
 install: $(STAMP)
 
@@ -18,6 +18,9 @@ demo: $(STAMP)
 	$(BIN)/gancli sample --ckpt $${run}gen.pth --n 100 --out $${run}demo.png && \
 	$(BIN)/gancli eval --ckpt $${run}gen.pth && \
 	{ set +x; } 2>/dev/null && echo "The pictures are in $${run}demo.png, how they came about in $${run}samples."
+
+reference: $(STAMP)
+	$(BIN)/python -m gancli.cli.reference > docs/reference.md
 
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal

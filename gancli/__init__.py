@@ -20,3 +20,8 @@ def __getattr__(name: str) -> Any:
 
         return getattr(api, name)
     raise AttributeError(f"module 'gancli' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The functions, too, before they are imported."""
+    return sorted({*globals(), *__all__})

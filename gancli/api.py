@@ -1,142 +1,159 @@
-"""``train``, ``sample`` and ``evaluate`` as functions: the commands parse, call one of these, and print."""
+"""The commands as functions: each flag is a keyword, each message names keywords, and nothing global is changed."""
 
-import logging
-from collections.abc import Callable, Sequence
+import contextlib
+import inspect
+import random
+import textwrap
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from gancli.data import Progress
-from gancli.errors import UsageError
+from gancli.artifacts.lookup import run_called
+from gancli.config import TrainConfig
+from gancli.config.commands import Measuring, Reconstructing, Sampling, Training
+from gancli.config.settings import declarations
+from gancli.config.spelling import in_keywords
+from gancli.config.values import COMMAND_LINE, build, typed
+from gancli.errors import GancliError, UsageError, nearest
 from gancli.evaluation import Report
-from gancli.evaluation.sources import inputs, measure
-from gancli.evaluation.sources.choose_evaluator import ExtractorChoice
-from gancli.evaluation.sources.request import SETS, Request
-from gancli.machine import devices
+from gancli.evaluation.sources import measure
+from gancli.evaluation.sources.request import Request
+from gancli.machine import devices, matmul
+from gancli.recipes import hyperparameters_like
+from gancli.runs import train as training
 from gancli.runs.dry_run import DryRun, dry_run
-from gancli.runs.train import TrainResult, train
-from gancli.sampling import reconstruction
-from gancli.sampling.generator import load_generator
+from gancli.runs.reconstruct import reconstructed
+from gancli.runs.train import TrainResult
 from gancli.sampling.plan import Drawing, plan_sample
 
-log = logging.getLogger(__name__)
 __all__ = [
-    "Drawing", "DryRun", "TrainResult", "dry_run", "evaluate", "evaluate_run", "plan_sample", "reconstruct", "sample",
+    "Drawing",
+    "DryRun",
+    "TrainResult",
+    "dry_run",
+    "evaluate",
+    "evaluate_run",
+    "plan_sample",
+    "reconstruct",
+    "sample",
     "train",
-]  # fmt: skip
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-def sample(
-    ckpt: str | Path,
-    *,
-    n: int = 64,
-    seed: int = 0,
-    seeds: str | Sequence[int] | None = None,
-    classes: Sequence[str] | None = None,
-    trunc: float | None = None,
-    interpolate: int | None = None,
-    device: str = "auto",
-    batch_size: int | None = None,
-) -> Tensor:
-    """Draw from a generator file: images, uint8 ``(n, C, H, W)``, or points, float32 ``(n, 2, 1, 1)``, on the CPU.
+def _function(told: Callable[P, object], run: Callable[..., R], **defaults: Any) -> Callable[P, R]:
+    """``run`` as a function of the settings that the dataclass ``told`` declares.
 
-    Image k of a ``seed`` is the same in every call; ``seeds`` picks numbers k ("0-7,12"), else 0 to n - 1. ``trunc``
-    bounds the values of the latents. ``interpolate`` draws so many frames from each image to the next, and from the
-    last to the first: ``(n * interpolate, C, H, W)``.
+    It has the dataclass's signature, but for ``defaults``, and calls ``run`` with the keywords that were given.
     """
-    drawing = plan_sample(
-        ckpt, n=n, seed=seed, seeds=seeds, classes=classes, trunc=trunc, interpolate=interpolate, device=device,
-        batch_size=batch_size,
-    )  # fmt: skip
-    return torch.cat(list(drawing.batches))
+    assert isinstance(told, type)
+    signature = inspect.signature(told)
+    shown = {name: each.default for name, each in declarations(told).items() if not each.is_required} | defaults
+    parameters = [each.replace(default=shown.get(name, each.default)) for name, each in signature.parameters.items()]
+    returned = inspect.signature(run).return_annotation
+
+    def call(*arguments: P.args, **keywords: P.kwargs) -> R:
+        for name in keywords:
+            _require_known(name, signature, call.__name__)
+        with undisturbed(), _naming_keywords(told):
+            return run(**signature.bind_partial(*arguments, **keywords).arguments)
+
+    call.__name__ = call.__qualname__ = run.__name__.lstrip("_")
+    call.__signature__ = signature.replace(parameters=parameters, return_annotation=returned)  # type: ignore[attr-defined]
+    call.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": returned}
+    call.__doc__ = f"{inspect.getdoc(run)}\n\nKeywords:\n{_in_lines(told)}"
+    return call
 
 
-def reconstruct(
-    ckpt: str | Path,
-    *,
-    data: str | Path | None = None,
-    data_root: str | Path | None = None,
-    n: int = 64,
-    device: str = "auto",
-) -> tuple[Tensor, Tensor]:
+def _require_known(name: str, signature: inspect.Signature, function: str) -> None:
+    if name in signature.parameters:
+        return
+    hint = nearest(name, signature.parameters)
+    if function == "train" and (hyperparameters := hyperparameters_like(name)):
+        hint = f"recipes have {' and '.join(hyperparameters)}: hyperparameters={{{hyperparameters[0]!r}: ...}}"
+    raise UsageError(f"{function}() has no keyword {name!r}; {hint}")
+
+
+def _in_lines(cls: type) -> str:
+    """A line for each keyword, for the help."""
+    lines = (f"{name}: {in_keywords(each.setting.meaning, cls)}" for name, each in declarations(cls).items())
+    return "\n".join(textwrap.fill(line, 112, initial_indent=" " * 4, subsequent_indent=" " * 8) for line in lines)
+
+
+@contextlib.contextmanager
+def _naming_keywords(cls: type) -> Iterator[None]:
+    """Errors name keywords, where the command line's name flags."""
+    try:
+        yield
+    except GancliError as error:
+        error.args = (in_keywords(str(error), cls),)
+        raise
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Leave the random numbers of Python, NumPy and torch, and torch's arithmetic, as they are for the caller."""
+    python, arrays, threads = random.getstate(), np.random.get_state(), torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng(), matmul.restored(), devices.restored():
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(arrays)
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(deterministic)
+
+
+def _train(config: str | Path | TrainConfig | None = None, **given: Any) -> TrainResult:
+    """Train a GAN, as ``gancli train`` does.
+
+    Raises UsageError (wrong input), TrainingDiverged and TrainingFailed (exit code 3 of the command), OutOfMemory and
+    Interrupted (after SIGINT or SIGTERM, with the state saved).
+    """
+    own = {name: value for name, value in given.items() if name in declarations(TrainConfig)}
+    beside = {name: value for name, value in given.items() if name not in own}
+    if isinstance(config, str | Path):
+        config = Path(config).expanduser()
+    return training.train(config, **beside, **typed(TrainConfig, own, COMMAND_LINE))
+
+
+def _sample(**given: Any) -> Tensor:
+    """Draw from a generator: images, uint8 ``(n, C, H, W)``, or points, float32 ``(n, 2, 1, 1)``, on the CPU.
+
+    With ``interpolate``, the frames from each image to the next and from the last to the first: ``(n * interpolate,
+    C, H, W)``.
+    """
+    return torch.cat(list(plan_sample(build(Sampling, given, COMMAND_LINE)).batches))
+
+
+def _reconstruct(**given: Any) -> tuple[Tensor, Tensor]:
     """The first ``n`` held-out images and what a generator with an encoder makes of them.
 
     Both are uint8 ``(n, C, H, W)`` on the CPU; fewer than ``n`` if there are not so many.
     """
-    if n < 1:
-        raise UsageError("--n must be more than 0.")
-    generator = load_generator(Path(ckpt), devices.select(device))
-    heldout = inputs.data_of(generator, Request(_text(data), data_root=data_root)).heldout.images
-    if n > len(heldout):
-        log.warning("--n %d is more than the %d held-out images; all of these are reconstructed.", n, len(heldout))
-    images = torch.as_tensor(heldout[:n])
-    return images, reconstruction.reconstruct(generator, images)
+    return reconstructed(build(Reconstructing, given, COMMAND_LINE))
 
 
-def evaluate(
-    ckpt: str | Path | None = None,
-    *,
-    fake: str | Path | None = None,
-    data: str | Path | None = None,
-    train: str | Path | None = None,
-    data_root: str | Path | None = None,
-    metrics: str | Sequence[str] = "standard",
-    n: int | None = None,
-    sets: int = SETS,
-    seed: int = 0,
-    device: str = "auto",
-    extractor: str = "auto",
-    weights: str | Path | None = None,
-    save_features: str | Path | None = None,
-    plots: str | Path | None = None,
-    on_batch: Callable[[int, int], None] = lambda done, total: None,
-    on_progress: Progress = lambda done, total: None,
-    cache: bool = True,
-    labels: Literal["auto", "none", "folder"] = "auto",
-    bad_images: Literal["error", "skip"] = "error",
-) -> Report:
-    """Measure a generator file against the held-out split of its data, or any pictures, as ``gancli eval`` does.
-
-    ``fake`` is a folder or zip file of pictures, or an ``.npz`` file of features, in place of ``ckpt``; it is compared
-    with ``data``. ``sets`` of ``n`` images each are compared with as many held-out ones (None: all; 2,500 points).
-    ``plots`` is a new folder for the report and plots, ``save_features`` one for features. ``on_batch`` hears how many
-    images are drawn, ``on_progress`` how many pictures are decoded; ``cache`` keeps those. ``labels="folder"`` takes
-    the folders of ``data`` for classes, ``bad_images="skip"`` leaves out pictures that cannot be read.
-    """
-    if (ckpt is None) == (fake is None):
-        raise UsageError("give either a generator file (--ckpt) or generated images (--fake).")
-    request = Request(
-        _text(data), _text(train), data_root, metrics, n, sets, seed, device, _chosen(extractor, weights), cache,
-        labels, bad_images,
-        Path(save_features) if save_features else None, Path(plots) if plots else None, on_batch, on_progress,
-    )  # fmt: skip
-    if ckpt is None:
-        return measure.evaluate_images(str(fake), request)
-    return measure.evaluate_generator(Path(ckpt), request)
+def _evaluate(**given: Any) -> Report:
+    """Measure a generator against the held-out split of its data, or any pictures, as ``gancli eval`` does."""
+    return measure.evaluate(build(Request, given, COMMAND_LINE))
 
 
-def evaluate_run(
-    run: str | Path,
-    *,
-    data: str | Path | None = None,
-    extractor: str = "auto",
-    weights: str | Path | None = None,
-    **options: Any,
-) -> list[tuple[int, Report]]:
-    """Measure each kept checkpoint of a run: its step and its report, oldest first; other options as for `evaluate`."""
-    options.pop("train", None)
-    if options.get("save_features") is not None:
-        raise UsageError("--save-features is for one generator; leave it away with --run.")
-    request = Request(_text(data), extractor=_chosen(extractor, weights), **options)
-    return list(measure.evaluate_run(Path(run), request))
+def evaluate_run(run: str | Path, **given: Any) -> list[tuple[int, Report]]:
+    """Measure each kept checkpoint of a run: its step and its report, oldest first; keywords as for `evaluate`."""
+    with undisturbed(), _naming_keywords(Measuring):
+        request = build(Request, given, COMMAND_LINE)
+        return list(measure.evaluate_run(run_called(run).path, request))
 
 
-def _text(name: str | Path | None) -> str | None:
-    """What may be a data set's name or a path, as text."""
-    return None if name is None else str(name)
-
-
-def _chosen(extractor: str, weights: str | Path | None) -> ExtractorChoice:
-    return ExtractorChoice(extractor, Path(weights) if weights else None)
+train = _function(Training, _train, progress="tqdm")
+sample = _function(Sampling, _sample)
+reconstruct = _function(Reconstructing, _reconstruct)
+evaluate = _function(Measuring, _evaluate)

@@ -71,9 +71,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (not other and any(way in said for way in ways))
 
 
+MIN_LIKENESS = 0.75
+"""Share of letters in common from which a name may be a misspelling of another; stylegan2 is none of fastgan."""
+
+
 def nearest(wrong: str, allowed: Iterable[str]) -> str:
     """A hint that ends an error message: the nearest right spelling, or else all that is allowed."""
     names = sorted(allowed)
     same = [name for name in names if name.casefold() == wrong.casefold()]
-    close = same or difflib.get_close_matches(wrong, names, n=1)
+    close = same or difflib.get_close_matches(wrong, names, n=1, cutoff=MIN_LIKENESS)
     return f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(names)}"

@@ -26,7 +26,7 @@ def test_a_length_given_by_flag_replaces_the_files_other_kind_of_length() -> Non
     ("values", "message"),
     [
         ({"epoch": 3}, "did you mean 'epochs'"),
-        ({"epochs": "many"}, "epochs='many' must be a number"),
+        ({"epochs": "many"}, "test: epochs='many' must be a number"),
         ({"batch_size": 1.5}, "batch_size=1.5 must be a whole number"),
         ({"batch_size": True}, "must be a whole number"),
         ({"batch_size": 0}, "more than 0"),

@@ -141,7 +141,7 @@ def newest(out: Path) -> RunFolder:
     """The run with the highest number under ``out`` that lived to have a configuration; UsageError if there is none."""
     runs = sorted(run for run in _numbered(out) if RunFolder(run[1]).config.is_file()) if out.is_dir() else []
     if not runs:
-        raise UsageError(f"there is no run in {out} to resume; check --out or start one without --resume.")
+        raise UsageError(f"there is no run in {out}; name its folder, or start one with gancli train.")
     return RunFolder(runs[-1][1])
 
 

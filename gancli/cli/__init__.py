@@ -5,10 +5,22 @@ import logging
 import signal
 import sys
 from itertools import pairwise
+from typing import Any
 
 import typer
 
 from gancli.cli import compare, data, doctor, evaluate, output, recipes, reconstruct, sample, train, verify_resume
+from gancli.cli.command import command, command_of_given
+from gancli.config.commands import (
+    CompareFlags,
+    DoctorFlags,
+    EvaluateFlags,
+    RecipesFlags,
+    ReconstructFlags,
+    SampleFlags,
+    TrainFlags,
+    VerifyResumeFlags,
+)
 from gancli.errors import GancliError, Interrupted, UsageError, is_out_of_memory
 from gancli.version import __version__
 
@@ -37,17 +49,17 @@ def common(
     output.debug = output.debug or debug
 
 
-app.command("train", rich_help_panel="Commands")(train.train)
-app.command("sample", rich_help_panel="Commands")(sample.sample)
-app.command("eval", rich_help_panel="Commands")(evaluate.evaluate)
-app.command("compare", rich_help_panel="Commands")(compare.compare)
-app.command("reconstruct", rich_help_panel="Commands")(reconstruct.reconstruct)
-app.command("doctor", rich_help_panel="Commands")(doctor.doctor)
-app.command("verify-resume", rich_help_panel="Commands", context_settings=verify_resume.FORWARDED)(
-    verify_resume.verify_resume
+app.command("train", rich_help_panel="Commands")(command_of_given(TrainFlags, train.train))
+app.command("sample", rich_help_panel="Commands")(command(SampleFlags, sample.sample))
+app.command("eval", rich_help_panel="Commands")(command(EvaluateFlags, evaluate.evaluate))
+app.command("compare", rich_help_panel="Commands")(command(CompareFlags, compare.compare))
+app.command("reconstruct", rich_help_panel="Commands")(command(ReconstructFlags, reconstruct.reconstruct))
+app.command("doctor", rich_help_panel="Commands")(command(DoctorFlags, doctor.doctor))
+app.command("verify-resume", rich_help_panel="Commands")(
+    command_of_given(VerifyResumeFlags, verify_resume.verify_resume)
 )
 app.add_typer(data.app, name="data", rich_help_panel="Commands")
-app.command("recipes", rich_help_panel="Commands")(recipes.recipes)
+app.command("recipes", rich_help_panel="Commands")(command(RecipesFlags, recipes.recipes))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -100,8 +112,20 @@ def run(arguments: list[str] | None = None) -> int:
         return 1
     except Exception as error:
         if hasattr(error, "format_message"):  # what the parser raises for a wrong command line
-            return _fail(error, error.format_message(), getattr(error, "exit_code", 2))
+            return _fail(error, _said(error), getattr(error, "exit_code", 2))
         return _fail(error, describe(error), 1)
+
+
+def _said(error: Any) -> str:
+    """The parser's message; for an unknown flag that is like a hyperparameter, how to set that."""
+    from gancli.recipes import hyperparameters_like
+
+    if flag := getattr(error, "option_name", ""):
+        names = hyperparameters_like(flag.lstrip("-"))
+        if names:
+            wanted = " and ".join(f"--set {name}=VALUE" for name in names)
+            return f"there is no flag {flag}; hyperparameters of a recipe are set with {wanted}."
+    return error.format_message()
 
 
 def _require_values(given: list[str]) -> None:
@@ -111,7 +135,7 @@ def _require_values(given: list[str]) -> None:
         if word and not (flag.startswith("--") and equals and not value):
             continue
         name = flag or (before if before.startswith("-") else "an argument")
-        raise UsageError(f"{name} is empty; leave it away or give it a value.")
+        raise UsageError(f"{name} is empty; remove it or give it a value.")
 
 
 def describe(error: Exception) -> str:

@@ -3,20 +3,12 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
-
-from typer import Argument, Option
 
 from gancli.cli import output, report_output
+from gancli.config.commands import CompareFlags
 
 
-def compare(
-    reports: Annotated[
-        list[Path],
-        Argument(metavar="RUN|REPORT.json ...", help="Runs that were evaluated, or what gancli eval --json printed."),
-    ],
-    as_json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
-) -> None:
+def compare(told: CompareFlags) -> None:
     """Put evaluations side by side, and say which differences are more than noise.
 
     Reports of other real images, splits, extractors or N are refused.
@@ -28,9 +20,17 @@ def compare(
     from gancli.evaluation.report import finite
     from gancli.evaluation.sources.folders import report_of
 
+    reports = [_report_at(text) for text in told.reports]
     names = report_output.short_names(reports)
     rows = rows_of([report_of(path) for path in reports], names)
-    if as_json:
+    if told.json:
         print(json.dumps({"reports": [str(path) for path in reports], "rows": [finite(asdict(row)) for row in rows]}))
     else:
         report_output.print_comparison(rows, names)
+
+
+def _report_at(name: str) -> Path:
+    """A report's file or a run's folder, ``latest`` for the newest."""
+    from gancli.artifacts.lookup import run_called
+
+    return Path(name) if Path(name).exists() else run_called(name).path

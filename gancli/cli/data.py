@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
-from typer import Argument, Option
 
 from gancli.cli import output
+from gancli.cli.command import command
+from gancli.config import PictureOptions, parse_image_size
+from gancli.config.commands import CacheFlags, CheckFlags
+from gancli.config.settings import part_of
 from gancli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,54 +19,37 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Look at pictures before training, and at what is kept of them.", no_args_is_help=True)
 
 
-@app.command("check")
-def check(
-    path: Annotated[str, Argument(help="A folder or zip file of pictures.")],
-    image_size: Annotated[str | None, Option(metavar="N|HxW", help="As for gancli train.")] = None,
-    labels: Annotated[str, Option(metavar="auto|none|folder", help="As for gancli train.")] = "auto",
-    color: Annotated[str, Option(metavar="auto|rgb|grey|rgba", help="As for gancli train.")] = "auto",
-    alpha: Annotated[str, Option(metavar="white|black|keep", help="As for gancli train.")] = "white",
-    fit: Annotated[str, Option(metavar="crop|pad|stretch", help="As for gancli train.")] = "crop",
-    small_images: Annotated[str, Option(metavar="upscale|skip", help="As for gancli train.")] = "upscale",
-    bad_images: Annotated[str, Option(metavar="error|skip", help="As for gancli train.")] = "error",
-    holdout: Annotated[float, Option(metavar="SHARE", help="As for gancli train.")] = 0.1,
-    sheet: Annotated[
-        Path | None, Option(metavar="FILE.png", help="Draw 64 of the pictures as training sees them.")
-    ] = None,
-    as_json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
-    quiet: Annotated[bool, Option("--quiet", "-q", help="No notes.")] = False,
-) -> None:
+def check(told: CheckFlags) -> None:
     """Say what is in a folder or zip file, what training would do with it, and every file that cannot be read.
 
-    Leaves with exit code 2 if training would refuse it.
+    Ends with exit code 2 if training would refuse it.
+
+    [bold]gancli data check pictures/ --image-size 64 --sheet sheet.png[/]
     """
-    output.set_up_log(quiet)
+    output.set_up_log(told.quiet)
+    sheet = Path(told.sheet) if told.sheet else None
     if sheet is not None and (sheet.exists() or sheet.suffix.lower() != ".png"):
         raise UsageError(f"--sheet {sheet} exists already or is no .png; name a new one.")
-    from gancli.config import build, parse_image_size
-    from gancli.data import SOURCES, PictureOptions, pictures_at
+    from gancli.data import SOURCES, pictures_at
     from gancli.data.pictures.inspection import inspect
     from gancli.sampling import rendering
     from gancli.training.progress import decoding_progress
 
-    chosen = {
-        "labels": labels, "color": color, "alpha": alpha, "fit": fit, "small_images": small_images,
-        "bad_images": bad_images, "holdout": holdout,
-    }  # fmt: skip
-    options = build(PictureOptions, chosen, "the command line")
-    size = None if image_size is None else parse_image_size(image_size)
-    if path in SOURCES:
-        raise UsageError(f"{path} is a data set of its own, which needs no check; write ./{path} for a folder.")
-    with decoding_progress("none" if quiet else "auto") as on_progress:
-        found = inspect(pictures_at(path), size, options, on_progress)
+    size = parse_image_size(told.image_size) if told.image_size else None
+    if told.data in SOURCES:
+        raise UsageError(
+            f"{told.data} is a data set of its own, which needs no check; write ./{told.data} for a folder."
+        )
+    with decoding_progress("none" if told.quiet else "auto") as on_progress:
+        found = inspect(pictures_at(told.data), size, part_of(told, PictureOptions), on_progress)
     if sheet is not None and found.sheet is not None:
         rendering.save_png(rendering.grid(found.sheet), sheet)
-    if as_json:
+    if told.json:
         print(json.dumps(found.as_dict()))
     else:
         _print(found)
     if found.refusal:
-        raise UsageError(f"training would refuse {path}: {found.refusal}.")
+        raise UsageError(f"training would refuse {told.data}: {found.refusal}.")
 
 
 def _print(found: "Inspection") -> None:
@@ -94,20 +80,20 @@ def _print(found: "Inspection") -> None:
         print(f"  {name!r}: {reason}")
 
 
-@app.command("cache")
-def cache(
-    clear: Annotated[bool, Option("--clear", help="Delete what is kept.")] = False,
-    as_json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
-) -> None:
+def cache(told: CacheFlags) -> None:
     """Say where decoded pictures are kept and how large they are, or delete them."""
     from gancli.data.pictures import decoded_cache
 
     folder = str(decoded_cache.cache_folder())
-    if clear:
-        output.print_result({"cleared": folder, "bytes": decoded_cache.clear_cache()}, as_json)
+    if told.clear:
+        output.print_result({"cleared": folder, "bytes": decoded_cache.clear_cache()}, told.json)
     else:
-        output.print_result({"folder": folder, "bytes": decoded_cache.cache_size()}, as_json)
+        output.print_result({"folder": folder, "bytes": decoded_cache.cache_size()}, told.json)
 
 
 def _size(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
+
+
+app.command("check")(command(CheckFlags, check))
+app.command("cache")(command(CacheFlags, cache))

@@ -2,12 +2,12 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
-from typer import Argument, Option
 
 from gancli.cli import output
+from gancli.config.commands import DoctorFlags
 from gancli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,29 +16,24 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def doctor(
-    run: Annotated[Path, Argument(metavar="RUN", help="Folder of a run, finished or not.")],
-    plot: Annotated[
-        Path | None,
-        Option(metavar="FILE.png", help="New file for the curves. [dim]\\[default: RUN/health.png][/]"),
-    ] = None,
-    as_json: Annotated[bool, Option("--json", help="Print the diagnosis as one JSON object.")] = False,
-    quiet: Annotated[bool, Option("--quiet", "-q", help="No notes.")] = False,
-) -> None:
+def doctor(told: DoctorFlags) -> None:
     """Say whether a run's GAN fails, since when, and what to change.
 
     Exits with 3 if a failure still shows at the end, 0 otherwise.
 
     [bold]gancli doctor runs/0003-mnist-vanilla[/]
     """
-    output.set_up_log(quiet)
+    output.set_up_log(told.quiet)
+    plot = Path(told.plot) if told.plot else None
     if plot is not None and plot.exists():
         raise UsageError(f"--plot {plot} exists already; name a new file.")
+    from gancli.artifacts.lookup import run_called
     from gancli.runs.doctor import examine
 
+    run = run_called(told.run).path
     checkup = examine(run)
     drawn = _draw(checkup, run, plot)
-    if as_json:
+    if told.json:
         output.print_result(checkup.as_dict() | {"plot": drawn}, True)
     else:
         output.print_result({"run": run, "steps": checkup.steps, "verdict": checkup.verdict, "plot": drawn}, False)

@@ -8,10 +8,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from typer import Option
-
-from gancli.errors import UsageError, nearest
-
 debug = False
 
 
@@ -50,13 +46,6 @@ def print_result(result: Mapping[str, Any], as_json: bool) -> None:
             print(f"{name:<{width}}  {value}")
 
 
-def check_choice(flag: str, value: str, allowed: tuple[str, ...]) -> Any:
-    """The value, if it is allowed; UsageError names the nearest that is."""
-    if value not in allowed:
-        raise UsageError(f"{flag} {value!r}: {nearest(value, allowed)}")
-    return value
-
-
 @contextlib.contextmanager
 def bar(what: str, total: int, quiet: bool) -> Iterator[Callable[[float], None]]:
     """A bar on stderr where that is a terminal; yields what to call with the amount done since.
@@ -86,9 +75,3 @@ def counted(batches: Iterable[Any], advance: Callable[[float], None]) -> Iterato
     for batch in batches:
         yield batch
         advance(len(batch))
-
-
-def flag(panel: str | None, metavar: str | None, meaning: str, default: str = "", *names: str) -> Any:
-    """A flag; where the recipe, the data or the machine decides its ``default``, that is told in words."""
-    told = f"{meaning} [dim]\\[default: {default}][/]" if default else meaning
-    return Option(*names, metavar=metavar, help=told, show_default=not default, rich_help_panel=panel)

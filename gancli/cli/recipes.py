@@ -4,37 +4,31 @@ import json
 import shutil
 import sys
 import textwrap
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from typer import Argument, Option
+from gancli.cli.command import allowed
+from gancli.config import parse_image_size
+from gancli.config.commands import RecipesFlags
+from gancli.config.settings import declarations
 
 if TYPE_CHECKING:
     from gancli.recipes.base import Recipe, Spec
 
 
-def recipes(
-    name: Annotated[str | None, Argument(help="Show this recipe's hyperparameters.", show_default=False)] = None,
-    image_size: Annotated[
-        str, Option(metavar="N|HxW", help="Size of the images for which parameters are counted.")
-    ] = "32",
-    channels: Annotated[int, Option(min=1, max=4, help="Their channels.")] = 3,
-    classes: Annotated[int, Option(min=1, help="Their classes, for conditional GANs.")] = 10,
-    as_json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
-) -> None:
+def recipes(told: RecipesFlags) -> None:
     """List the GANs that can be trained, or one's hyperparameters.
 
     [bold]gancli recipes --image-size 64[/]   [bold]gancli recipes dcgan[/]
     """
-    from gancli.config import parse_image_size
     from gancli.recipes import find, names
     from gancli.recipes.base import Spec
 
-    spec = Spec(channels, *parse_image_size(image_size), classes)
-    if name is None:
+    spec = Spec(told.channels, *parse_image_size(told.image_size), told.classes)
+    if told.name is None:
         found = {each: _summary(find(each), spec) for each in names()}
-        print(json.dumps(found)) if as_json else _print_list(found, spec)
+        print(json.dumps(found)) if told.json else _print_list(found, spec)
     else:
-        _print_one(find(name), spec, as_json)
+        _print_one(find(told.name), spec, told.json)
 
 
 def _summary(recipe: "type[Recipe]", spec: "Spec") -> dict[str, Any]:
@@ -78,20 +72,23 @@ def _short(count: int) -> str:
 
 
 def _print_one(recipe: "type[Recipe]", spec: "Spec", as_json: bool) -> None:
-    from gancli.config.settings import declarations
-
-    declared = declarations(recipe)
-    defaults = {name: each.default for name, each in declared.items()}
-    meaning = {name: each.setting.meaning for name, each in declared.items()}
+    declared = declarations(recipe).values()
     head = _summary(recipe, spec) | {
-        "batch_size": recipe.batch_size, "epochs": recipe.epochs, "draws_points": recipe.draws_points,
-    }  # fmt: skip
+        "batch_size": recipe.batch_size,
+        "epochs": recipe.epochs,
+        "draws_points": recipe.draws_points,
+    }
     if as_json:
-        print(json.dumps(head | {"hyperparameters": defaults, "meanings": meaning}))
+        table = {
+            "hyperparameters": {each.name: each.default for each in declared},
+            "meanings": {each.name: each.setting.meaning for each in declared},
+            "allowed": {each.name: allowed(each) for each in declared},
+        }
+        print(json.dumps(head | table))
         return
     _print_columns([(key, str(value)) for key, value in head.items()])
     print()
-    _print_columns([(key, str(value), meaning[key]) for key, value in defaults.items()])
+    _print_columns([(each.name, str(each.default), allowed(each), each.setting.meaning) for each in declared])
 
 
 def _print_columns(rows: list[tuple[str, ...]]) -> None:

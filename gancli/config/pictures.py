@@ -14,7 +14,7 @@ Small = Literal["upscale", "skip"]
 Bad = Literal["error", "skip"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PictureOptions(Settings):
     """One choice for each difference; the defaults suit photographs."""
 

@@ -9,10 +9,11 @@ import math
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from gancli.errors import UsageError
 
+S = TypeVar("S")
 REQUIRED: Any = MISSING
 """The default of a setting that must be given."""
 MAX_NUMBER = 10**9
@@ -72,8 +73,8 @@ class Setting:
     """Whether ``~`` stands for the user's home."""
     fixed: bool = False
     """Whether a resumed run cannot change it, because it would be another run."""
-    positional: bool = False
-    """Whether it is given without a flag, too."""
+    positional: Literal["no", "also", "only"] = "no"
+    """Whether it is given without a flag."""
 
 
 def setting(
@@ -162,7 +163,7 @@ def declarations(cls: type) -> dict[str, Declared]:
 
 def _panel(cls: type, name: str) -> str | None:
     groups = [base for base in cls.__mro__ if issubclass(base, Settings)]
-    return next((group.PANEL for group in groups if name in inspect.get_annotations(group)), None)
+    return next((group.__dict__.get("PANEL") for group in groups if name in inspect.get_annotations(group)), None)
 
 
 def _setting(cls: type, each: Field[Any]) -> Setting | None:
@@ -170,6 +171,12 @@ def _setting(cls: type, each: Field[Any]) -> Setting | None:
     for base in cls.__mro__[1:]:
         metadata += [own[each.name].metadata for own in [getattr(base, "__dataclass_fields__", {})] if each.name in own]
     return next((values[_KEY] for values in metadata if _KEY in values), None)
+
+
+def part_of(settings: Any, cls: type[S], **more: Any) -> S:
+    """The settings that ``cls`` declares, out of more that have them too; ``more`` are fields in place of those."""
+    shared = {each.name: getattr(settings, each.name) for each in fields(cls) if hasattr(settings, each.name)}  # type: ignore[arg-type]
+    return cls(**(shared | more))
 
 
 def wrong_numbers(instance: Any) -> Iterator[tuple[Declared, str]]:

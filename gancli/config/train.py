@@ -13,7 +13,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 MAX_THREADS, MAX_SEED = 1024, 2**63 - 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Data(Settings):
     """Which data to train on."""
 
@@ -43,7 +43,7 @@ class Data(Settings):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reading(Settings):
     """How the data are kept and shown to D."""
 
@@ -53,7 +53,7 @@ class Reading(Settings):
     mirror: bool = setting(False, "Flip half of the real images left to right.", fixed=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Gan(Settings):
     """Which GAN, and how it differs from its recipe."""
 
@@ -100,7 +100,7 @@ class Gan(Settings):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Length(Settings):
     """How long to train, and on how many images at a time."""
 
@@ -123,7 +123,7 @@ class Length(Settings):
     seed: int = setting(0, "The same seed repeats the run exactly.", at_least=0, limit=MAX_SEED, fixed=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Machine(Settings):
     """What computes, and how."""
 
@@ -147,7 +147,7 @@ class Machine(Settings):
     deterministic: bool = setting(False, "Refuse operations whose result differs from run to run (CUDA).")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Place(Settings):
     """Where the run's folder is."""
 
@@ -159,7 +159,7 @@ class Place(Settings):
     name: str | None = setting(None, "Name of the run.", default_in_words="data-recipe", metavar="NAME")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Intervals(Settings):
     """How often something is written, measured or watched."""
 
@@ -205,7 +205,7 @@ class Intervals(Settings):
     keep: int = setting(3, "Newest checkpoints to keep, beside the best.", above=0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig(Intervals, Place, Machine, Length, Gan, Reading, PictureOptions, Data):
     """Everything that decides how a run goes. Its fields are those of its bases, the last one's first."""
 

@@ -1,10 +1,11 @@
 """Untyped values from a file, a flag or a call -> the dataclass that declares them, each typo refused with a hint."""
 
+import contextlib
 import os
 import sys
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import PurePath
 from typing import Any, Literal, TypeVar
@@ -25,14 +26,27 @@ def build(cls: type[T], values: Mapping[str, Any], what: str) -> T:
     Raises UsageError, naming ``what`` the values are of, for an unknown name (with the nearest right one) or a wrong
     value. Values of `COMMAND_LINE` are named as flags, others as keys.
     """
-    hints = typing.get_type_hints(cls)
-    allowed = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+    converted = typed(cls, values, what)
+    with _naming(cls, what):
+        return cls(**converted)
+
+
+def typed(cls: type, values: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """The values of fields of ``cls``, each converted to its field's type; errors as of `build`."""
+    hints, declared = typing.get_type_hints(cls), declarations(cls)
+    allowed = [f.name for f in fields(cls)]
     for name in values:
         if name not in allowed:
             raise UsageError(f"{what} has no {name!r}; {nearest(name, allowed)}")
-    declared = declarations(cls)
+    with _naming(cls, what):
+        return {name: _typed(value, hints[name], name, declared.get(name)) for name, value in values.items()}
+
+
+@contextlib.contextmanager
+def _naming(cls: type, what: str) -> Iterator[None]:
+    """Errors say what the values are of, unless that is the command line."""
     try:
-        return cls(**{name: _typed(value, hints[name], name, declared.get(name)) for name, value in values.items()})
+        yield
     except ValueError as error:
         raise UsageError(f"{what}: {error}") from error
     except UsageError as error:
@@ -47,7 +61,14 @@ def _typed(value: Any, hint: Any, name: str, declared: Declared | None) -> Any:
     if value == "":
         raise UsageError(f"{declared.flag} is empty; remove it or give it a value.")
     typed = convert(value, hint, f"{declared.flag} {value!r}")
-    return os.path.expanduser(typed) if declared.setting.is_path and isinstance(typed, str) else typed  # noqa: PTH111
+    return _in_home(typed) if declared.setting.is_path else typed
+
+
+def _in_home(typed: Any) -> Any:
+    """Paths with ``~`` for the user's home; the home of nobody is left as it is."""
+    if isinstance(typed, tuple):
+        return tuple(map(_in_home, typed))
+    return os.path.expanduser(typed) if isinstance(typed, str) else typed  # noqa: PTH111
 
 
 def convert(value: Any, hint: Any, given: str) -> Any:

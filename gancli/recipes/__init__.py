@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from dataclasses import fields
 
 from gancli.errors import UsageError, nearest
 from gancli.recipes.base import Recipe, Spec
@@ -20,6 +21,17 @@ def find(name: str) -> type[Recipe]:
     if name not in names():
         raise UsageError(f"there is no recipe {name!r}; {nearest(name, names())}")
     return importlib.import_module(f"{__name__}.{name.replace('-', '_')}").RECIPE
+
+
+def hyperparameters_like(word: str) -> list[str]:
+    """Hyperparameters of that name, or with that word in their name: ``lr`` -> ``d_lr`` and ``g_lr``."""
+    own = {each.name for name in names() for each in fields(find(name))}
+    shared = {each.name for each in fields(Recipe)}
+    word = word.replace("-", "_")
+    if word in own:
+        return [word]
+    within = [sorted(name for name in group if word in name.split("_")) for group in (shared, own)]
+    return within[0] or within[1]
 
 
 SMALL_VALUES = 32 * 32

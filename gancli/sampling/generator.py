@@ -10,13 +10,12 @@ from torch import Tensor, nn
 from gancli import config, recipes
 from gancli.artifacts import checkpoint, network_file
 from gancli.artifacts.network_file import NetworkFile
+from gancli.config.commands import MAX_IMAGES
 from gancli.errors import FileFormatError, UsageError, nearest
 from gancli.machine import devices
 from gancli.recipes.base import Recipe
 from gancli.sampling import latents as latent_walk
 from gancli.sampling.drawing import ROWS, batch_size_for, default_labels, draw_latents
-
-MOST_IMAGES = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def labels_of(generator: LoadedGenerator, names: Sequence[str], count: int) -> l
     """The named classes in turn, ``count`` labels in all; UsageError for a name that the generator does not know."""
     known = generator.classes
     if not known:
-        raise UsageError("this generator draws no class on demand; leave --classes away.")
+        raise UsageError("this generator draws no class on demand; remove --classes.")
     for name in names:
         if name not in known:
             raise UsageError(f"--classes: the generator has no class {name!r}; {nearest(name, known)}")
@@ -118,7 +117,7 @@ def parse_numbers(text: str) -> list[int]:
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
             raise UsageError(f"--seeds {text!r}: {part.strip()!r} is neither a number nor a range like 0-7.")
-        numbers += range(int(first), min(int(last if dash else first), int(first) + MOST_IMAGES) + 1)
-        if len(numbers) > MOST_IMAGES:
-            raise UsageError(f"--seeds {text!r} asks for more than {MOST_IMAGES:,} images; draw them in parts.")
+        numbers += range(int(first), min(int(last if dash else first), int(first) + MAX_IMAGES) + 1)
+        if len(numbers) > MAX_IMAGES:
+            raise UsageError(f"--seeds {text!r} asks for more than {MAX_IMAGES:,} images; draw them in parts.")
     return numbers

@@ -1,15 +1,17 @@
 """What will be drawn, checked before the first image."""
 
+import csv
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from torch import Tensor
 
+from gancli.artifacts.lookup import generator_called
+from gancli.config.commands import MAX_IMAGES, Sampling
 from gancli.errors import UsageError
 from gancli.machine import devices
-from gancli.sampling.generator import MOST_IMAGES, draw, labels_of, load_generator, parse_numbers
+from gancli.sampling.generator import draw, labels_of, load_generator, parse_numbers
 
 
 @dataclass(frozen=True)
@@ -24,37 +26,27 @@ class Drawing:
     """Of a grid in which each class, or each way from one image to the next, has a place of its own."""
 
 
-def plan_sample(
-    ckpt: str | Path,
-    *,
-    n: int,
-    seed: int,
-    seeds: str | Sequence[int] | None,
-    classes: Sequence[str] | None,
-    trunc: float | None,
-    interpolate: int | None,
-    device: str,
-    batch_size: int | None,
-) -> Drawing:
-    """Like `sample`, one batch at a time, with what is known before the first."""
-    given = {"--n": n, "--batch-size": batch_size, "--trunc": trunc, "--interpolate": interpolate, "--seed": seed + 1}
-    for flag, value in given.items():
-        if value is not None and not 0 < value < float("inf"):
-            raise UsageError(f"{flag} must be {'at least 0' if flag == '--seed' else 'a number, more than 0'}.")
-    frames = interpolate or 1
-    if isinstance(seeds, str):
-        numbers: Sequence[int] = parse_numbers(seeds)
-    else:
-        numbers = range(n) if seeds is None else seeds
-    if len(numbers) * frames > MOST_IMAGES:
-        raise UsageError(f"more than {MOST_IMAGES:,} images are asked for; draw them in parts, with --seeds.")
-    generator = load_generator(Path(ckpt), devices.select(device))
+def plan_sample(told: Sampling) -> Drawing:
+    """Like `gancli.sample`, one batch at a time, with what is known before the first."""
+    frames = told.interpolate or 1
+    numbers = range(told.n) if told.seeds is None else told.seeds
+    if isinstance(numbers, str):
+        numbers = parse_numbers(numbers)
+    if len(numbers) * frames > MAX_IMAGES:
+        raise UsageError(f"more than {MAX_IMAGES:,} images are asked for; draw them in parts, with --seeds.")
+    classes = _names(told.classes) if isinstance(told.classes, str) else told.classes
+    generator = load_generator(generator_called(told.ckpt), devices.select(told.device))
     labels = None if classes is None else labels_of(generator, classes, len(numbers))
-    batches = draw(generator, numbers, seed, labels, batch_size, trunc, frames)
-    if interpolate:
+    batches = draw(generator, numbers, told.seed, labels, told.batch_size, told.trunc, frames)
+    if told.interpolate:
         return Drawing(batches, range(len(numbers) * frames), frames)
     turns = len(classes) if classes else len(generator.classes)
     return Drawing(batches, numbers, _columns(len(numbers), turns))
+
+
+def _names(text: str) -> list[str]:
+    """``3,7`` -> 3 and 7; quotes keep a comma: ``"red, white",blue``."""
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True))]
 
 
 def _columns(count: int, turns: int) -> int | None:

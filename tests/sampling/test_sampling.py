@@ -11,6 +11,7 @@ from scipy import stats
 
 from gancli import sample, train
 from gancli.api import TrainResult
+from gancli.config.commands import Sampling
 from gancli.errors import FileFormatError, UsageError
 from gancli.sampling import generator, output
 from gancli.sampling import latents as latent_walk
@@ -125,9 +126,8 @@ def test_what_cannot_be_drawn_is_refused(tiny_run: TrainResult, options: dict[st
 
 def test_classes_stay_in_columns(tmp_path: Path) -> None:
     run = train(recipe="cgan", steps=1, out=str(tmp_path), progress="none", threads=1)
-    options: dict[str, Any] = {"seed": 0, "seeds": None, "trunc": None, "device": "auto", "batch_size": None}
     columns = [
-        plan_sample(run.generator, n=n, classes=classes, interpolate=frames, **options).columns
+        plan_sample(Sampling(run.generator, n=n, classes=classes, interpolate=frames)).columns
         for n, classes, frames in [(64, None, None), (64, ["3", "7", "1"], None), (5, None, None), (4, ["3"], 6)]
     ]
     assert columns == [10, 9, None, 6]
@@ -160,7 +160,7 @@ def test_what_is_no_list_of_numbers_is_refused(text: str) -> None:
 
 
 def test_an_unconditional_generator_draws_no_class_on_demand(tiny_run: TrainResult) -> None:
-    with pytest.raises(UsageError, match="leave --classes away"):
+    with pytest.raises(UsageError, match="remove classes"):
         sample(tiny_run.generator, classes=["3"])
 
 

@@ -78,7 +78,7 @@ def judge_of_pictures(request: Request, where: torch.device, array: Tensor | Non
         raise UsageError(f"--real {request.data} has points; --fake is for pictures.")
     if request.train is not None:
         dataset = _with_train(dataset, request)
-    judge, _ = judge_for(dataset, where, request.seed, None, request.extractor)
+    judge, _ = judge_for(dataset, where, request.seed, None, request.choice)
     assert isinstance(judge, Evaluator)
     return judge
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gancli.artifacts import checkpoint
+from gancli.artifacts.lookup import generator_called
 from gancli.artifacts.run_folder import RunFolder
 from gancli.errors import FileFormatError, UsageError
 from gancli.evaluation import Evaluator, Features, ImageSet, Report, plots, save_features
@@ -37,6 +38,15 @@ from gancli.sampling.generator import LoadedGenerator, build_generator, draw, ge
 log = logging.getLogger(__name__)
 
 
+def evaluate(request: Request) -> Report:
+    """Measure the generator or the pictures that are asked for; UsageError unless it is one of both."""
+    if (request.ckpt is None) == (request.fake is None):
+        raise UsageError("give either a generator (--ckpt) or generated images (--fake).")
+    if request.ckpt is None:
+        return evaluate_images(str(request.fake), request)
+    return evaluate_generator(generator_called(request.ckpt), request)
+
+
 def evaluate_generator(ckpt: Path, request: Request) -> Report:
     """Measure a generator file against the held-out split of its data."""
     where = devices.select(request.device)
@@ -47,6 +57,8 @@ def evaluate_generator(ckpt: Path, request: Request) -> Report:
 
 def evaluate_run(folder: Path, request: Request) -> Iterator[tuple[int, Report]]:
     """The step and the report of each kept checkpoint of a run, oldest first; UsageError if there is none."""
+    if request.save_features is not None:
+        raise UsageError("--save-features is for one generator; remove it, or --run.")
     paths = RunFolder(folder).checkpoints()
     if not paths:
         raise UsageError(f"--run {folder} has no checkpoint (checkpoints/step-000400.pt).")
@@ -133,7 +145,7 @@ def _judge_of(generator: LoadedGenerator, request: Request, where: torch.device)
     dataset = data_of(generator, request)
     torch.set_num_threads(devices.default_threads(*dataset.heldout.images.shape[2:]))
     _note_n(request, len(dataset.heldout))
-    return judge_for(dataset, where, request.seed, request.n, request.extractor)
+    return judge_for(dataset, where, request.seed, request.n, request.choice)
 
 
 def _note_n(request: Request, heldout: int) -> None:
@@ -151,7 +163,7 @@ def _disjoint(images: ImageSet, n: int, request: Request) -> list[ImageSet]:
 def _write(judge: Evaluator, sets: Sequence[ImageSet], request: Request, report: Report) -> None:
     if request.plots is not None:
         shown = plots.Shown(sets[0], *judge.counterparts(len(sets[0])), judge.train)
-        folders.write_report(request.plots, report, shown)
+        folders.write_report(Path(request.plots), report, shown)
     if request.save_features is None:
         return
     facts = {"fingerprint": judge.fingerprint, "seed": request.seed, "data": report.data}
@@ -160,4 +172,4 @@ def _write(judge: Evaluator, sets: Sequence[ImageSet], request: Request, report:
     if judge.train is not None and "features" in judge.train.__dict__:
         named["train"] = (judge.train, facts)
     for name, (images, about) in named.items():
-        save_features(request.save_features / f"{name}.npz", replace(images.features, facts=about))
+        save_features(Path(request.save_features) / f"{name}.npz", replace(images.features, facts=about))

@@ -1,59 +1,33 @@
 """How to measure, whatever is measured: what ``gancli eval`` is asked for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from gancli.data import Progress
+from gancli.config.commands import Measuring
+from gancli.config.settings import like
 from gancli.errors import UsageError, nearest
 from gancli.evaluation import POINT_METRICS, Limit, metrics
-from gancli.evaluation.sources.choose_evaluator import AUTO, ExtractorChoice
-from gancli.sampling import generator
-
-SETS, MOST_SETS = 3, 1000
-
-
-def _silent(done: int, total: int) -> None:
-    pass
+from gancli.evaluation.sources.choose_evaluator import ExtractorChoice
 
 
 @dataclass(frozen=True)
-class Request:
-    """How to measure, whatever is measured."""
+class Request(Measuring):
+    """How to measure, whatever is measured; UsageError for what cannot be."""
 
-    data: str | None = None
-    """Real images: name of a data set, folder, zip file, or ``.npz`` file of features; None: the generator's own."""
-    train: str | None = None
-    """Other real images, on which the generator was trained; None: the data set's own split."""
-    data_root: str | Path | None = None
-    metrics: str | Sequence[str] = "standard"
-    n: int | None = None
-    """Images of each set; None: as many as are held out."""
-    sets: int = SETS
-    seed: int = 0
-    device: str = "auto"
-    extractor: ExtractorChoice = AUTO
-    cache: bool = True
-    labels: Literal["auto", "none", "folder"] = "auto"
-    """Where the classes of real pictures come from, in place of a named set; see `PictureOptions`."""
-    bad_images: Literal["error", "skip"] = "error"
-    """What happens to pictures that cannot be read."""
-    save_features: Path | None = None
-    """Folder for the features of all images."""
-    plots: Path | None = None
-    """Folder for the report and plots."""
-    on_batch: Callable[[int, int], None] = _silent
-    on_progress: Progress = _silent
+    data: str | None = like(Measuring, "data")
+    train: str | None = like(Measuring, "train")
 
     def __post_init__(self) -> None:
-        for name, most in (("n", generator.MOST_IMAGES), ("sets", MOST_SETS)):
-            value = getattr(self, name)
-            if value is not None and not 0 < value <= most:
-                raise UsageError(f"--{name} {value} must be more than 0 and at most {most:,}.")
+        super().__post_init__()
         measured(self.metrics)
-        if self.save_features and self.save_features.exists() and any(self.save_features.glob("*.npz")):
+        if self.save_features and any(Path(self.save_features).glob("*.npz")):
             raise UsageError(f"--save-features {self.save_features} has features already; name another folder.")
+
+    @property
+    def choice(self) -> ExtractorChoice:
+        """What ``--extractor`` and ``--weights`` say."""
+        return ExtractorChoice(self.extractor, Path(self.weights) if self.weights else None)
 
 
 def measured(wanted: str | Sequence[str]) -> list[str]:

@@ -1,0 +1,71 @@
+"""The run or generator that somebody means by ``runs/0003-digits``, ``gen.pth``, ``latest`` or ``best``.
+
+``latest`` is the newest run under ``runs``; ``best`` its best checkpoint. ``DIR/latest`` and ``DIR/best`` look in
+another folder, and ``RUN/best`` in one run.
+"""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from gancli.artifacts import checkpoint, run_folder
+from gancli.artifacts.run_folder import RunFolder
+from gancli.errors import UsageError
+
+log = logging.getLogger(__name__)
+RUNS = Path("runs")
+"""Folder of runs unless another is named; also the default of ``--out``."""
+LATEST, BEST = "latest", "best"
+
+
+def run_called(name: str | Path) -> RunFolder:
+    """The run that is meant: its folder, a file in it, or the newest; UsageError if there is none."""
+    path = Path(name)
+    if path.name in (LATEST, BEST) and not path.exists():
+        return _newest(path)
+    if path.is_file():
+        path = path.absolute().parent
+        path = path.parent if path.name == "checkpoints" else path
+    if not path.is_dir():
+        raise UsageError(f"{name}: there is no such run; give a run's folder, or latest.")
+    return RunFolder(path)
+
+
+def generator_called(name: str | Path) -> Path:
+    """The file of the generator that is meant: ``gen.pth`` or a checkpoint; UsageError if a run has none.
+
+    A path that is neither a folder nor ends in ``latest`` or ``best`` is taken as it is.
+    """
+    path = Path(name)
+    is_best = path.name == BEST and not path.exists()
+    if not is_best and not path.is_dir() and (path.name != LATEST or path.exists()):
+        return path
+    run = run_called(path)
+    return _best_of(run) if is_best else _last_of(run)
+
+
+def _newest(path: Path) -> RunFolder:
+    """The newest run in the folder of ``DIR/latest`` or ``DIR/best``, or the run itself in ``RUN/best``."""
+    if path.parent == Path():
+        return run_folder.newest(RUNS)
+    return RunFolder(path.parent) if RunFolder(path.parent).config.is_file() else run_folder.newest(path.parent)
+
+
+def _last_of(run: RunFolder) -> Path:
+    """A finished run's ``gen.pth``, or the newest checkpoint of another."""
+    if run.generator.is_file():
+        return run.generator
+    checkpoints = run.checkpoints()
+    if not checkpoints:
+        raise UsageError(f"{run.path} has neither a gen.pth nor a checkpoint; give the folder of a run, or a file.")
+    log.warning("%s has no gen.pth yet; %s is used.", run.path, checkpoints[-1].name)
+    return checkpoints[-1]
+
+
+def _best_of(run: RunFolder) -> Path:
+    newest = checkpoint.newest_sound(run.checkpoints())
+    best = {} if newest is None else newest.state.get("best")
+    path = run.checkpoint(best["step"]) if isinstance(best, Mapping) and "step" in best else None
+    if path is None or not path.is_file():
+        raise UsageError(f"{run.path} has no best checkpoint, since it was not evaluated; use latest, or --eval-every.")
+    return path

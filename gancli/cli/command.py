@@ -1,0 +1,135 @@
+"""A dataclass of settings -> the Typer command whose arguments and flags they are."""
+
+import inspect
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
+
+from typer import Argument, Option
+
+from gancli.config.settings import REQUIRED, Declared, declarations
+from gancli.config.values import COMMAND_LINE, build
+from gancli.errors import UsageError
+
+S = TypeVar("S")
+METAVARS = {int: "N", float: "NUMBER", str: "TEXT"}
+ARGUMENT = "_argument"
+"""Ends the name of a parameter that is given without a flag."""
+
+
+def command(cls: type[S], run: Callable[[S], object]) -> Callable[..., None]:
+    """A command that calls ``run`` with what it was told, as the dataclass ``cls``."""
+
+    def run_built(given: dict[str, Any]) -> None:
+        run(build(cls, given, COMMAND_LINE))
+
+    run_built.__doc__ = run.__doc__
+    return command_of_given(cls, run_built)
+
+
+def command_of_given(cls: type, run: Callable[[dict[str, Any]], object]) -> Callable[..., None]:
+    """A command that calls ``run`` with the values that were given alone, by the names of the fields of ``cls``."""
+
+    def parsed(**values: Any) -> None:
+        run(_given(cls, values))
+
+    parameters = [parameter for each in declarations(cls).values() for parameter in _parameters(each)]
+    parsed.__doc__ = run.__doc__
+    parsed.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    parsed.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return parsed
+
+
+def _given(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that were given; UsageError for one that is missing, or given with a flag and without."""
+    given = {name: value for name, value in values.items() if value is not None and value != []}
+    for name, each in declarations(cls).items():
+        if (argument := given.pop(name + ARGUMENT, None)) is not None:
+            if name in given:
+                raise UsageError(f"{each.setting.metavar} is given twice: as an argument and with {each.flag}.")
+            given[name] = argument
+        if each.is_required and name not in given:
+            wanted = (each.setting.metavar or name).removesuffix(" ...")
+            raise UsageError(f"nothing is given for {wanted}{'' if is_argument(each) else f' (or {each.flag})'}.")
+    return given
+
+
+def built_apart(cls: type[S], given: Mapping[str, Any]) -> tuple[S, dict[str, Any]]:
+    """The part of the given values that ``cls`` declares, as one, and the others as they are."""
+    own = {name: value for name, value in given.items() if name in declarations(cls)}
+    return build(cls, own, COMMAND_LINE), {name: value for name, value in given.items() if name not in own}
+
+
+def is_argument(declared: Declared) -> bool:
+    """Whether it has no flag at all."""
+    return declared.setting.positional == "only"
+
+
+def is_repeatable(hint: Any) -> bool:
+    """Whether a setting is a list, with a flag for each entry."""
+    origin = typing.get_origin(hint)
+    return isinstance(origin, type) and issubclass(origin, Sequence)
+
+
+def _parameters(declared: Declared) -> Iterator[inspect.Parameter]:
+    """None for a table, which is no flag; two for what is given with or without its flag."""
+    origin = typing.get_origin(declared.hint)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return
+    hint: Any = list[str] if is_repeatable(declared.hint) else bool if declared.hint is bool else str
+    shown: dict[str, Any] = {
+        "metavar": None if hint is bool else metavar_of(declared),
+        "help": _help(declared),
+        "show_default": False,
+    }
+    positional = declared.setting.positional
+    if positional != "no":
+        metavar = shown["metavar"] if declared.is_required else f"[{shown['metavar']}]"
+        argument = Argument(**(shown | {"metavar": metavar}))
+        yield _parameter(declared.name + ARGUMENT, Annotated[hint | None, argument])
+    if positional != "only":
+        option = Option(*declared.flags, rich_help_panel=declared.panel, hidden=positional == "also", **shown)
+        yield _parameter(declared.name, Annotated[hint | None, option])
+
+
+def _parameter(name: str, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def metavar_of(declared: Declared) -> str:
+    """What stands for the value: ``DIR``, ``crop|pad|stretch``, or a word for its type."""
+    kinds = [kind for kind in METAVARS if kind is declared.hint or kind in typing.get_args(declared.hint)]
+    return declared.setting.metavar or "|".join(declared.choices()) or METAVARS[kinds[0] if kinds else str]
+
+
+def default_in_words(declared: Declared) -> str:
+    """The default as a person would say it; empty for none."""
+    default = declared.default
+    if declared.setting.default_in_words is not None:
+        return declared.setting.default_in_words
+    if default is None or default is False or default is REQUIRED:
+        return ""
+    if isinstance(default, Sequence | Mapping) and not default:
+        return ""
+    if default is True:
+        return declared.flag
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def allowed(declared: Declared) -> str:
+    """The values that it may be: ``at least 1``, ``minimax or non-saturating``; empty where its type says it all."""
+    if declared.hint is bool:
+        return "True or False"
+    if choices := declared.choices():
+        return " or ".join([*([declared.setting.bounds.in_words()] if int in typing.get_args(declared.hint) else []),
+                            *choices])  # fmt: skip
+    is_number = any(kind is declared.hint or kind in typing.get_args(declared.hint) for kind in (int, float))
+    return declared.setting.bounds.in_words() if is_number else ""
+
+
+def _help(declared: Declared) -> str:
+    default = default_in_words(declared)
+    meaning = declared.setting.meaning.replace("[", "\\[")
+    if declared.setting.positional == "also":
+        meaning += f" Also as {declared.flag}."
+    return f"{meaning} [dim]\\[default: {default}][/]" if default else meaning

@@ -1,0 +1,27 @@
+"""Held-out images through a generator's encoder and back."""
+
+import logging
+
+import torch
+from torch import Tensor
+
+from gancli.artifacts.lookup import generator_called
+from gancli.config.commands import Reconstructing
+from gancli.config.settings import part_of
+from gancli.evaluation.sources.inputs import data_of
+from gancli.evaluation.sources.request import Request
+from gancli.machine import devices
+from gancli.sampling.generator import load_generator
+from gancli.sampling.reconstruction import reconstruct
+
+log = logging.getLogger(__name__)
+
+
+def reconstructed(told: Reconstructing) -> tuple[Tensor, Tensor]:
+    """The first held-out images and their reconstructions, both uint8 ``(n, C, H, W)`` on the CPU."""
+    generator = load_generator(generator_called(told.ckpt), devices.select(told.device))
+    heldout = data_of(generator, part_of(told, Request)).heldout.images
+    if told.n > len(heldout):
+        log.warning("--n %d is more than the %d held-out images; all of these are reconstructed.", told.n, len(heldout))
+    images = torch.as_tensor(heldout[: told.n])
+    return images, reconstruct(generator, images)
