@@ -67,7 +67,7 @@ def evaluate_moments(fake: str, generated: Array | None, real: Array | None, req
         data=request.data,
     )
     if request.plots is not None:
-        folders.write_report(request.plots, report)
+        folders.write_report(Path(request.plots), report)
     return report
 
 
@@ -84,12 +84,12 @@ def _side(flag: str, path: str, array: Array | None, request: Request, where: to
         return Side(array)
     if isinstance(array, Features):
         return Side(moments_of(array.values), array.extractor, n=len(array))
-    if request.extractor.weights is None:
+    if request.choice.weights is None:
         raise UsageError(
             f"{flag} {path} has pictures and the other side only mu and sigma; name the extractor that those were made "
             "with, as --extractor inception --weights FILE."
         )
-    extractor = pretrained.load(request.extractor.name, request.extractor.weights, where)
+    extractor = pretrained.load(request.choice.name, request.choice.weights, where)
     features = extract(array if isinstance(array, Tensor) else _pictures(path, request), extractor, "given")
     return Side(moments_of(features.values), extractor.name, extractor.distance_name, len(features))
 
