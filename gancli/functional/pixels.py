@@ -12,3 +12,13 @@ def to_pixels(images: Tensor) -> Tensor:
 def to_floats(images: Tensor, device: torch.device) -> Tensor:
     """uint8 pixels to floats in [-1, 1] on the device."""
     return images.to(device).float().div_(127.5).sub_(1)
+
+
+def moved(images: Tensor, shifts: Tensor) -> Tensor:
+    """Images ``(N, C, H, W)``, each moved by whole pixels, int64 ``(N, 2)``: down and right; its border is repeated."""
+    for axis in (2, 3):
+        side = images.shape[axis]
+        places = (torch.arange(side, device=images.device) - shifts[:, axis - 2, None]).clamp(0, side - 1)
+        shape = (len(images), 1, side, 1) if axis == 2 else (len(images), 1, 1, side)
+        images = images.gather(axis, places.view(shape).expand_as(images))
+    return images

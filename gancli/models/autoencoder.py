@@ -1,0 +1,106 @@
+"""A convolutional autoencoder: pictures to small maps of latents with unit variance, and back.
+
+After Rombach et al. 2022 (arXiv:2112.10752), section 3.1. Differs from their KL autoencoder: noise of a fixed variance
+is added to latents that batch normalisation keeps at unit variance, so the noise alone bounds what a latent can tell,
+and no term for the divergence is needed.
+"""
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from gancli.models.convolutional import Shape, cropped
+
+LATENT_SIDE = 8
+"""Places along a picture's shorter side, or somewhat more or fewer where no power of two gives it."""
+GROUPS = 8
+"""Of group normalisation."""
+
+
+def halvings(shape: Shape) -> int:
+    """How often a picture's sides are halved: 3 times for 64 pixels, once more for each doubling."""
+    return max(1, round(math.log2(min(shape[1:]) / LATENT_SIDE)))
+
+
+def latent_shape(shape: Shape, channels: int) -> Shape:
+    """Shape of the latents of pictures of this shape."""
+    scale = 2 ** halvings(shape)
+    return channels, math.ceil(shape[1] / scale), math.ceil(shape[2] / scale)
+
+
+def widths(shape: Shape, width: int) -> list[int]:
+    """Channels from the largest maps to the smallest, which have ``width``; each size costs about the same."""
+    sizes = (width // 2**level // GROUPS * GROUPS for level in reversed(range(halvings(shape))))
+    return [max(2 * GROUPS, size) for size in sizes]
+
+
+def activated(channels: int) -> list[nn.Module]:
+    """Group normalisation and SiLU."""
+    return [nn.GroupNorm(GROUPS, channels), nn.SiLU()]
+
+
+class Residual(nn.Module):
+    """x + (group normalisation, SiLU, 3 x 3) twice; the second convolution starts at zero."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        first, last = (nn.Conv2d(channels, channels, 3, 1, 1) for _ in range(2))
+        nn.init.zeros_(last.weight)
+        self.layers = nn.Sequential(*activated(channels), first, *activated(channels), last)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """``(N, C, H, W)`` to the same shape."""
+        return maps + self.layers(maps)
+
+
+class Encoder(nn.Module):
+    """Strided convolutions with residual blocks between; sides that do not divide are padded with their border."""
+
+    def __init__(self, shape: Shape, channels: int, width: int) -> None:
+        super().__init__()
+        self.scale, sizes = 2 ** halvings(shape), widths(shape, width)
+        layers: list[nn.Module] = [nn.Conv2d(shape[0], sizes[0], 4, 2, 1)]
+        for before, after in pairwise(sizes):
+            layers += [*activated(before), nn.Conv2d(before, after, 4, 2, 1), Residual(after)]
+        layers += [Residual(sizes[-1]), *activated(sizes[-1]), nn.Conv2d(sizes[-1], channels, 1)]
+        self.layers = nn.Sequential(*layers, nn.BatchNorm2d(channels, affine=False))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Pictures ``(N, C, H, W)`` in [-1, 1] -> latents ``(N, channels, h, w)``, each channel of unit variance."""
+        height, width = (-side % self.scale for side in images.shape[2:])
+        edges = (width // 2, width - width // 2, height // 2, height - height // 2)
+        return self.layers(pad(images, edges, mode="replicate"))
+
+
+class Decoder(nn.Module):
+    """The encoder's mirror, with transposed convolutions."""
+
+    def __init__(self, shape: Shape, channels: int, width: int) -> None:
+        super().__init__()
+        self.size, sizes = shape[1:], widths(shape, width)[::-1]
+        layers: list[nn.Module] = [nn.Conv2d(channels, sizes[0], 3, 1, 1), Residual(sizes[0]), Residual(sizes[0])]
+        for before, after in pairwise(sizes):
+            layers += [*activated(before), nn.ConvTranspose2d(before, after, 4, 2, 1), Residual(after)]
+        last = max(GROUPS, sizes[-1] // 2)
+        layers += [*activated(sizes[-1]), nn.ConvTranspose2d(sizes[-1], last, 4, 2, 1), nn.SiLU()]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(last, shape[0], 3, 1, 1))
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Latents ``(N, channels, h, w)`` -> pictures ``(N, C, H, W)``, which nothing bounds."""
+        return cropped(self.layers(latents), *self.size)
+
+
+class Autoencoder(nn.Module):
+    """Encoder and decoder of pictures of one shape."""
+
+    def __init__(self, shape: Shape, channels: int, width: int) -> None:
+        super().__init__()
+        self.encoder, self.decoder = Encoder(shape, channels, width), Decoder(shape, channels, width)
+
+    def forward(self, images: Tensor, noise: float = 0.0) -> Tensor:
+        """Pictures ``(N, C, H, W)`` through their latents, to which normal noise of this deviation is added."""
+        latents = self.encoder(images)
+        return self.decoder(latents + noise * torch.randn_like(latents) if noise else latents)

@@ -1,0 +1,190 @@
+"""Small generators and discriminators of latents ``(N, C, h, w)`` with unit variance, with or without classes.
+
+No discriminator normalises over a batch, and all are smooth enough for penalties on their gradients.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
+
+from gancli.models.convolutional import Shape, cropped, one_hot
+
+SLOPE = 0.2
+PATCH = 2
+"""Places along the side of one token of a transformer."""
+HEAD = 32
+"""Channels of one head of attention."""
+
+
+class Generator(nn.Module):
+    """Random numbers, and the label as a one-hot vector beside them, through a ``body`` to latents."""
+
+    def __init__(self, body: nn.Module, classes: int = 0) -> None:
+        super().__init__()
+        self.body, self.classes = body, classes
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """``(N, latent_dim)`` and labels ``(N,)``, ignored without classes -> ``(N, C, h, w)``."""
+        if self.classes and labels is not None:
+            latents = torch.cat([latents, one_hot(labels, self.classes).to(latents)], 1)
+        return self.body(latents)
+
+
+class Discriminator(nn.Module):
+    """Features of latents by a ``body``, and one logit of them; with classes the projection of Miyato and Koyama 2018
+    (arXiv:1802.05637), eq. 3.
+    """
+
+    def __init__(self, body: nn.Module, features: int, classes: int = 0) -> None:
+        super().__init__()
+        self.body, self.logit = body, nn.Linear(features, 1)
+        self.embedding = nn.Embedding(classes, features) if classes else None
+        if self.embedding is not None:
+            nn.init.normal_(self.embedding.weight, 0.0, 1 / math.sqrt(features))
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Latents ``(N, C, h, w)`` and labels ``(N,)``, ignored without classes -> logits ``(N,)``."""
+        features = self.body(images)
+        logits = self.logit(features).squeeze(1)
+        return logits if self.embedding is None else logits + (self.embedding(labels) * features).sum(1)
+
+
+def perceptrons(numbers: int, shape: Shape, width: int, classes: int = 0) -> tuple[Generator, Discriminator]:
+    """Two hidden layers each; fastest, and without any notion of place."""
+    values = math.prod(shape)
+    g = nn.Sequential(
+        nn.Linear(numbers + classes, width), nn.LeakyReLU(SLOPE), nn.Linear(width, width), nn.LeakyReLU(SLOPE),
+        nn.Linear(width, values), nn.Unflatten(1, shape),
+    )  # fmt: skip
+    d = nn.Sequential(
+        nn.Flatten(), nn.Linear(values, width), nn.LeakyReLU(SLOPE), nn.Linear(width, width // 2), nn.LeakyReLU(SLOPE)
+    )
+    return Generator(g, classes), Discriminator(d, width // 2, classes)
+
+
+class Residual(nn.Module):
+    """x + two 3 x 3 convolutions, each after LeakyReLU; the second starts at zero, in place of normalisation."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        first, last = (nn.Conv2d(channels, channels, 3, 1, 1) for _ in range(2))
+        nn.init.kaiming_normal_(first.weight, SLOPE)
+        nn.init.zeros_(last.weight)
+        self.first, self.last = first, last
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """``(N, C, H, W)`` to the same shape."""
+        return maps + self.last(leaky_relu(self.first(leaky_relu(maps, SLOPE)), SLOPE))
+
+
+class Cropped(nn.Module):
+    """The middle of maps that are a place too large."""
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.size = height, width
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """``(N, C, H, W)`` -> ``(N, C, height, width)``."""
+        return cropped(maps, *self.size)
+
+
+def convolutions(
+    numbers: int, shape: Shape, width: int, blocks: int, classes: int = 0
+) -> tuple[Generator, Discriminator]:
+    """Residual blocks at full and at half size, which has ``width`` channels, the full size half of them."""
+    channels, *size = shape
+    half = [math.ceil(side / 2) for side in size]
+    fine, coarse = width // 2, width
+    first = nn.Linear(numbers + classes, coarse * half[0] * half[1])
+    g = nn.Sequential(
+        first, nn.Unflatten(1, (coarse, *half)), *(Residual(coarse) for _ in range(blocks)),
+        nn.ConvTranspose2d(coarse, fine, 4, 2, 1), Cropped(*size), *(Residual(fine) for _ in range(blocks)),
+        nn.LeakyReLU(SLOPE), nn.Conv2d(fine, channels, 3, 1, 1),
+    )  # fmt: skip
+    d = nn.Sequential(
+        nn.Conv2d(channels, fine, 3, 1, 1), *(Residual(fine) for _ in range(blocks)),
+        nn.Conv2d(fine, coarse, 3, 2, 1), *(Residual(coarse) for _ in range(blocks)),
+        nn.LeakyReLU(SLOPE), nn.Flatten(), nn.Linear(coarse * half[0] * half[1], 2 * width), nn.LeakyReLU(SLOPE),
+    )  # fmt: skip
+    return Generator(g, classes), Discriminator(d, 2 * width, classes)
+
+
+class Attention(nn.Module):
+    """Self-attention over tokens, written out: torch's fused forms have no second derivative, which penalties need."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.heads = max(1, channels // HEAD)
+        self.project, self.merge = nn.Linear(channels, 3 * channels), nn.Linear(channels, channels)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """``(N, L, channels)`` to the same shape."""
+        query, key, value = self.project(tokens).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        weights = (query @ key.mT / math.sqrt(query.shape[-1])).softmax(3)
+        return self.merge((weights @ value).transpose(1, 2).flatten(2))
+
+
+class TransformerBlock(nn.Module):
+    """Attention and a perceptron of each token, both residual, after layer normalisation: Vaswani 2017, pre-norm."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.attention = nn.Sequential(nn.LayerNorm(channels), Attention(channels))
+        hidden = 2 * channels
+        self.perceptron = nn.Sequential(
+            nn.LayerNorm(channels), nn.Linear(channels, hidden), nn.SiLU(), nn.Linear(hidden, channels)
+        )
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """``(N, L, channels)`` to the same shape."""
+        tokens = tokens + self.attention(tokens)
+        return tokens + self.perceptron(tokens)
+
+
+class Tokens(nn.Module):
+    """Latents cut into patches, one token each, with what was learned of its place."""
+
+    def __init__(self, shape: Shape, width: int) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(shape[0], width, PATCH, PATCH, padding=(shape[1] % PATCH, shape[2] % PATCH))
+        places = math.prod(math.ceil(side / PATCH) for side in shape[1:])
+        self.places = nn.Parameter(0.02 * torch.randn(places, width))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """``(N, C, h, w)`` -> ``(N, L, width)``."""
+        return self.embed(maps).flatten(2).mT + self.places
+
+
+def transformers(
+    numbers: int, shape: Shape, width: int, blocks: int, classes: int = 0
+) -> tuple[Generator, Discriminator]:
+    """Transformers over the patches of the latents: Dosovitskiy et al. 2021 (arXiv:2010.11929)."""
+    channels, *size = shape
+    half = [math.ceil(side / PATCH) for side in size]
+    places = math.prod(half)
+    g = nn.Sequential(
+        nn.Linear(numbers + classes, places * width), nn.Unflatten(1, (places, width)),
+        *(TransformerBlock(width) for _ in range(blocks)), nn.LayerNorm(width),
+        nn.Linear(width, channels * PATCH**2), Patches(half, size),
+    )  # fmt: skip
+    d = nn.Sequential(
+        Tokens(shape, width), *(TransformerBlock(width) for _ in range(blocks)), nn.LayerNorm(width),
+        nn.Flatten(), nn.Linear(places * width, 2 * width), nn.LeakyReLU(SLOPE),
+    )  # fmt: skip
+    return Generator(g, classes), Discriminator(d, 2 * width, classes)
+
+
+class Patches(nn.Module):
+    """Tokens back to maps."""
+
+    def __init__(self, places: list[int], size: list[int]) -> None:
+        super().__init__()
+        self.places, self.size = places, size
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """``(N, L, C PATCH^2)`` -> ``(N, C, h, w)``."""
+        maps = tokens.mT.unflatten(2, self.places)
+        return cropped(nn.functional.pixel_shuffle(maps, PATCH), *self.size)
