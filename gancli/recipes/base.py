@@ -91,6 +91,30 @@ class Rates:
         return 0.5 ** (batch_size / self.ema_half_life) if self.ema_half_life else 0.0
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A part of a training that has several: which parts of the networks train, and on what."""
+
+    name: str = ""
+    """Shown while it goes on."""
+    g: str = ""
+    """The module of G, by its dotted name, that steps train, average and give to the losses; "": G itself."""
+    d: str = ""
+    """The same of D."""
+    without_d: bool = False
+    """Whether only G steps, down `Recipe.lone_loss` on real images."""
+    encoder: str | None = None
+    """The module of the averaged G that makes the real batches of this stage of images, once; None: images."""
+    versions: int = 1
+    """How often each image is encoded; mirrored in every second version if the run mirrors images."""
+    shift: int = 0
+    """Pixels by which all but the first version are moved at most, in either direction."""
+
+
+WHOLE = Stage()
+"""The only stage of a training that has no stages."""
+
+
 MAX_WHOLE = 10**6
 """Bound of whole numbers, beyond which sizes of tensors overflow."""
 MAX_REAL = 1e38
@@ -229,7 +253,23 @@ class Recipe:
     @property
     def grows(self) -> bool:
         """Whether the networks change with the images seen, so that no two steps need be alike."""
-        return type(self).advance is not Recipe.advance
+        return type(self).advance is not Recipe.advance or self.has_stages
+
+    @property
+    def has_stages(self) -> bool:
+        """Whether training has more than one `stage`."""
+        return type(self).stage is not Recipe.stage
+
+    def stage(self, images_seen: int) -> Stage:
+        """The stage of the training at this point."""
+        return WHOLE
+
+    def begin(self, stage: Stage, g: nn.Module, d: nn.Module, ema: nn.Module) -> None:
+        """Carry weights over, in place, before the first step of a stage; the networks are whole here."""
+
+    def lone_loss(self, g: nn.Module, d: nn.Module, real: Batch, rates: Rates) -> Loss:
+        """What G minimises in a stage without D, of which ``g`` and ``d`` are the parts that the stage names."""
+        raise NotImplementedError
 
     def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
         """What D minimises, a scalar, as a function of its logits ``(N,)`` alone."""

@@ -12,8 +12,7 @@ from gancli.machine import devices, memory
 from gancli.machine.distributed import Group
 from gancli.runs.prepare import Prepared, obstacle, prepare
 from gancli.runs.resolve import in_packs
-from gancli.steps.batches import ResidentImages
-from gancli.steps.prefetching import PrefetchedImages
+from gancli.steps.prefetching import PrefetchedImages, source_of
 from gancli.steps.step import Step, fastest_step
 
 log = logging.getLogger(__name__)
@@ -101,8 +100,7 @@ def _fits(step: Step) -> bool:
 def _of(prepared: Prepared, images: int) -> Step:
     """The same step in one process, of so many images at once."""
     setup, device = prepared.step.setup, prepared.device
-    source = setup.real.source if isinstance(setup.real, PrefetchedImages) else setup.real
-    assert isinstance(source, ResidentImages)
+    source = source_of(setup.real)
     alone = replace(source, batch_size=images, rank=0, world=1)
     setup = replace(
         setup,

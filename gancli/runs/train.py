@@ -26,6 +26,7 @@ from gancli.runs import batch_size, environment, lock, rollback
 from gancli.runs import resume as resuming
 from gancli.runs.prepare import Prepared, after_rollbacks
 from gancli.runs.quick_evaluation import QuickEvaluation
+from gancli.runs.stage_notes import StageNotes
 from gancli.steps.state import TrainState
 from gancli.training import progress, signals
 from gancli.training.loop import Callback, Loop
@@ -206,7 +207,8 @@ def _callbacks(prepared: Prepared, folder: RunFolder, view: View) -> list[Callba
         folder, prepared.origin, prepared.config.keep, (metrics, board), lambda: _describe(prepared, folder),
         resuming.fixed_of(prepared.config),
     )  # fmt: skip
-    return [metrics, board, samples, saver, Shown(progress.choose(view))]
+    notes = StageNotes(prepared.dataset.heldout, prepared.device)
+    return [metrics, board, samples, saver, notes, Shown(progress.choose(view))]
 
 
 def _vital_signs(prepared: Prepared) -> VitalSigns:

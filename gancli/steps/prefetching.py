@@ -42,3 +42,10 @@ class PrefetchedImages:
 
     def _moved(self, tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else tensor.to(self.device, non_blocking=True)
+
+
+def source_of(real: object) -> ResidentImages:
+    """The images behind a source of real batches, wherever they are."""
+    source = real.source if isinstance(real, PrefetchedImages) else real
+    assert isinstance(source, ResidentImages)
+    return source

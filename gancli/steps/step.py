@@ -1,13 +1,15 @@
 """One training step of any recipe, and the choice of the fastest way to take it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from gancli.randomness import key
-from gancli.steps import accumulation, compiled_step, one_pass, updates
+from gancli.recipes.base import WHOLE, Stage
+from gancli.steps import accumulation, compiled_step, one_pass, stages, updates
 from gancli.steps.compiled_step import CompiledNetworks, CompiledStep
+from gancli.steps.prefetching import source_of
 from gancli.steps.setup import Setup, Update
 from gancli.steps.state import TrainState
 
@@ -21,22 +23,43 @@ class Step:
     update: Update
     way: str = "plain"
     """Which of the ways to the same result ``update`` takes, in words, for a run's records."""
+    stage: Stage = field(default=WHOLE, init=False)
+    """The stage of the last step."""
+    _staged: tuple[Setup, TrainState, Update] | None = field(default=None, init=False, repr=False)
+    """What the steps of this stage are given, if the training has stages."""
 
     def __call__(self) -> dict[str, Tensor]:
         """Do one step; returns every loss term and D's mean logits, as scalars on the device."""
         setup, state, step = self.setup, self.state, self.state.step
         for network in (state.g, state.d, state.ema):
             setup.recipe.advance(network, self.images_seen)
+        setup, part, update = self._of_stage() if setup.recipe.has_stages else (setup, state, self.update)
         rates, draws = setup.rates(step), setup.draws(step)
         state.set_rates(rates)
         seed_layers(key(setup.noise.seed, "layers", step, setup.group.rank), setup.noise.device)
         state.half_done = True
-        outcome = self.update(setup, state, draws, rates)
+        outcome = update(setup, part, draws, rates)
         for number, logits in enumerate(outcome.real_logits, step * setup.recipe.d_steps):
             setup.augment.observe(state.feedback, logits, number)
         state.step += 1
         state.half_done = False
         return outcome.scalars
+
+    def _of_stage(self) -> tuple[Setup, TrainState, Update]:
+        """Set-up, part of the state and update of the stage that training is in, which begins with this step or not."""
+        setup, state = self.setup, self.state
+        stage = setup.recipe.stage(self.images_seen)
+        if self._staged is None or stage != self.stage:
+            self.stage = stage
+            if state.step == 0 or setup.recipe.stage(setup.images_seen(state.step - 1)) != stage:
+                setup.recipe.begin(stage, state.g, state.d, state.ema)
+            real, update = setup.real, updates.g_alone if stage.without_d else self.update
+            if stage.encoder is not None:
+                encoder = state.ema.get_submodule(stage.encoder)
+                real = stages.encoded(source_of(setup.real), encoder, stage, setup.noise.device)
+            self._staged = replace(setup, real=real), stages.part_of(state, stage), update
+        self._staged[1].step = state.step
+        return self._staged
 
     @property
     def images_seen(self) -> int:

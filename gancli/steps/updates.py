@@ -38,6 +38,16 @@ def simultaneous(setup: Setup, state: TrainState, draws: Draws, rates: Rates) ->
     return step_both(setup, state, real, fake, rates)
 
 
+def g_alone(setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> Outcome:
+    """G steps down `Recipe.lone_loss` on the real images, in a stage of the training without D."""
+    state.g_optimizer.zero_grad(set_to_none=True)
+    with setup.autocast():
+        loss = setup.recipe.lone_loss(state.g, state.d, draws.real[0], rates)
+    backward(state, loss)
+    apply_gradients(setup, state, state.g, state.g_optimizer)
+    return finish(setup, state, rates, [], without_graph(loss))
+
+
 def step_both(setup: Setup, state: TrainState, real: Batch, fake: Batch, rates: Rates) -> Outcome:
     """`simultaneous`, from fakes that are made already."""
     g_loss = step_g(setup, state, real, fake, rates)
@@ -69,7 +79,7 @@ def finish(setup: Setup, state: TrainState, rates: Rates, d_losses: list[Loss], 
     """After both networks' steps: move the average, and report the losses, of which D's last is logged."""
     setup.group.average_buffers(state.g, state.d)
     state.average.update(rates.ema_decay(setup.noise.batch_size))
-    scalars = scalars_of("d", d_losses[-1]) | scalars_of("g", g_loss)
+    scalars = (scalars_of("d", d_losses[-1]) if d_losses else {}) | scalars_of("g", g_loss)
     return Outcome(scalars, [logits_for_feedback(setup, loss) for loss in d_losses])
 
 

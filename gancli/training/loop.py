@@ -62,6 +62,9 @@ class Callback:
     def on_start(self, loop: "Loop") -> None:
         """Before the first step of this process."""
 
+    def on_stage(self, loop: "Loop") -> None:
+        """After the first step of this process in a stage of the training; see `Step.stage`."""
+
     def on_step(self, loop: "Loop") -> None:
         """After each step; must not wait for the device."""
 
@@ -140,9 +143,12 @@ class Loop:
         return self.stop_signal is not None
 
     def _one_step(self) -> None:
+        before = self.step.stage
         self.state.running.add(self.step())
         self.state.seconds = time.perf_counter() - self._resumed_at
-        done = self.state.step
+        done, stage = self.state.step, self.step.stage
+        for callback in self.callbacks if stage != before else ():
+            callback.on_stage(self)
         evaluating = (
             self.evaluate is not None and self.plan.eval_every > 0 and self.plan.due(done, self.plan.eval_every)
         )
@@ -150,7 +156,8 @@ class Loop:
             self.vital_signs is not None and self.plan.watch_every > 0 and self.plan.due(done, self.plan.watch_every)
         )
         if evaluating or watching or self.plan.due(done, self.plan.log_every):
-            self._record(evaluating, watching)
+            trained = not stage.without_d  # before, neither G's images nor D's answers mean anything
+            self._record(evaluating and trained, watching and trained)
         for callback in self.callbacks:
             callback.on_step(self)
 

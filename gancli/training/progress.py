@@ -119,6 +119,11 @@ class PlainView(Callback):
         self.rate.start(loop)
         self._last_step, self._last_time = loop.state.step, time.perf_counter()
 
+    def on_stage(self, loop: Loop) -> None:
+        """Count anew, since steps of another stage take another time and have other values."""
+        self.rate.start(loop)
+        self._values.clear()
+
     def on_record(self, loop: Loop, record: Record) -> None:
         """Keep the newest values, and print them if it is time."""
         self._values |= shown_values(record.values)
@@ -132,6 +137,7 @@ class PlainView(Callback):
     def _line(self, loop: Loop, step: int) -> str:
         """The line with as many values as fit, the most telling first."""
         line = f"step {step:,}/{loop.plan.total_steps:,} ({step / loop.plan.total_steps:.0%})  epoch {_epochs(loop)}"
+        line += f"  {loop.step.stage.name}" if loop.step.stage.name else ""
         line += f"  {self.rate.images_per_s:,.0f} images/s  left {self.rate.left}"
         for name, value in sorted(self._values.items(), key=lambda each: _importance(each[0])):
             part = f"  {name} {value:.3g}"
@@ -154,6 +160,10 @@ class TqdmView(Callback):
         self._bar = tqdm(total=total, initial=done, unit="step", dynamic_ncols=True)
         self._opened.callback(self._bar.close)
         self._opened.enter_context(terminal.above_bars())
+
+    def on_stage(self, loop: Loop) -> None:
+        """Show the stage's name."""
+        self._bar.set_description(loop.step.stage.name, refresh=False)
 
     def on_step(self, loop: Loop) -> None:
         """Move on."""
@@ -196,6 +206,11 @@ class RichView(Callback):
         self._opened.enter_context(terminal.live(self._live))
         self._show(loop)
 
+    def on_stage(self, loop: Loop) -> None:
+        """Count anew, since steps of another stage take another time and have other values."""
+        self.rate.start(loop)
+        self._values.clear()
+
     def on_step(self, loop: Loop) -> None:
         """Redraw, but not too often."""
         if time.perf_counter() - self._shown > REFRESH_SECONDS:
@@ -220,7 +235,13 @@ class RichView(Callback):
         self._shown = time.perf_counter()
         step, total = loop.state.step, loop.plan.total_steps
         self._bars.update(self._bar, completed=step, description=f"step {step:,}/{total:,}")
-        parts = (f"epoch {_epochs(loop)}", f"{self.rate.images_per_s:,.0f} images/s", f"time left {self.rate.left}")
+        stage = (loop.step.stage.name,) if loop.step.stage.name else ()
+        parts = (
+            *stage,
+            f"epoch {_epochs(loop)}",
+            f"{self.rate.images_per_s:,.0f} images/s",
+            f"time left {self.rate.left}",
+        )
         speed = Text("   ".join(parts), style="dim")
         samples = _last_samples(loop)
         where = [Text(f"samples: {samples}", style="dim", overflow="fold")] if samples else []
@@ -282,6 +303,10 @@ class Shown(Callback):
     def on_start(self, loop: Loop) -> None:
         """Begin."""
         self._unless_gone(lambda view: view.on_start(loop))
+
+    def on_stage(self, loop: Loop) -> None:
+        """Tell of a new stage."""
+        self._unless_gone(lambda view: view.on_stage(loop))
 
     def on_step(self, loop: Loop) -> None:
         """Go on."""

@@ -11,7 +11,7 @@ from torch import nn
 
 from gancli import recipes
 from gancli.config.settings import declarations
-from gancli.recipes.base import Batch, Spec
+from gancli.recipes.base import Batch, Loss, Spec
 
 SPECS = [
     Spec(1, 8, 8, 10),
@@ -48,6 +48,17 @@ def batches(recipe: Any, spec: Spec, g: nn.Module) -> tuple[Batch, Batch]:
     return real, Batch(g(z, labels), labels if recipe.conditional else None, z)
 
 
+def losses_at(recipe: Any, seen: int, spec: Spec, g: nn.Module, d: nn.Module) -> list[tuple[str, nn.Module, Loss]]:
+    """The losses of a step at this point, of D and of G, or of G alone in a stage without D."""
+    real, fake = batches(recipe, spec, g)
+    rates, stage = recipe.schedule(seen), recipe.stage(seen)
+    if stage.without_d:
+        parts = g.get_submodule(stage.g), d.get_submodule(stage.d)
+        return [("g", g, recipe.lone_loss(*parts, real, rates))]
+    d_loss, g_loss = recipe.d_loss(g, d, real, fake.detach(), rates), recipe.g_loss(g, d, real, fake, rates)
+    return [("d", d, d_loss), ("g", g, g_loss)]
+
+
 @EACH
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.channels}x{spec.height}x{spec.width}")
 def test_networks_fit_any_image(name: str, spec: Spec) -> None:
@@ -69,18 +80,16 @@ def test_losses_are_finite_named_scalars_with_gradients(name: str, spec: Spec) -
     for seen in range(0, 100_000, 6250 if spec.width < 33 else 33_000):  # what grows uses some weights only for a while
         for network in (g, d):
             recipe.advance(network, seen)
-        real, fake = batches(recipe, spec, g)
-        rates = recipe.schedule(seen)
-        d_loss, g_loss = recipe.d_loss(g, d, real, fake.detach(), rates), recipe.g_loss(g, d, real, fake, rates)
-        for side, network, loss in (("d", d, d_loss), ("g", g, g_loss)):
+        for side, network, loss in losses_at(recipe, seen, spec, g, d):
             assert loss.terms
             assert all(term.shape == () and torch.isfinite(term) for term in loss.terms.values())
             total = torch.stack(list(loss.terms.values())).sum()
             gradients = torch.autograd.grad(total, list(network.parameters()), allow_unused=True, retain_graph=True)
             names = [f"{side}.{name}" for name, _ in network.named_parameters()]
             unused -= {name for name, gradient in zip(names, gradients, strict=True) if gradient is not None}
-        assert {"real", "fake"} <= d_loss.logits.keys()
-        assert all(value.ndim == 1 and BATCH % len(value) == 0 for value in d_loss.logits.values())
+            if side == "d":
+                assert {"real", "fake"} <= loss.logits.keys()
+                assert all(value.ndim == 1 and BATCH % len(value) == 0 for value in loss.logits.values())
     assert not unused
 
 

@@ -1,0 +1,226 @@
+"""A GAN in the latents of an autoencoder, which the same run trains first."""
+
+import copy
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self, cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from gancli.functional import losses, penalties
+from gancli.functional.pixels import moved
+from gancli.models import autoencoder, latent_gan
+from gancli.models.autoencoder import Autoencoder
+from gancli.models.convolutional import Shape
+from gancli.models.efficientnet_lite0 import Lite0
+from gancli.models.perceptual import CHANNELS, Perception
+from gancli.pretrained import lite0_weights
+from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, Stage, hyper, ramped_half_life
+
+FIRST, SECOND = "autoencoder", "GAN in its latents"
+SHARE = 0.05
+MAX_AUTOENCODER_IMAGES = 200_000.0
+MAX_LATENTS = 60_000
+"""Latents to keep in all, which the versions of a picture share."""
+MAX_VERSIONS = 8
+PERCEPTRON_WIDTH = 512
+
+
+class Generator(nn.Module):
+    """An autoencoder, and the generator of its latents."""
+
+    def __init__(self, pictures: Autoencoder, inner: nn.Module) -> None:
+        super().__init__()
+        self.autoencoder, self.inner = pictures, inner
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Random numbers ``(N, latent_dim)`` and labels ``(N,)`` -> images ``(N, C, H, W)``, which nothing bounds."""
+        return self.autoencoder.decoder(self.inner(latents, labels))
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Images ``(N, C, H, W)`` through their latents."""
+        return self.autoencoder(images)
+
+
+class Discriminator(nn.Module):
+    """A copy of the encoder, the discriminator of latents, and what compares pictures while the autoencoder learns."""
+
+    def __init__(self, encoder: nn.Module, inner: nn.Module, perception: nn.Module | None) -> None:
+        super().__init__()
+        self.encoder, self.inner, self.perception = encoder, inner, perception
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images ``(N, C, H, W)`` and labels ``(N,)`` -> logits ``(N,)`` of their latents."""
+        return self.inner(self.encoder(images), labels)
+
+
+@dataclass(frozen=True)
+class Latent(Recipe):
+    """A convolutional autoencoder learns first; then it stays as it is, and R3GAN learns its latents.
+
+    Differs from latent diffusion's first stage (Rombach et al. 2022, arXiv:2112.10752):
+    - no divergence: the latents have unit variance, and noise of a fixed deviation bounds what they tell;
+    - the perceptual term compares features of EfficientNet-Lite0, and there are no adversarial patches.
+    The GAN's losses and rates are R3GAN's (Huang et al. 2024, arXiv:2501.05441), with a smaller gamma, since latents
+    have few values; D sees latents with noise, of several versions of each picture.
+    """
+
+    title: ClassVar[str] = "GAN in the latents of an autoencoder"
+    paper: ClassVar[str] = "Rombach et al. 2022, Image Synthesis with Latent Diffusion Models, arXiv:2112.10752"
+    when: ClassVar[str] = "colour pictures of 32 to 256 pixels on a CPU; first an autoencoder learns, then a quick GAN"
+    epochs: ClassVar[float] = 400
+    least_steps: ClassVar[int] = 20_000
+    border_at_zero: ClassVar[bool] = False
+    augmentable: ClassVar[bool] = False
+    reconstructs: ClassVar[bool] = True
+    draws_points: ClassVar[bool] = False
+
+    conditional: bool = hyper(False, "whether G draws the class that a label asks for")  # type: ignore[misc]
+    autoencoder_images: float = hyper(
+        0.0,
+        "images for the autoencoder before the GAN begins; 0: a twentieth of the length, 200,000 at most",
+        least=1.0,
+    )
+    channels: int = hyper(8, "channels of the latents")
+    width: int = hyper(128, "channels of the autoencoder's smallest maps; each doubling of the size halves them")
+    autoencoder_lr: float = hyper(1e-3, "Adam's first learning rate for the autoencoder; 1/25 is left at its end")
+    noise: float = hyper(0.3, "deviation of the noise on the latents that the decoder sees, which have unit variance")
+    perceptual: float = hyper(0.5, "weight of the relative difference of EfficientNet-Lite0's features; 0: none")
+    network: Literal["perceptron", "convolutional", "transformer"] = hyper("perceptron", "networks for latents")
+    network_width: int = hyper(0, "channels of the networks for latents; 0: 512 for perceptrons, 64 for others")
+    blocks: int = hyper(2, "blocks of those networks; perceptrons have none")
+    versions: int = hyper(0, "times that each picture is encoded; 0: 8, fewer where that is more than 60,000 latents")
+    shift: int = hyper(4, "pixels by which a version of a picture is moved at most", least=0)
+    latent_noise: float = hyper(0.1, "deviation of the noise on the latents that D sees")
+    latent_dim: int = 64
+    g_lr: float = hyper(2e-4, "Adam's first learning rate for the GAN's G")
+    d_lr: float = hyper(2e-4, "Adam's first learning rate for the GAN's D")
+    lr_end: float = hyper(0.25, "share of the GAN's learning rates that is left at the end", most=1.0)
+    beta1: float = hyper(0.0, "Adam's decay of the gradients' mean for the GAN; the autoencoder's is 0.9", below=1.0)
+    beta2: float = hyper(0.9, "Adam's first decay of the gradients' square for the GAN", below=1.0)
+    beta2_end: float = hyper(0.99, "its last, and the autoencoder's all along", below=1.0)
+    gamma: float = hyper(0.05, "first weight of R1 and of R2")
+    gamma_end: float = hyper(0.005, "last weight of R1 and of R2")
+    decay_images: float = hyper(0.0, "images over which the GAN's rates reach their ends; 0: all of its own", least=1.0)
+    ema_half_life: float = hyper(0.0, "last half-life of the averaged generator, in images; 0: 1/40 of decay_images")
+
+    def fitted(self, spec: Spec, images: int, length: int) -> Self:
+        """See `Recipe.fitted`."""
+        first = self.autoencoder_images or max(1.0, min(SHARE * length, MAX_AUTOENCODER_IMAGES))
+        decay = self.decay_images or max(1.0, length - first)
+        return replace(
+            self,
+            autoencoder_images=first,
+            network_width=self.network_width or (PERCEPTRON_WIDTH if self.network == "perceptron" else 64),
+            versions=self.versions or max(1, min(MAX_VERSIONS, MAX_LATENTS // images)),
+            perceptual=self.perceptual if spec.channels in CHANNELS else 0.0,
+            decay_images=decay,
+            ema_half_life=self.ema_half_life or decay / 40,
+        )
+
+    def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
+        """See `Recipe.networks`."""
+        pictures = Autoencoder(spec.shape, self.channels, self.width)
+        g, d = self._latent_networks(autoencoder.latent_shape(spec.shape, self.channels), spec.classes)
+        perception = Perception(Lite0(lite0_weights())) if self.perceptual else None
+        return Generator(pictures, g), Discriminator(copy.deepcopy(pictures.encoder), d, perception)
+
+    def _latent_networks(self, shape: Shape, classes: int) -> tuple[nn.Module, nn.Module]:
+        width, classes = self.network_width, classes if self.conditional else 0
+        if self.network == "perceptron":
+            return latent_gan.perceptrons(self.latent_dim, shape, width, classes)
+        make = latent_gan.convolutions if self.network == "convolutional" else latent_gan.transformers
+        return make(self.latent_dim, shape, width, self.blocks, classes)
+
+    def optimizers(self, g: nn.Module, d: nn.Module) -> tuple[Optimizer, Optimizer]:
+        """See `Recipe.optimizers`; the autoencoder is a group of G's with a decay of its own."""
+        g = cast(Generator, g)
+        groups = [
+            {"params": list(g.autoencoder.parameters()), "betas": (0.9, self.beta2_end)},
+            {"params": list(g.inner.parameters()), "betas": (self.beta1, self.beta2)},
+        ]
+        of_d = Adam(d.parameters(), self.d_lr, (self.beta1, self.beta2), fused=True)
+        return Adam(groups, self.g_lr, fused=True), of_d
+
+    def stage(self, images_seen: int) -> Stage:
+        """The autoencoder first, with D's features to compare pictures; then the networks for latents."""
+        if images_seen < self.autoencoder_images:
+            return Stage(FIRST, g="autoencoder", without_d=True)
+        return Stage(
+            SECOND, g="inner", d="inner", encoder="autoencoder.encoder", versions=self.versions, shift=self.shift
+        )
+
+    def begin(self, stage: Stage, g: nn.Module, d: nn.Module, ema: nn.Module) -> None:
+        """See `Recipe.begin`: the GAN works with the averaged autoencoder, and D has its encoder."""
+        g, d, ema = cast(Generator, g), cast(Discriminator, d), cast(Generator, ema)
+        if stage.name == SECOND:
+            g.autoencoder.load_state_dict(ema.autoencoder.state_dict())
+            d.encoder.load_state_dict(ema.autoencoder.encoder.state_dict())
+
+    def lone_loss(self, g: nn.Module, d: nn.Module, real: Batch, rates: Rates) -> Loss:
+        """|x - x'|, and the relative difference of features, of pictures that are moved a little."""
+        shape, device = (len(real.images), 2), real.images.device
+        images = moved(real.images, torch.randint(-self.shift, self.shift + 1, shape, device=device))
+        rebuilt = losses.at_least_fp32(cast(Autoencoder, g)(images, self.noise))
+        terms = {"l1": (rebuilt - images).abs().mean()}
+        if (perception := cast(Discriminator, d).perception) is not None:
+            terms["perceptual"] = self.perceptual * perception(rebuilt, images)
+        return Loss(terms)
+
+    def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """R3GAN's pairing loss plus gamma / 2 times the squared gradients at real and at generated latents."""
+        labels = None if real.labels is None or fake.labels is None else torch.cat([real.labels, fake.labels])
+        images = torch.cat([self._noisy(real.images), self._noisy(fake.images)])
+        logits, squares = penalties.zero_centred_with_logits(d, images, labels)
+        real_logits, fake_logits = logits.chunk(2)
+        r1, r2 = squares.chunk(2)
+        terms = {
+            "adv": losses.relativistic_d(real_logits, fake_logits),
+            "r1": rates.gamma * r1.mean(),
+            "r2": rates.gamma * r2.mean(),
+        }
+        return Loss(terms, {"real": real_logits, "fake": fake_logits})
+
+    def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
+        """The pairing loss with the roles exchanged; nothing flows back through the real latents."""
+        with torch.no_grad():
+            real_logits = d(self._noisy(real.images), real.labels)
+        return Loss({"adv": losses.relativistic_g(real_logits, d(self._noisy(fake.images), fake.labels))})
+
+    def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
+        """The pairing loss."""
+        return losses.relativistic_d(real, fake)
+
+    def _noisy(self, latents: Tensor) -> Tensor:
+        return latents + self.latent_noise * torch.randn_like(latents)
+
+    def schedule(self, images_seen: int) -> Rates:
+        """A half cosine in either stage."""
+        rest = images_seen - self.autoencoder_images
+        return self._of_autoencoder(images_seen) if rest < 0 else self._of_gan(rest)
+
+    def _of_autoencoder(self, images_seen: int) -> Rates:
+        rate = self.autoencoder_lr * falling(1.0, 1 / 25, images_seen / self.autoencoder_images)
+        half_life = ramped_half_life(self.autoencoder_images / 40, images_seen)
+        return Rates(rate, self.d_lr, half_life, beta2=self.beta2_end)
+
+    def _of_gan(self, images_seen: float) -> Rates:
+        done = images_seen / self.decay_images
+        left = falling(1.0, self.lr_end, done)
+        return Rates(
+            g_lr=self.g_lr * left,
+            d_lr=self.d_lr * left,
+            ema_half_life=falling(0.0, self.ema_half_life, done),
+            gamma=falling(self.gamma, self.gamma_end, done),
+            beta2=falling(self.beta2, self.beta2_end, done),
+        )
+
+
+def falling(first: float, last: float, done: float) -> float:
+    """From the first value to the last along a half cosine; ``done`` is the share of the way, 1 at most."""
+    return last + (first - last) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+RECIPE = Latent

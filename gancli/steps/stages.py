@@ -1,0 +1,54 @@
+"""Trainings in several stages: which parts of a state train, and real batches that an encoder makes of images."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from gancli.functional.pixels import moved
+from gancli.machine import devices
+from gancli.randomness import generator
+from gancli.recipes.base import Stage
+from gancli.steps.batches import ResidentImages
+from gancli.steps.state import TrainState
+
+CHUNK = 256
+"""Images to encode at once; part of what makes latents the same bit for bit after a resume."""
+
+
+def part_of(state: TrainState, stage: Stage) -> TrainState:
+    """The state whose networks are the parts that a stage names; tensors, optimizers and scaler are the same."""
+    if not stage.g and not stage.d:
+        return state
+    g, d, ema = state.g.get_submodule(stage.g), state.d.get_submodule(stage.d), state.ema.get_submodule(stage.g)
+    return replace(state, g=g, d=d, ema=ema)
+
+
+@torch.no_grad()
+def encoded(images: ResidentImages, encoder: nn.Module, stage: Stage, device: torch.device) -> ResidentImages:
+    """All versions of the images as ``encoder`` sees them, on the device, as real batches of the same size.
+
+    A function of the encoder's weights, the images and their seed alone.
+    """
+    versions = [
+        torch.cat([
+            encoder(_version(images, rows, version, stage.shift, device)).float()
+            for rows in torch.arange(len(images.images)).split(CHUNK)
+        ])
+        for version in range(stage.versions)
+    ]  # fmt: skip
+    labels = None if images.labels is None else images.labels.to(device).repeat(stage.versions)
+    return replace(images, images=torch.cat(versions), labels=labels, mirror=False, _orders={})
+
+
+def _version(images: ResidentImages, rows: Tensor, version: int, shift: int, device: torch.device) -> Tensor:
+    """These images, float in [-1, 1]; every second version is mirrored, all but the first pair are moved."""
+    where = devices.sent(rows, images.images.device) if isinstance(images.images, Tensor) else rows
+    floats = replace(images, mirror=False).finished(images.images[where].to(device), None, 0).images
+    if images.mirror and version % 2:
+        floats = floats.flip(3)
+    if version == 0 or not shift:
+        return floats
+    drawn = generator(images.seed, "versions", version, int(rows[0]))
+    shifts = torch.randint(-shift, shift + 1, (len(rows), 2), generator=drawn)
+    return moved(floats, devices.sent(shifts, device))
