@@ -28,7 +28,7 @@ from torchvision.datasets import ImageFolder
 from gancli import data
 from gancli.data import PictureOptions
 from gancli.data.pictures.listing import list_pictures
-from gancli.data.pictures.reading import read_pictures
+from gancli.data.pictures.reading import Decoder, read_pictures
 from gancli.machine import cores
 from gancli.steps.batches import ResidentImages
 from gancli.steps.prefetching import PrefetchedImages
@@ -66,7 +66,7 @@ def torchvision_loader(root: Path, side: int, workers: int) -> None:
 def gancli_reader(root: Path, side: int) -> None:
     """What fills gancli's cache, hashing included."""
     listing = list_pictures(root)
-    for _ in read_pictures(listing, listing.entries, side, side, PictureOptions()):
+    for _ in read_pictures(Decoder(listing, side, side, PictureOptions()), listing.entries):
         pass
 
 

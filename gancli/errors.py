@@ -81,3 +81,8 @@ def nearest(wrong: str, allowed: Iterable[str]) -> str:
     same = [name for name in names if name.casefold() == wrong.casefold()]
     close = same or difflib.get_close_matches(wrong, names, n=1, cutoff=MIN_LIKENESS)
     return f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(names)}"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 picture`` or ``1,200 pictures``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

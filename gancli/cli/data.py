@@ -1,6 +1,7 @@
 """``gancli data check`` and ``gancli data cache``."""
 
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,12 @@ from gancli.cli.command import command
 from gancli.config import PictureOptions, parse_image_size
 from gancli.config.commands import CacheFlags, CheckFlags
 from gancli.config.settings import part_of
-from gancli.errors import UsageError
+from gancli.errors import UsageError, counted
 
 if TYPE_CHECKING:
     from gancli.data.pictures.inspection import Inspection
 
+log = logging.getLogger(__name__)
 app = typer.Typer(help="Look at pictures before training, and at what is kept of them.", no_args_is_help=True)
 
 
@@ -44,6 +46,8 @@ def check(told: CheckFlags) -> None:
         found = inspect(pictures_at(told.data), size, part_of(told, PictureOptions), on_progress)
     if sheet is not None and found.sheet is not None:
         rendering.save_png(rendering.grid(found.sheet), sheet)
+    for text in found.warnings:
+        log.warning("%s.", text)
     if told.json:
         print(json.dumps(found.as_dict()))
     else:
@@ -60,9 +64,11 @@ def _print(found: "Inspection") -> None:
     by_area = sorted(found.sizes, key=lambda size: size[0] * size[1])
     usual = found.sizes.most_common(1)
     output.print_result({
-        "pictures": f"{found.pictures:,} (and {found.other_files:,} other files)",
+        "pictures": f"{found.pictures:,} (and {counted(found.other_files, 'other file')})",
+        "frames": f"{found.frames:,}",
         "formats": counts(found.formats),
         "modes": counts(found.modes),
+        "values": "; ".join(found.values) or "8 bits",
         "sizes": f"{_size(by_area[0])} to {_size(by_area[-1])}, mostly {_size(usual[0][0])}" if usual else "none",
         "classes": counts(found.classes) or "none",
         "duplicates": sum(len(names) - 1 for names in found.duplicates),
@@ -81,14 +87,22 @@ def _print(found: "Inspection") -> None:
 
 
 def cache(told: CacheFlags) -> None:
-    """Say where decoded pictures are kept and how large they are, or delete them."""
-    from gancli.data.pictures import decoded_cache
+    """Say where decoded pictures are kept, of which sets, and how much they may take; or delete them.
 
-    folder = str(decoded_cache.cache_folder())
+    Beyond the limit, the sets that were used longest ago are deleted. GANCLI_CACHE_GIB sets another limit.
+    """
+    from gancli.data.pictures import cache_folder as kept
+
+    folder = str(kept.cache_folder())
     if told.clear:
-        output.print_result({"cleared": folder, "bytes": decoded_cache.clear_cache()}, told.json)
-    else:
-        output.print_result({"folder": folder, "bytes": decoded_cache.cache_size()}, told.json)
+        output.print_result({"cleared": folder, "bytes": kept.clear_cache()}, told.json)
+        return
+    sets, limit = kept.kept_sets(), kept.limit()
+    result = {"folder": folder, "bytes": kept.cache_size(), "limit": limit, "sets": [each.as_dict() for each in sets]}
+    in_words = result | {"limit": f"{limit / 2**30:g} GiB; what was used longest ago goes first", "sets": len(sets)}
+    output.print_result(result if told.json else in_words, told.json)
+    for each in () if told.json else sets:
+        print(f"  {each.bytes / 2**20:,.1f} MiB, last used {each.last_used}: {each.source or 'unknown'} {each.size}")
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -1,5 +1,6 @@
 """How pictures of a folder or an archive are read: a choice for each way in which they can differ."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
@@ -12,6 +13,7 @@ Alpha = Literal["white", "black", "keep"]
 Fit = Literal["crop", "pad", "stretch"]
 Small = Literal["upscale", "skip"]
 Bad = Literal["error", "skip"]
+Frames = int | Literal["first", "all"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +43,38 @@ class PictureOptions(Settings):
         metavar="SHARE", fixed=True,
     )  # fmt: skip
 
+    range: str = setting(
+        "auto", "Values that become black and white in pictures of more than 8 bits: those of the whole set (auto), "
+        "of the file's type (full), or two numbers such as 0,4095.", metavar="auto|full|LO,HI", fixed=True,
+    )  # fmt: skip
+    frames: Frames = setting(
+        "first", "Frames taken of animations and pages taken of TIFF files.", above=0, metavar="first|all|N",
+        fixed=True,
+    )  # fmt: skip
+    max_pixels: int = setting(
+        89_000_000, "Largest picture that is decoded, in pixels; a JPEG counts as large as it is decoded.", above=0,
+        limit=2**40, metavar="N",
+    )  # fmt: skip
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        parsed_range(self.range)
         if self.alpha == "keep" and self.color != "rgba":
             raise UsageError("--alpha keep needs --color rgba.")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
         return asdict(self)
+
+
+def parsed_range(choice: str) -> tuple[float, float] | None:
+    """The two numbers of ``--range LO,HI``; None for ``auto`` and ``full``. UsageError for anything else."""
+    if choice in ("auto", "full"):
+        return None
+    try:
+        low, high = (float(number) for number in choice.split(","))
+    except ValueError:
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise UsageError(f"--range {choice!r} is neither auto nor full nor two numbers such as 0,4095.")
+    return low, high

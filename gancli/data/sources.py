@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from gancli.config.pictures import PictureOptions
+from gancli.config.settings import declarations
 from gancli.data import digits, mixtures, stacked_mnist, torchvision_sets
 from gancli.data.dataset import DataSet
 from gancli.data.pictures import load as picture_files
@@ -48,9 +49,10 @@ def load(
     """
     if name in SOURCES:
         if options not in (None, PictureOptions()):
+            flags = [declared.flag for declared in declarations(PictureOptions).values()]
             raise UsageError(
-                f"--data {name} is a data set of its own; --labels, --color, --alpha, --fit, --small-images, "
-                "--bad-images and --holdout are for folders and zip files."
+                f"--data {name} is a data set of its own; {', '.join(flags[:-1])} and {flags[-1]} are for folders and "
+                "zip files."
             )
         dataset = SOURCES[name](root or default_root())
         return dataset.resized(*size) if size else dataset

@@ -167,9 +167,9 @@ def test_pictures_that_cannot_be_read_are_an_error_or_skipped(capsys: Capture, p
     assert answer(capsys, "eval", *arguments, "--bad-images", "skip")["figures"][0]["n"] == 200
     real = ["--real", str(tmp_path / "fakes"), "--train", "digits", "--bad-images", "skip", "-q"]
     assert run(["eval", "--fake", str(pictures), *real, "--metrics", "fd"]) == 0
-    assert capsys.readouterr().err.count("1 bad files of") == 1, "once, though they are read twice"
+    assert capsys.readouterr().err.count(": 1 bad file;") == 1, "once, though they are read twice"
     assert run(["eval", *arguments, "--bad-images", "skip", "-q"]) == 0
-    assert f"1 bad files of {tmp_path / 'fakes'} are left out" in capsys.readouterr().err
+    assert f"left out of {tmp_path / 'fakes'}: 1 bad file;" in capsys.readouterr().err
     assert "error: --fake" in fails(capsys, "--fake", str(tmp_path / "none"), *arguments[2:], "-q")
     assert "error: --real" in fails(capsys, *arguments[:2], "--real", str(tmp_path / "none"), "-q")
     text = tmp_path / "text.pth"

@@ -1,6 +1,7 @@
 """Pictures decoded once: a file of pixels for each split in the user's cache folder, and what is known of them.
 
-A cache that was interrupted goes on after its last whole block. One process at a time fills it; others wait.
+A new version of a folder takes over the pixels of the files that are as they were, and replaces the version before. A
+cache that was interrupted goes on after its last whole block. One process at a time fills it; others wait.
 """
 
 import contextlib
@@ -11,56 +12,31 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gancli.config.pictures import PictureOptions
-from gancli.data.pictures.decoding import VERSION
-from gancli.data.pictures.facts import PARTS, Block, Facts, read_blocks
-from gancli.data.pictures.listing import Listing
+from gancli.data.pictures.cache_folder import cache_folder, limit, lock_of, make_room, note_source, note_use
+from gancli.data.pictures.decoding import VERSION, Picture
+from gancli.data.pictures.facts import PARTS, Block, Facts, read_blocks, stamp_of
+from gancli.data.pictures.listing import Entry, Listing
+from gancli.data.pictures.reading import Decoder, Reading, read_pictures
 from gancli.errors import DataError
-from gancli.files.user_cache import user_cache
+from gancli.files.atomic import write_text_atomically
+from gancli.files.lock import locked
 
 log = logging.getLogger(__name__)
+LAYOUT = 3
+"""Changes when the files of the cache do."""
 FACTS = "facts.jsonl"
 """A line for each block whose pixels are on the disk."""
 Progress = Callable[[int, int], None]
 Shape = tuple[int, int, int]
-
-
-def cache_folder() -> Path:
-    """Where decoded pictures are kept."""
-    return user_cache("pictures")
-
-
-def cache_size() -> int:
-    """Bytes of all decoded pictures."""
-    folder = cache_folder()
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
-
-
-def clear_cache() -> int:
-    """Delete all decoded pictures but those that are being decoded just now; returns the bytes that were freed.
-
-    A run that reads them goes on with its own. DataError if they cannot be deleted.
-    """
-    root, before = cache_folder(), cache_size()
-    try:
-        for folder in {path.with_suffix("") for path in root.glob("*")}:
-            with contextlib.suppress(BlockingIOError), _only_one(folder, wait=False) as lock:
-                if folder.exists():
-                    shutil.rmtree(folder)
-                lock.unlink()
-        with contextlib.suppress(OSError):  # it is not there, or holds what is being decoded
-            root.rmdir()
-    except OSError as error:
-        raise DataError(f"decoded pictures in {root} cannot be deleted: {error.strerror or error}.") from error
-    return before - cache_size()
 
 
 def decoded(
@@ -71,26 +47,42 @@ def decoded(
     ``shape`` is ``(C, H, W)``; with colour ``auto`` and grey pictures alone C becomes 1. They are decoded if the cache
     has not got them. DataError if it cannot be written, such as on a full disk; nothing half-written is left behind.
     """
-    folder = cache_folder() / _key(listing, shape, options)
+    limit()
+    alike = [replace(options, range="auto")] if options.range != "auto" else []  # which may have come to the same range
     try:
-        facts = _facts_in(folder, shape)
-        if facts.done < len(listing.entries):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with _only_one(folder):
-                facts = _facts_in(folder, shape)  # another process may have been at it
-                if facts.done < len(listing.entries):
-                    _require_space(folder, (len(listing.entries) - facts.done) * _bytes(shape))
-                    _fill(folder, facts, listing, shape, options, on_progress)
-        maps = {part: _mapped(folder / f"{part}.u8", len(facts.rows(part)), shape) for part in PARTS}
+        for each in (*alike, options):
+            folder = _folder_of(listing, shape, each)
+            facts = _facts_in(folder, shape)
+            if _is_whole(facts, listing, options):
+                break
+        else:
+            folder.parent.parent.mkdir(parents=True, exist_ok=True)
+            with locked(lock_of(folder.parent), on_wait=_say_that_it_waits):
+                facts = _completed(folder, listing, shape, options, on_progress)
+        note_use(folder.parent)
+        maps = {part: _mapped(folder / f"{part}.u8", len(facts.part(part)), shape) for part in PARTS}
     except OSError as error:
         raise _cannot(folder, _said(error)) from error
     return {part: images[:, :1] if facts.are_grey(options) else images for part, images in maps.items()}, facts
 
 
+def _completed(folder: Path, listing: Listing, shape: Shape, options: PictureOptions, on_progress: Progress) -> Facts:
+    """Decode what is missing, bring deep pictures to the range of the whole set, and delete older versions."""
+    facts = _facts_in(folder, shape)  # another process may have been at it
+    if facts.done < len(listing.entries):
+        _require_space(folder, (len(listing.entries) - facts.done) * _bytes(shape))
+        _fill(folder, facts, listing, shape, options, on_progress)
+    if not _is_whole(facts, listing, options):
+        _rescale(folder, facts, listing, shape, options)
+    for other in _versions(folder):
+        shutil.rmtree(other, ignore_errors=True)
+    return facts
+
+
 def _cannot(folder: Path, why: str) -> DataError:
     return DataError(
-        f"decoded pictures cannot be kept in {folder.parent}: {why}; set XDG_CACHE_HOME to a folder elsewhere, or add "
-        "--no-cache."
+        f"decoded pictures cannot be kept in {folder.parents[1]}: {why}; set XDG_CACHE_HOME to a folder elsewhere, or "
+        "add --no-cache."
     )
 
 
@@ -98,69 +90,58 @@ def _said(error: OSError) -> str:
     return "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
 
 
-def _key(listing: Listing, shape: Shape, options: PictureOptions) -> str:
-    """Of where the pictures are, each one's name, size and time, and of what is done with them."""
-    digest = hashlib.blake2b(digest_size=16)
-    wanted = {key: value for key, value in asdict(options).items() if key not in ("labels", "bad_images")}
-    digest.update(json.dumps([VERSION, shape, wanted]).encode())
-    if listing.archive is None:  # files of two folders may agree in names, sizes and times
-        digest.update(os.fsencode(listing.root.resolve()))
-    for entry in listing.entries:
-        digest.update(f"{entry.name}\0{entry.size}\0{entry.stamp}\0".encode(errors="surrogatepass"))
-    return digest.hexdigest()
+def _say_that_it_waits() -> None:
+    log.info("another process is decoding these pictures; waiting for it")
 
 
-@contextlib.contextmanager
-def _only_one(folder: Path, wait: bool = True) -> Iterator[Path]:
-    """Hold the lock of a folder, which the system releases if this process dies; yields the lock's file.
+def _folder_of(listing: Listing, shape: Shape, options: PictureOptions) -> Path:
+    """The folder of a version: of each picture's name, size and time, in one for the set and what is done with it.
 
-    BlockingIOError if another process holds it and ``wait`` is false.
+    An archive may lie anywhere, as the checksums of its files tell it from others.
     """
-    path = folder.with_suffix(".lock")
-    while True:
-        with path.open("w") as file:
-            _lock(file, wait)
-            if _is_at(file, path):  # whoever held it before may have deleted it
-                yield path
-                return
+    version = hashlib.blake2b(digest_size=16)
+    for entry in listing.entries:
+        version.update(stamp_of(entry).encode())
+    about_set = os.fsencode(listing.root.resolve()) if listing.archive is None else version.digest()
+    version.update(str(options.holdout).encode())
+    done = {name: value for name, value in asdict(options).items() if name in ("alpha", "fit", "small_images", "range")}
+    done["color"] = "rgb" if options.color == "auto" else options.color
+    about = json.dumps([VERSION, LAYOUT, shape, done]).encode() + about_set
+    return cache_folder() / hashlib.blake2b(about, digest_size=16).hexdigest() / version.hexdigest()
 
 
-def _lock(file: TextIO, wait: bool) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        if not wait:
-            raise
-        log.info("another process is decoding these pictures; waiting for it")
-        fcntl.flock(file, fcntl.LOCK_EX)
-
-
-def _is_at(file: TextIO, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
+def _versions(folder: Path) -> list[Path]:
+    """The other versions of the same set."""
+    with contextlib.suppress(OSError):
+        return [path for path in folder.parent.iterdir() if path.is_dir() and path != folder]
+    return []
 
 
 def _require_space(folder: Path, wanted: int) -> None:
-    free = shutil.disk_usage(folder.parent).free
+    make_room(wanted, folder.parent)
+    free = shutil.disk_usage(folder.parents[1]).free
     if free < wanted:
         raise _cannot(folder, f"the disk has {free / 2**20:,.1f} MiB left, and {wanted / 2**20:,.1f} are needed")
 
 
+def _is_whole(facts: Facts, listing: Listing, options: PictureOptions) -> bool:
+    ranges = facts.ranges(options)
+    is_scaled = all((each.black, each.white) == ranges.of(each.kind) for each in facts.deep())
+    return facts.done == len(listing.entries) and is_scaled
+
+
 def _facts_in(folder: Path, shape: Shape) -> Facts:
-    """What the whole blocks in a folder hold; nothing if pixels of them are missing."""
+    """The facts of the whole blocks in a folder; none if pixels of them are missing."""
     facts = Facts()
-    with contextlib.suppress(OSError, ValueError, TypeError), (folder / FACTS).open(encoding="utf-8") as lines:
+    with (
+        contextlib.suppress(OSError, ValueError, TypeError, KeyError),
+        (folder / FACTS).open(encoding="utf-8") as lines,
+    ):
         for line in lines:  # the last one may be cut off
-            facts.add(Facts(**json.loads(line)))
+            facts.add(Facts.of_json(line))
     for part in PARTS:
         path = folder / f"{part}.u8"
-        if facts.rows(part) and (not path.exists() or path.stat().st_size < len(facts.rows(part)) * _bytes(shape)):
+        if facts.part(part) and (not path.exists() or path.stat().st_size < len(facts.part(part)) * _bytes(shape)):
             return Facts()
     return facts
 
@@ -173,31 +154,76 @@ def _fill(
     Where that is not possible, the folder goes, so that the disk has room again.
     """
     try:
-        folder.mkdir(exist_ok=True)
-        kept = [json.dumps(asdict(facts)) + "\n"] if facts.done else []
-        (folder / FACTS).write_text("".join(kept), encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        note_source(folder.parent, listing.root, shape)
+        (folder / FACTS).write_text(facts.json() if facts.done else "", encoding="utf-8")
         on_progress(facts.done, len(listing.entries))
+        decoder = Decoder(listing, shape[1], shape[2], options, kept=_kept_of(_versions(folder), shape))
         with contextlib.ExitStack() as stack:
             files = {
-                part: stack.enter_context(_open_at(folder / f"{part}.u8", len(facts.rows(part)) * _bytes(shape)))
+                part: stack.enter_context(_open_at(folder / f"{part}.u8", len(facts.part(part)) * _bytes(shape)))
                 for part in PARTS
             }
             lines = stack.enter_context((folder / FACTS).open("ab"))
-            for block in read_blocks(listing, facts.done, shape, options):
+            for block in read_blocks(decoder, facts.done, shape):
                 _append(block, files, lines)
                 facts.add(block.facts)
                 on_progress(facts.done, len(listing.entries))
     except OSError:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder if _versions(folder) else folder.parent, ignore_errors=True)
         raise
 
 
+def _kept_of(versions: list[Path], shape: Shape) -> Callable[[Entry, bytes], Reading | None]:
+    """The pictures of other versions, by the stamps of their files and by their digests."""
+    places: dict[str, tuple[Tensor, int, Any]] = {}
+    for folder in versions:
+        facts = _facts_in(folder, shape)
+        for part in PARTS:
+            images = _mapped(folder / f"{part}.u8", len(facts.part(part)), shape)
+            for number, seen in enumerate(facts.part(part)):
+                places["stamp " + seen.stamp] = places["content " + seen.digest] = images, number, seen
+
+    def kept(entry: Entry, digest: bytes) -> Reading | None:
+        place = places.get("content " + digest.hex() if digest else "stamp " + stamp_of(entry))
+        if place is None:
+            return None
+        images, number, seen = place
+        return Reading(entry, bytes.fromhex(seen.digest), Picture(images[number].numpy(), seen.traits))
+
+    return kept
+
+
+def _rescale(folder: Path, facts: Facts, listing: Listing, shape: Shape, options: PictureOptions) -> None:
+    """Decode the pictures of more than 8 bits again, now that the range of the whole set is known."""
+    ranges = facts.ranges(options)
+    stale = [
+        (part, place, seen)
+        for part in PARTS
+        for place, seen in enumerate(facts.part(part))
+        if (values := seen.traits.deep) and (values.black, values.white) != ranges.of(values.kind)
+    ]
+    decoder = Decoder(listing, shape[1], shape[2], options, ranges)
+    with contextlib.ExitStack() as stack:
+        files = {part: stack.enter_context((folder / f"{part}.u8").open("r+b")) for part in {row[0] for row in stale}}
+        readings = read_pictures(decoder, [listing.entries[seen.row] for _, _, seen in stale])
+        for (part, place, seen), reading in zip(stale, readings, strict=True):
+            if reading.picture is None or reading.digest.hex() != seen.digest:
+                raise DataError(f"{reading.entry.shown!r} of {listing.root} has changed just now; start again.")
+            facts.part(part)[place] = seen._replace(traits=reading.picture.traits)
+            files[part].seek(place * _bytes(shape))
+            files[part].write(reading.picture.pixels.tobytes())
+        for file in files.values():
+            _flush(file)
+    write_text_atomically(folder / FACTS, facts.json())
+
+
 def _append(block: Block, files: Mapping[str, BinaryIO], lines: BinaryIO) -> None:
-    """Pixels first: what the facts tell of is on the disk."""
+    """Pixels first: the facts tell only of what is on the disk."""
     for part, file in files.items():
         file.write(b"".join(pixels.tobytes() for pixels in block.pixels[part]))
         _flush(file)
-    lines.write(json.dumps(asdict(block.facts)).encode() + b"\n")
+    lines.write(block.facts.json().encode())
     _flush(lines)
 
 

@@ -1,26 +1,26 @@
 """From the bytes of a picture file to pixels of one shape."""
 
+import hashlib
 import io
 import threading
 import warnings
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from gancli.config.pictures import PictureOptions
 from gancli.data.pictures import libtiff
+from gancli.data.pictures.deep import Deep, Ranges, eight_bit, kind_of
 from gancli.data.pictures.formats import FORMATS
+from gancli.data.pictures.png import SIGNATURE, without_large_metadata
 from gancli.data.pictures.shaping import BACKGROUNDS, shaped
 
 VERSION = 2
-"""Changes when the same file gives other pixels."""
-MOST_PIXELS = 89_000_000
-"""Pixels beyond which a picture is taken for a decompression bomb, as Pillow warns of."""
+"""Changes when the same file of 8 bits gives other pixels."""
 LARGE_PIXELS = 16_000_000
 """Pictures of more pixels than this are decoded one at a time, so that few hundred MiB are enough."""
-SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 ORIENTATION = 0x0112
 TURNS = {
@@ -28,9 +28,10 @@ TURNS = {
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
-"""What undoes each value of the EXIF orientation."""
+"""The transposition that undoes each value of the EXIF orientation."""
 SIDEWAYS = (5, 6, 7, 8)
 _one_large = threading.Lock()
+_no_limit = threading.Lock()
 libtiff.silence()
 warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters of it is in a picture's reason
 
@@ -43,21 +44,36 @@ class TooSmall(BadPicture):
     """A sound picture that is smaller than asked for, where those are to be left out."""
 
 
+class Traits(NamedTuple):
+    """What is known of a decoded picture beside its pixels."""
+
+    is_grey: bool
+    """Whether its channels of colour are equal."""
+    has_alpha: bool
+    """Whether a pixel is transparent."""
+    is_enlarged: bool
+    """Whether it is smaller than asked for."""
+    darkest: int
+    brightest: int
+    """Smallest and largest pixel of its colours, 0 to 255."""
+    frames: int = 1
+    """Frames or pages of its file."""
+    deep: Deep | None = None
+    """Its values, where they have more than 8 bits."""
+
+
 @dataclass(frozen=True)
 class Picture:
     """A decoded picture and what it was like in its file."""
 
     pixels: np.ndarray
     """uint8 ``(C, H, W)``."""
-    is_grey: bool
-    """Whether its channels of colour are equal."""
-    format: str
-    mode: str
+    traits: Traits
+    format: str = ""
+    mode: str = ""
     """As Pillow names it: ``RGB``, ``L``, ``P``, ``I;16``, ``CMYK``, ..."""
-    size: tuple[int, int]
+    size: tuple[int, int] = (0, 0)
     """Height and width in the file, turned as EXIF says."""
-    has_alpha: bool
-    """Whether a pixel is transparent."""
 
 
 def header_size(file: BinaryIO) -> tuple[int, int]:
@@ -70,16 +86,44 @@ def header_size(file: BinaryIO) -> tuple[int, int]:
         return _turned_size(image, 1 if is_behind else _orientation(image))
 
 
-def decode(content: bytes, height: int, width: int, options: PictureOptions) -> Picture:
-    """Decode and fit one picture. Raises BadPicture with the reason, for whatever is wrong with it."""
-    if not content:
-        raise BadPicture("is empty")
-    with _opened(io.BytesIO(content)) as opened:
+class PictureFile:
+    """The content of a picture file, of which frames are decoded in any order; those that follow are cheapest."""
+
+    def __init__(self, content: bytes) -> None:
+        """BadPicture with the reason, for whatever is wrong with the file."""
+        if not content:
+            raise BadPicture("is empty")
+        self._content = without_large_metadata(content)
+        self._image = self._frame(0)
+        self._place: int | None = None
+        """The frame that was decoded last."""
+
+    def frame_numbers(self) -> list[int]:
+        """The numbers of its frames or pages, but for smaller copies of others; a file that is damaged has the first.
+
+        The other pictures of an MPO file are previews or other views of the first.
+        """
+        kind = self._image.format
+        if kind in ("JPEG", "MPO"):
+            return [0]
         try:
-            if opened.width * opened.height <= LARGE_PIXELS:
-                return _decode(opened, height, width, options)
+            image = self._frame(0) if kind in ("GIF", "TIFF") else self._image  # those two have to look for them
+            frames = range(getattr(image, "n_frames", 1))
+            return [n for n in frames if n == 0 or kind != "TIFF" or _is_page(image, n)]
+        except Exception:
+            return [0]
+
+    def decode(
+        self, height: int, width: int, options: PictureOptions, ranges: Ranges | None = None, frame: int = 0
+    ) -> Picture:
+        """Decode and fit one frame; BadPicture with the reason, for whatever is wrong with it."""
+        ranges = ranges or Ranges()
+        try:
+            image = self._at(frame)
+            if image.width * image.height <= LARGE_PIXELS:
+                return self._decoded(image, frame, height, width, options, ranges)
             with _one_large:
-                return _decode(opened, height, width, options)
+                return self._decoded(image, frame, height, width, options, ranges)
         except BadPicture:
             raise
         except MemoryError as error:
@@ -87,32 +131,102 @@ def decode(content: bytes, height: int, width: int, options: PictureOptions) -> 
         except Exception as error:  # Pillow's plugins raise nearly everything
             raise BadPicture(f"cannot be decoded: {_reason(error)}") from error
 
+    def digest(self) -> bytes:
+        """8 bytes of a hash of the frame that was decoded last: frames that are alike have the same, in any file."""
+        image = self._image
+        return digest_of(f"{image.mode} {image.size}".encode() + image.tobytes())
 
-def _decode(opened: Image.Image, height: int, width: int, options: PictureOptions) -> Picture:
-    name, mode, turn = opened.format or "?", opened.mode, _orientation(opened)
-    size = _turned_size(opened, turn)
-    if options.small_images == "skip" and (size[0] < height or size[1] < width):
-        raise TooSmall(f"{size[1]}x{size[0]} is smaller than {width}x{height}")
-    extent = _drafted(opened, 2 * max(height, width)) if name in ("JPEG", "MPO") else opened.size
-    image = _plain(opened)
-    has_alpha = image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255)
-    image = shaped(image, extent, (height, width) if turn in SIDEWAYS else (width, height), options)
-    image = _coloured(image, options)
-    if turn in TURNS:
-        image = image.transpose(TURNS[turn])
-    pixels = np.array(np.atleast_3d(np.asarray(image)).transpose(2, 0, 1), order="C")
-    is_grey = len(pixels) == 1 or bool((pixels[0] == pixels[1]).all() and (pixels[1] == pixels[2]).all())
-    return Picture(pixels, is_grey, name, mode, size, has_alpha)
+    def _at(self, frame: int) -> Image.Image:
+        if self._place is not None and frame <= self._place:
+            self._image = self._frame(0)
+        if frame:
+            self._image.seek(frame)
+        self._place = frame
+        return self._image
+
+    def _frame(self, frame: int) -> Image.Image:
+        image = _opened(io.BytesIO(self._content))
+        if frame:
+            image.seek(frame)
+        return image
+
+    def _decoded(
+        self, image: Image.Image, frame: int, height: int, width: int, options: PictureOptions, ranges: Ranges
+    ) -> Picture:
+        kind = kind_of(image)  # before EXIF blocks are looked for, which can load it
+        name, mode, turn = image.format or "?", image.mode, _orientation(image)
+        size = _turned_size(image, turn)
+        is_small = size[0] < height or size[1] < width
+        if options.small_images == "skip" and is_small:
+            raise TooSmall(f"{size[1]}x{size[0]} is smaller than {width}x{height}")
+        extent = _drafted(image, 2 * max(height, width)) if name in ("JPEG", "MPO") else image.size
+        _require_few_pixels(image, size, options.max_pixels)
+        if kind is None:
+            plain, deep = _plain(image), None
+        else:
+            plain, deep = eight_bit(image, kind, ranges, lambda: self._frame(frame))
+        has_alpha = plain.mode == "RGBA" and plain.getchannel("A").getextrema() != (255, 255)
+        fitted = shaped(plain, extent, (height, width) if turn in SIDEWAYS else (width, height), options)
+        fitted = _coloured(fitted, options)
+        if turn in TURNS:
+            fitted = fitted.transpose(TURNS[turn])
+        pixels = np.array(np.atleast_3d(np.asarray(fitted)).transpose(2, 0, 1), order="C")
+        colours = pixels[:3]
+        is_grey = len(pixels) == 1 or bool((pixels[0] == pixels[1]).all() and (pixels[1] == pixels[2]).all())
+        frames = len(self.frame_numbers()) if frame == 0 else 1
+        traits = Traits(is_grey, has_alpha, is_small, int(colours.min()), int(colours.max()), frames, deep)
+        return Picture(pixels, traits, name, mode, size)
+
+
+def decode(
+    content: bytes, height: int, width: int, options: PictureOptions, ranges: Ranges | None = None, frame: int = 0
+) -> Picture:
+    """Decode and fit one picture. Raises BadPicture with the reason, for whatever is wrong with it."""
+    return PictureFile(content).decode(height, width, options, ranges, frame)
+
+
+def digest_of(content: bytes) -> bytes:
+    """8 bytes of a hash."""
+    return hashlib.blake2b(content, digest_size=8).digest()
+
+
+def _is_page(image: Image.Image, number: int) -> bool:
+    """Whether a page of a TIFF file is no reduced copy of another; moves the image there."""
+    image.seek(number)
+    return not int(image.tag_v2.get(254, 0)) & 1  # type: ignore[attr-defined]
 
 
 def _opened(file: BinaryIO) -> Image.Image:
     try:
-        image = Image.open(file, formats=FORMATS)
+        return Image.open(file, formats=FORMATS)
+    except Image.DecompressionBombError:  # more pixels than Pillow allows; ours is another limit
+        return _opened_without_limit(file)
     except Exception as error:
+        file.seek(0)
+        content = file.read() if file.read(len(SIGNATURE)) == SIGNATURE else b""
+        plain = without_large_metadata(SIGNATURE + content)
+        if len(plain) < len(SIGNATURE + content):  # a file whose header alone was wanted
+            return _opened(io.BytesIO(plain))
         raise BadPicture(_reason(error)) from error
-    if image.width * image.height > MOST_PIXELS:
-        raise BadPicture(f"{image.width}x{image.height} pixels are more than {MOST_PIXELS:,}")
-    return image
+
+
+def _opened_without_limit(file: BinaryIO) -> Image.Image:
+    file.seek(0)
+    with _no_limit:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(file, formats=FORMATS)
+        except Exception as error:
+            raise BadPicture(_reason(error)) from error
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _require_few_pixels(image: Image.Image, size: tuple[int, int], most: int) -> None:
+    """BadPicture for a picture of more pixels; a JPEG may have been reduced, but a progressive one is held whole."""
+    counted = size[0] * size[1] if "progression" in image.info else image.width * image.height
+    if counted > most:
+        raise BadPicture(f"{size[1]}x{size[0]} pixels are more than {most:,}; --max-pixels sets how many may be")
 
 
 def _drafted(image: Image.Image, side: int) -> tuple[float, float]:
@@ -125,7 +239,7 @@ def _drafted(image: Image.Image, side: int) -> tuple[float, float]:
 
 
 def _orientation(image: Image.Image) -> int:
-    """What EXIF says of the pixels that Pillow gives, which it turns by itself in a TIFF."""
+    """The EXIF orientation of the pixels that Pillow gives, which it turns by itself in a TIFF."""
     if image.format == "TIFF" or (image.format == "JPEG" and not image.info.keys() & {"exif", "xmp"}):
         return 1
     try:
@@ -142,8 +256,6 @@ def _reason(error: Exception) -> str:
     said = " ".join(str(error).split()).rstrip(".")
     if "cannot identify" in said:
         return "is not a picture"
-    if isinstance(error, Image.DecompressionBombError):
-        return f"has more than {MOST_PIXELS:,} pixels"
     if any(word in said for word in ("decoder error", "decoder object", "broken data stream")):
         return "its data are damaged"
     return said or type(error).__name__
@@ -151,24 +263,10 @@ def _reason(error: Exception) -> str:
 
 def _plain(image: Image.Image) -> Image.Image:
     """The picture as L, RGB or RGBA."""
-    if image.mode in ("F", "I", *SIXTEEN_BIT):
-        return Image.fromarray(_eight_bit(np.asarray(image), image.mode in SIXTEEN_BIT))
     image.load()
     if image.mode in WITH_ALPHA or "transparency" in image.info:
         return image.convert("RGBA")
     return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
-
-
-def _eight_bit(values: np.ndarray, is_sixteen_bit: bool) -> np.ndarray:
-    """Scaled to 0..255, where Pillow clips. Floats and long integers have no range of their own: 1, 255, 65535 or
-    their largest value, whichever is the first that holds them."""
-    values = values.astype(np.float32)
-    finite = np.isfinite(values)
-    largest = float(values[finite].max()) if finite.any() else 0.0
-    tops = (65535.0,) if is_sixteen_bit else (1.0, 255.0, 65535.0, largest)
-    top = next((top for top in tops if top >= largest), largest)
-    values = np.nan_to_num(values, posinf=top, neginf=0.0) * (255.0 / top)
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 def _coloured(image: Image.Image, options: PictureOptions) -> Image.Image:

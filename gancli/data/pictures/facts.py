@@ -1,47 +1,69 @@
 """What is known of the pictures of a listing once each was decoded: their split, digests, and which are of no use."""
 
 import hashlib
+import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gancli.config.pictures import PictureOptions
-from gancli.data.pictures.decoding import VERSION
-from gancli.data.pictures.listing import Listing
-from gancli.data.pictures.reading import Reading, read_pictures
+from gancli.data.pictures import deep
+from gancli.data.pictures.decoding import VERSION, Traits
+from gancli.data.pictures.deep import SIXTEEN, Deep, Ranges
+from gancli.data.pictures.listing import Entry, Listing
+from gancli.data.pictures.reading import Decoder, Reading, read_pictures
 
 PARTS = ("train", "heldout")
 BLOCK_BYTES = 2**25
-MOST_IN_BLOCK = 1024
+MAX_IN_BLOCK = 1024
+
+
+class Seen(NamedTuple):
+    """One sound picture."""
+
+    row: int
+    """Its place in the listing."""
+    digest: str
+    """Of its file's content, 16 hexadecimal digits."""
+    stamp: str
+    """Of its file's name, size and time, as many."""
+    traits: Traits
 
 
 @dataclass
 class Facts:
-    """Of a run of pictures, which are meant by their place in the listing. Plain data, for JSON."""
+    """What is known of consecutive pictures, by their places in the listing. Plain data, for JSON."""
 
     done: int = 0
     """How many files were looked at."""
-    train: list[int] = field(default_factory=list)
-    heldout: list[int] = field(default_factory=list)
-    train_digests: list[str] = field(default_factory=list)
-    heldout_digests: list[str] = field(default_factory=list)
+    train: list[Seen] = field(default_factory=list)
+    heldout: list[Seen] = field(default_factory=list)
     bad: list[tuple[int, str]] = field(default_factory=list)
     """Files that cannot be read, and why."""
     too_small: list[tuple[int, str]] = field(default_factory=list)
     """Pictures that were left out because of their size."""
-    colourful: int = 0
-    """Pictures that are not grey."""
-    enlarged: int = 0
-    transparent: int = 0
+
+    @staticmethod
+    def of_json(line: str) -> "Facts":
+        """The facts that `json` wrote; errors may be any of KeyError, TypeError and ValueError."""
+        plain = json.loads(line)
+        for part in PARTS:
+            plain[part] = [_seen_of(*columns) for columns in plain[part]]
+        return Facts(**plain)
+
+    def json(self) -> str:
+        """One line."""
+        return json.dumps(asdict(self)) + "\n"
 
     def add(self, later: "Facts") -> None:
         """Take in what is known of the pictures that follow."""
         for each in fields(self):
             setattr(self, each.name, getattr(self, each.name) + getattr(later, each.name))
 
-    def take(self, number: int, reading: Reading, size: tuple[int, int], options: PictureOptions) -> str:
+    def take(self, number: int, reading: Reading, options: PictureOptions) -> str:
         """Note what became of the next file; returns the split its picture is in, empty if there is no picture."""
         self.done += 1
         picture = reading.picture
@@ -49,24 +71,43 @@ class Facts:
             (self.too_small if reading.too_small else self.bad).append((number, reading.reason))
             return ""
         part = "heldout" if is_heldout(reading.digest, options.holdout) else "train"
-        self.rows(part).append(number)
-        self.digests(part).append(reading.digest.hex())
-        self.colourful += not picture.is_grey
-        self.enlarged += picture.size[0] < size[0] or picture.size[1] < size[1]
-        self.transparent += picture.has_alpha
+        self.part(part).append(Seen(number, reading.digest.hex(), stamp_of(reading.entry), picture.traits))
         return part
+
+    def split_anew(self, share: float) -> "Facts":
+        """The same pictures with another share held out."""
+        parts: dict[bool, list[Seen]] = {False: [], True: []}
+        for seen in sorted(self.seen()):
+            parts[is_heldout(bytes.fromhex(seen.digest), share)].append(seen)
+        return replace(self, train=parts[False], heldout=parts[True])
+
+    def part(self, name: str) -> list[Seen]:
+        """The pictures of one split."""
+        return self.train if name == "train" else self.heldout
 
     def rows(self, part: str) -> list[int]:
         """Places in the listing of one split."""
-        return self.train if part == "train" else self.heldout
+        return [seen.row for seen in self.part(part)]
 
-    def digests(self, part: str) -> list[str]:
-        """Of the same pictures in the same order, of their files' contents."""
-        return self.train_digests if part == "train" else self.heldout_digests
+    def seen(self) -> list[Seen]:
+        """All sound pictures."""
+        return [*self.train, *self.heldout]
+
+    def count(self, trait: str) -> int:
+        """How many pictures have a trait."""
+        return sum(bool(getattr(seen.traits, trait)) for seen in self.seen())
+
+    def deep(self) -> list[Deep]:
+        """The values of the pictures of more than 8 bits."""
+        return [seen.traits.deep for seen in self.seen() if seen.traits.deep is not None]
+
+    def ranges(self, options: PictureOptions) -> Ranges:
+        """The range by which all pictures of more than 8 bits become 8 bits."""
+        return deep.ranges_of(self.deep(), options.range)
 
     def are_grey(self, options: PictureOptions) -> bool:
         """Whether one channel holds all there is, and that is wanted."""
-        return options.color == "auto" and not self.colourful
+        return options.color == "auto" and all(seen.traits.is_grey for seen in self.seen())
 
     def fingerprint(self, shape: tuple[int, int, int], options: PictureOptions, labels: Sequence[int]) -> str:
         """16 hexadecimal digits of all that the pixels come from, order, split and labels (none, or one for each entry
@@ -75,9 +116,17 @@ class Facts:
         digest = hashlib.blake2b(str(made).encode(), digest_size=8)
         for part in PARTS:
             digest.update(part.encode())
-            for row, content in zip(self.rows(part), self.digests(part), strict=True):
-                digest.update(f"{content}{labels[row] if labels else ''}\n".encode())
+            for seen in self.part(part):
+                digest.update(f"{seen.digest}{labels[seen.row] if labels else ''}\n".encode())
+        ranges = self.ranges(options)
+        if any(each.kind != SIXTEEN or each.is_colour or ranges != Ranges() for each in self.deep()):
+            digest.update(str(ranges).encode())  # others have the pixels of earlier versions
         return digest.hexdigest()
+
+
+def _seen_of(row: int, digest: str, stamp: str, traits: list[Any]) -> Seen:
+    plain = Traits(*traits)
+    return Seen(row, digest, stamp, plain if plain.deep is None else plain._replace(deep=Deep(*plain.deep)))
 
 
 @dataclass
@@ -89,29 +138,40 @@ class Block:
     """Of each split, uint8 ``(C, H, W)``."""
 
 
+def stamp_of(entry: Entry) -> str:
+    """16 hexadecimal digits that change when a file's name, size or time does."""
+    about = f"{entry.name}\0{entry.size}\0{entry.stamp}\0{entry.frame}"
+    return hashlib.blake2b(about.encode(errors="surrogatepass"), digest_size=8).hexdigest()
+
+
 def is_heldout(digest: bytes, share: float) -> bool:
     """Whether a file of this digest is held out. It depends on the content alone: other files, names and order move
     nothing, and copies are on one side."""
     return int.from_bytes(digest, "big") < int(share * 2**64)
 
 
-def share_that_splits(digests: Sequence[str]) -> float | None:
-    """The least share of held-out files, in whole per cent if it can be, that leaves some of these on each side; None
-    if there is none, since all are equal."""
-    places = [int(digest, 16) / 2**64 for digest in digests]
+def share_that_splits(facts: Facts, wanted: float) -> float | None:
+    """The share nearest to the one wanted that holds out some of these pictures and not all.
+
+    In whole per cent if it can be. None if there is none, since all are of one content.
+    """
+    places = [int(seen.digest, 16) / 2**64 for seen in facts.seen()]
     least, most = min(places, default=0.0), max(places, default=0.0)
-    rounded = math.floor(100 * least + 1) / 100
-    return None if least == most else rounded if rounded <= most else (least + most) / 2
+    if least == most:
+        return None
+    if least < wanted <= most:
+        return wanted
+    percent = math.floor(100 * least + 1) if wanted <= least else math.floor(100 * most)
+    return percent / 100 if least < percent / 100 <= most else (least + most) / 2
 
 
-def read_blocks(listing: Listing, done: int, shape: tuple[int, int, int], options: PictureOptions) -> Iterator[Block]:
+def read_blocks(decoder: Decoder, done: int, shape: tuple[int, int, int]) -> Iterator[Block]:
     """The pictures after the first ``done``, decoded to ``shape`` ``(C, H, W)``."""
-    _, height, width = shape
-    size = max(1, min(MOST_IN_BLOCK, BLOCK_BYTES // math.prod(shape)))
-    readings = read_pictures(listing, listing.entries[done:], height, width, options)
+    listing: Listing = decoder.listing
+    size = max(1, min(MAX_IN_BLOCK, BLOCK_BYTES // math.prod(shape)))
     block = Block(Facts(), {part: [] for part in PARTS})
-    for number, reading in enumerate(readings, done):
-        part = block.facts.take(number, reading, (height, width), options)
+    for number, reading in enumerate(read_pictures(decoder, listing.entries[done:]), done):
+        part = block.facts.take(number, reading, decoder.options)
         if reading.picture is not None:
             block.pixels[part].append(reading.picture.pixels)
         if block.facts.done == size or number + 1 == len(listing.entries):

@@ -48,8 +48,14 @@ def _readable() -> dict[str, tuple[str, ...]]:
 _FOUND = _readable()
 FORMATS = tuple(_FOUND)
 SUFFIXES = frozenset(suffix for suffixes in _FOUND.values() for suffix in suffixes)
+_WITH_FRAMES = tuple(each for name in ("GIF", "TIFF", "WEBP", "PNG", "AVIF", "HEIF") for each in _FOUND.get(name, ()))
 UNREAD = frozenset({*_HEIC, *_OTHERS, *(each for _, suffixes in _BY_FEATURE.values() for each in suffixes)}) - SUFFIXES
 """Suffixes of pictures that are not read here."""
+
+
+def may_have_frames(name: str) -> bool:
+    """Whether files of such a name may hold several pictures."""
+    return name.lower().endswith(_WITH_FRAMES)
 
 
 def advice(unread: Mapping[str, int]) -> str:

@@ -1,9 +1,9 @@
 """What a folder or an archive of pictures holds, found out before any training."""
 
-import logging
 import time
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 
 from gancli.config.pictures import PictureOptions
+from gancli.data.pictures import deep
 from gancli.data.pictures.decoded_cache import Progress
 from gancli.data.pictures.decoding import Picture
-from gancli.data.pictures.facts import PARTS, Facts
-from gancli.data.pictures.formats import advice
+from gancli.data.pictures.facts import Facts, share_that_splits
 from gancli.data.pictures.labels import imbalance, labels_of
-from gancli.data.pictures.listing import Listing, list_pictures
-from gancli.data.pictures.load import CHANNELS, named, refusal, usual_size
-from gancli.data.pictures.reading import read_pictures
+from gancli.data.pictures.listing import Entry, Listing, list_pictures
+from gancli.data.pictures.load import CHANNELS, say_other_share, usual_size
+from gancli.data.pictures.reading import Decoder, read_pictures, with_frames
+from gancli.data.pictures.remarks import frames_of, named, refusal, warnings_of
 
-log = logging.getLogger(__name__)
 SHEET = 64
 
 
@@ -36,6 +36,10 @@ class Inspection:
     unread: dict[str, int] = field(default_factory=dict)
     """Pictures among the other files, in formats that are not read here, by suffix."""
     pictures: int = 0
+    frames: int = 0
+    """Frames and pages in the files of these pictures, whether they are used or not."""
+    values: list[str] = field(default_factory=list)
+    """What values pictures of more than 8 bits have, and how they are scaled."""
     formats: Counter[str] = field(default_factory=Counter)
     modes: Counter[str] = field(default_factory=Counter)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
@@ -54,6 +58,8 @@ class Inspection:
     """Of all pictures, decoded; as much is taken on the disk, and on the device where it fits."""
     seconds: float = 0.0
     """That decoding took, as it would once before training."""
+    warnings: list[str] = field(default_factory=list)
+    """What may not be as it is meant."""
     refusal: str | None = None
     """Why training would not begin; None if it would."""
     sheet: Tensor | None = None
@@ -72,26 +78,32 @@ def inspect(
     on_progress: Progress = lambda done, total: None,
 ) -> Inspection:
     """Decode every picture once and count; UsageError if there is none, or if labels are asked for that are not."""
-    listing = list_pictures(path)
+    listing = with_frames(list_pictures(path), options)
     labels = labels_of(listing, options)
     height, width = size or usual_size(listing)
     found = Inspection(str(path), (height, width), options.as_dict(), listing.others, listing.unread)
-    facts, shown = Facts(), list[Tensor]()
+    facts, shown, decoder = Facts(), list[Entry](), Decoder(listing, height, width, options)
     began, every = time.perf_counter(), max(1, len(listing.entries) // SHEET)
     on_progress(0, len(listing.entries))
-    for number, reading in enumerate(read_pictures(listing, listing.entries, height, width, options)):
-        facts.take(number, reading, (height, width), options)
+    for number, reading in enumerate(read_pictures(decoder, listing.entries)):
+        facts.take(number, reading, options)
         if reading.picture is not None:
             _count(found, reading.picture)
             if labels.numbers:
                 found.classes[labels.classes[labels.numbers[number]]] += 1
             if number % every == 0 and len(shown) < SHEET:
-                shown.append(torch.from_numpy(reading.picture.pixels))
+                shown.append(reading.entry)
         on_progress(number + 1, len(listing.entries))
     found.seconds = round(time.perf_counter() - began, 3)
     _conclude(found, facts, listing, options)
-    found.sheet = torch.stack(shown)[:, : found.channels] if shown else None
+    found.sheet = _sheet(replace(decoder, ranges=facts.ranges(options)), shown, found.channels)
     return found
+
+
+def _sheet(decoder: Decoder, entries: Sequence[Entry], channels: int) -> Tensor | None:
+    pictures = [reading.picture for reading in read_pictures(decoder, entries)]
+    pixels = [torch.from_numpy(picture.pixels) for picture in pictures if picture is not None]
+    return torch.stack(pixels)[:, :channels] if pixels else None
 
 
 def _count(found: Inspection, picture: Picture) -> None:
@@ -102,21 +114,24 @@ def _count(found: Inspection, picture: Picture) -> None:
 
 
 def _conclude(found: Inspection, facts: Facts, listing: Listing, options: PictureOptions) -> None:
+    if (share := share_that_splits(facts, options.holdout)) not in (None, options.holdout):
+        say_other_share(facts, options, share)
+        facts = facts.split_anew(share or options.holdout)
     found.bad, found.too_small = (list(named(listing, rows)) for rows in (facts.bad, facts.too_small))
-    found.transparent, found.enlarged, found.heldout = facts.transparent, facts.enlarged, len(facts.heldout)
+    found.transparent, found.enlarged = facts.count("has_alpha"), facts.count("is_enlarged")
+    found.heldout, found.frames = len(facts.heldout), frames_of(listing, facts)
+    found.values = deep.described(facts.deep(), facts.ranges(options))
     found.channels = 1 if facts.are_grey(options) else CHANNELS.get(options.color, 3)
     found.memory_bytes = found.pictures * found.channels * found.image_size[0] * found.image_size[1]
     found.duplicates = _copies(facts, listing)
-    for warning in (advice(listing.unread), imbalance(found.classes)):
-        if warning:
-            log.warning("%s: %s", listing.root, warning)
+    found.warnings = warnings_of(listing, facts, options)
+    found.warnings += [text] if (text := imbalance(found.classes)) else []
     found.refusal = refusal(listing, facts, options)
 
 
 def _copies(facts: Facts, listing: Listing) -> list[list[str]]:
     """Names of files of equal content, together."""
     names: dict[str, list[str]] = defaultdict(list)
-    rows = sorted(row for part in PARTS for row in zip(facts.rows(part), facts.digests(part), strict=True))
-    for row, digest in rows:
-        names[digest].append(listing.entries[row].name)
+    for seen in sorted(facts.seen()):
+        names[seen.digest].append(listing.entries[seen.row].shown)
     return [each for each in names.values() if len(each) > 1]

@@ -25,7 +25,7 @@ MOST_BYTES = 2**28
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture file."""
+    """One picture file, or a frame of it."""
 
     name: str
     """Path below the root, with ``/``."""
@@ -34,6 +34,13 @@ class Entry:
     """Changes when the file does: its time in a folder, its checksum in an archive."""
     problem: str = ""
     """Why there is no use in reading it, where the listing knows already."""
+    frame: int | None = None
+    """Number of the frame that is meant, where the frames of a file are pictures of their own; else the first."""
+
+    @property
+    def shown(self) -> str:
+        """The name, with the frame's number."""
+        return self.name if self.frame is None else f"{self.name}, frame {self.frame + 1}"
 
 
 @dataclass

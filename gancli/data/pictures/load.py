@@ -11,23 +11,22 @@ from torch import Tensor
 
 from gancli.config.pictures import Colour, PictureOptions
 from gancli.data.dataset import DataSet, Split
+from gancli.data.pictures import deep
 from gancli.data.pictures.decoded_cache import Progress, Shape, decoded
 from gancli.data.pictures.decoding import header_size
 from gancli.data.pictures.facts import PARTS, Facts, share_that_splits
-from gancli.data.pictures.formats import advice
 from gancli.data.pictures.labels import Labels, labels_of, used
 from gancli.data.pictures.listing import Listing, list_pictures
+from gancli.data.pictures.reading import with_frames
+from gancli.data.pictures.remarks import named, refusal, refusal_of_bad, say_what_is_done, warn_of_left_out
 from gancli.data.pictures.streaming import streamed
-from gancli.errors import DataError
+from gancli.errors import DataError, counted
 
 log = logging.getLogger(__name__)
-LOOKED_AT = 200
+MAX_HEADERS = 200
 """Pictures whose headers decide on the size, if none is asked for."""
 USUAL_SIDES = (64, 32, 16, 8)
-MOST_BAD = 0.1
-SHOWN_BAD = 3
 CHANNELS = {"grey": 1, "rgba": 4}
-COLOURS = {1: "grey", 3: "RGB", 4: "RGBA"}
 
 
 def load(
@@ -43,20 +42,35 @@ def load(
     UsageError if there are no pictures, or no labels where they are asked for, and DataError for bad files, more than
     a tenth of them even if they are to be skipped.
     """
-    listing = list_pictures(path)
+    listing = with_frames(list_pictures(path), options)
     labels = labels_of(listing, options)
     shape = (CHANNELS.get(options.color, 3), *(size or usual_size(listing)))
-    images, facts = (decoded if cache else streamed)(listing, shape, options, on_progress)
+    read = decoded if cache else streamed
+    images, facts = read(listing, shape, options, on_progress)
+    if (share := share_that_splits(facts, options.holdout)) not in (None, options.holdout):
+        say_other_share(facts, options, share)
+        options = replace(options, holdout=share)
+        images, facts = read(listing, shape, options, on_progress)
     if refused := refusal(listing, facts, options):
         raise DataError(f"{path}: {refused}.")
-    labels = used(labels, facts.train, facts.heldout)
+    labels = used(labels, facts.rows("train"), facts.rows("heldout"))
     shape = (images["train"].shape[1], *shape[1:])
-    _say_what_is_done(listing, facts, shape, options, labels.classes, size is None)
+    say_what_is_done(listing, facts, shape, options, labels.classes, size is None)
+    if facts.deep():  # so that the generator is compared with the same pixels, whatever is added to the folder
+        options = replace(options, range=deep.as_choice(facts.deep(), facts.ranges(options)))
     train, heldout = (Split(images[part], _chosen(labels, facts.rows(part))) for part in PARTS)
     fingerprint = facts.fingerprint(shape, options, labels.numbers)
     skipped = named(listing, facts.bad) + named(listing, facts.too_small)
     name = str(path.absolute())
     return DataSet(name, train, heldout, labels.classes, None, fingerprint, skipped, options.as_dict())
+
+
+def say_other_share(facts: Facts, options: PictureOptions, share: float | None) -> None:
+    """Say which share is held out where the one asked for would leave nothing on one side."""
+    log.info(
+        "--holdout %g would hold out %s of %s, by their content; %.4g is held out.",
+        options.holdout, "all" if facts.heldout else "none", counted(len(facts.seen()), "picture"), share,
+    )  # fmt: skip
 
 
 def load_all(
@@ -72,23 +86,23 @@ def load_all(
     uint8 ``(N, C, H, W)`` of that ``shape``, ``(C, H, W)``. Errors are those of `load`. ``told``: that files are left
     out has been said.
     """
-    listing = list_pictures(path)
+    listing = with_frames(list_pictures(path), options)
     colour: Colour = "grey" if shape[0] == 1 else "rgba" if shape[0] == 4 else "rgb"
     wanted = replace(
         options, color=colour, alpha=options.alpha if shape[0] == 4 or options.alpha != "keep" else "white"
     )
     images, facts = (decoded if cache else streamed)(listing, shape, wanted, on_progress)
-    if refused := _refusal_of_bad(listing, facts, options):
+    if refused := refusal_of_bad(listing, facts, options):
         raise DataError(f"{path}: {refused}.")
     if not told:
-        _warn_of_left_out(listing, facts)
-    order = torch.tensor([*facts.train, *facts.heldout]).argsort()
+        warn_of_left_out(listing, facts)
+    order = torch.tensor([seen.row for seen in facts.seen()]).argsort()
     return torch.cat([images[part][:] for part in PARTS])[order]
 
 
 def usual_size(listing: Listing) -> tuple[int, int]:
     """The one size of all pictures looked at, if it is from 8 to 256 a side; else 64 or the next that they have."""
-    step = max(1, len(listing.entries) // LOOKED_AT)
+    step = max(1, len(listing.entries) // MAX_HEADERS)
     sizes = []
     for entry in listing.entries[::step]:
         try:
@@ -105,74 +119,5 @@ def usual_size(listing: Listing) -> tuple[int, int]:
     return side, side
 
 
-def refusal(listing: Listing, facts: Facts, options: PictureOptions) -> str | None:
-    """Why training would not begin with what is known of a listing's files; None if it would."""
-    if refused := _refusal_of_bad(listing, facts, options):
-        return refused
-    total = len(facts.train) + len(facts.heldout)
-    if not total:
-        return (
-            f"all {len(facts.too_small):,} pictures are smaller than --image-size; leave --small-images skip away, or "
-            "ask for less"
-        )
-    if facts.train and facts.heldout:
-        return None
-    share = share_that_splits(facts.train_digests + facts.heldout_digests)
-    if share is None:
-        return f"{total:,} pictures of one content cannot be split into those to train on and those held out; add some"
-    return (
-        f"--holdout {options.holdout:g} would hold out {'all' if facts.heldout else 'none'} of {total:,} pictures, by "
-        f"their content; use --holdout {share:.6g}, or add pictures"
-    )
-
-
-def _refusal_of_bad(listing: Listing, facts: Facts, options: PictureOptions) -> str | None:
-    bad, total = named(listing, facts.bad), len(listing.entries)
-    if not bad:
-        return None
-    examples = "; ".join(f"{name!r} {reason}" for name, reason in bad[:SHOWN_BAD])
-    examples += "; and so on" if len(bad) > SHOWN_BAD else ""
-    cannot = f"{len(bad):,} of {total:,} pictures cannot be used"
-    if options.bad_images == "error":
-        return f"{cannot}: {examples}. Mend or remove them, or add --bad-images skip; gancli data check lists all"
-    if len(bad) > MOST_BAD * total:
-        return f"{cannot}, more than {MOST_BAD:.0%}: {examples}"
-    return None
-
-
-def named(listing: Listing, rows: Sequence[tuple[int, str]]) -> tuple[tuple[str, str], ...]:
-    """Places in the listing with reasons, as names with reasons."""
-    return tuple((listing.entries[row].name, reason) for row, reason in rows)
-
-
 def _chosen(labels: Labels, rows: Sequence[int]) -> Tensor | None:
     return torch.tensor([labels.numbers[row] for row in rows]) if labels.numbers else None
-
-
-def _say_what_is_done(
-    listing: Listing, facts: Facts, shape: Shape, options: PictureOptions, classes: tuple[str, ...], is_own_size: bool
-) -> None:
-    """The policy in a line or two."""
-    channels, height, width = shape
-    hint = " (--image-size changes it)" if is_own_size else ""
-    notes = [
-        f"{len(facts.train):,} pictures to train on, {len(facts.heldout):,} held out by content",
-        f"{height}x{width} {COLOURS[channels]}{hint}, fit {options.fit}",
-    ]
-    notes += [f"classes: {len(classes):,}"] if classes else []
-    if facts.transparent:
-        ground = "kept" if channels == 4 else f"on {options.alpha}"
-        notes.append(f"{facts.transparent:,} with transparent pixels, {ground}")
-    notes += [f"other files: {listing.others:,}"] if listing.others else []
-    log.info("%s: %s", listing.root, "; ".join(notes))
-    if facts.enlarged:
-        log.warning("%d pictures are smaller and are enlarged; --small-images skip leaves them out.", facts.enlarged)
-    _warn_of_left_out(listing, facts)
-
-
-def _warn_of_left_out(listing: Listing, facts: Facts) -> None:
-    if unread := advice(listing.unread):
-        log.warning("%s: %s.", listing.root, unread)
-    found = ((len(facts.bad), "bad files"), (len(facts.too_small), "too small pictures"))
-    if left_out := " and ".join(f"{count:,} {what}" for count, what in found if count):
-        log.warning("%s of %s are left out; gancli data check names each.", left_out, listing.root)

@@ -15,8 +15,9 @@ from torch import Tensor
 from gancli import config as configuration
 from gancli import data
 from gancli.data import DataSet, PictureOptions
+from gancli.data.pictures.decoding import Picture
 from gancli.data.pictures.listing import list_pictures
-from gancli.data.pictures.reading import read_picture
+from gancli.data.pictures.reading import Decoder
 from gancli.errors import UsageError
 from gancli.evaluation import Evaluator, Features, ImageSet
 from gancli.evaluation.library import extractor_of_features, fingerprint_of
@@ -158,13 +159,17 @@ def stored_pictures(path: str, array: object, named: Tensor | None = None) -> Pi
         return pictures_of(named)
     listing = list_pictures(Path(os.path.expanduser(path)))  # noqa: PTH111  leaves the home of nobody as it is
     some = listing.entries[:: max(1, len(listing.entries) // MAX_LOOKED_AT)][:MAX_LOOKED_AT]
-    readings = [read_picture(listing, entry, LOOK_SIDE, LOOK_SIDE, PictureOptions(color="rgb")) for entry in some]
-    seen = [reading.picture for reading in readings if reading.picture is not None]
+    decoder = Decoder(listing, LOOK_SIDE, LOOK_SIDE, PictureOptions(color="rgb"))
+    seen = [picture for entry in some if (picture := decoder.read(entry).picture) is not None]
     return Pictures(
         dict(Counter(size_of(*picture.size) for picture in seen)),
-        dict(Counter("RGBA" if picture.has_alpha else "grey" if picture.is_grey else "RGB" for picture in seen)),
+        dict(Counter(_colour(picture) for picture in seen)),
         dict(Counter(picture.format for picture in seen)),
     )
+
+
+def _colour(picture: Picture) -> str:
+    return "RGBA" if picture.traits.has_alpha else "grey" if picture.traits.is_grey else "RGB"
 
 
 def _load_folder(flag: str, path: str, shape: tuple[int, ...], request: Request) -> Tensor:

@@ -11,21 +11,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sample_pictures import encoded, folder, picture
 
 from gancli import data
 from gancli.data import DataSet, PictureOptions
-from gancli.data.pictures import decoded_cache, facts, reading
-from gancli.errors import DataError
+from gancli.data.pictures import cache_folder, decoded_cache, facts, reading
+from gancli.errors import DataError, UsageError
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of its own for each test, filled in blocks of 8."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(facts, "MOST_IN_BLOCK", 8)
+    monkeypatch.setattr(facts, "MAX_IN_BLOCK", 8)
     return tmp_path / "cache" / "gancli" / "pictures"
 
 
@@ -33,14 +35,19 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def decoded_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that are decoded from now on."""
     names: list[str] = []
-    read = reading.read_picture
+    decode = reading.Decoder._frame
 
-    def noting(listing, entry, *rest):  # type: ignore[no-untyped-def]
+    def noting(decoder, file, entry, digest):  # type: ignore[no-untyped-def]
         names.append(entry.name)
-        return read(listing, entry, *rest)
+        return decode(decoder, file, entry, digest)
 
-    monkeypatch.setattr(reading, "read_picture", noting)
+    monkeypatch.setattr(reading.Decoder, "_frame", noting)
     return names
+
+
+def versions(cache: Path) -> list[Path]:
+    """The folders of pixels in a cache."""
+    return [path for path in cache.glob("*/*") if path.is_dir()]
 
 
 def load(root: Path, **options: object) -> DataSet:
@@ -59,7 +66,7 @@ def interrupted(root: Path) -> None:
 
 
 def same(one: DataSet, other: DataSet) -> bool:
-    pairs = ((one.train.images, other.train.images), (one.heldout.images, other.heldout.images))
+    pairs = ((one.train.images[:], other.train.images[:]), (one.heldout.images[:], other.heldout.images[:]))
     return one.fingerprint == other.fingerprint and all(torch.equal(*pair) for pair in pairs)
 
 
@@ -72,21 +79,97 @@ def test_the_second_start_decodes_nothing(tmp_path: Path, decoded_names: list[st
     assert not decoded_names
 
 
-def test_a_changed_file_or_transform_is_decoded_again(tmp_path: Path, decoded_names: list[str]) -> None:
+def test_a_changed_file_alone_is_decoded_again(tmp_path: Path, decoded_names: list[str]) -> None:
     root = folder(tmp_path / "x")
     load(root)
-    for change in (
-        lambda: (root / "003.png").write_bytes(encoded(picture(77))),
-        lambda: os.utime(root / "003.png", ns=(1, 1)),
-        lambda: (root / "003.png").rename(root / "other.png"),
+    for change, expected in (
+        (lambda: (root / "003.png").write_bytes(encoded(picture(77))), ["003.png"]),
+        (lambda: os.utime(root / "003.png", ns=(1, 1)), []),
+        (lambda: (root / "003.png").rename(root / "other.png"), []),
+        (lambda: (root / "new.png").write_bytes(encoded(picture(78))), ["new.png"]),
+        (lambda: (root / "004.png").unlink(), []),
     ):
         decoded_names.clear()
         change()
-        load(root)
-        assert len(decoded_names) == 40
+        found = load(root)
+        assert decoded_names == expected
+        assert same(found, load(root, cache=False))
     decoded_names.clear()
     load(root, size=(8, 8))
     assert len(decoded_names) == 40
+
+
+def test_versions_of_a_folder_take_the_room_of_one(tmp_path: Path, cache: Path) -> None:
+    root = folder(tmp_path / "x", 40)
+    load(root)
+    before = cache_folder.size_of(cache)
+    for number in range(40, 44):
+        (root / f"{number:03}.png").write_bytes(encoded(picture(number)))
+        load(root)
+    for path in root.iterdir():
+        os.utime(path, ns=(number, 7))
+    load(root)
+    data.load(str(root), options=PictureOptions(bad_images="skip", color="rgb", holdout=0.3))
+    assert len(versions(cache)) == 1
+    assert cache_folder.size_of(cache) < before * 1.2, "four pictures more, of forty"
+
+
+def test_another_share_held_out_decodes_nothing(tmp_path: Path, decoded_names: list[str]) -> None:
+    root = folder(tmp_path / "x")
+    load(root)
+    decoded_names.clear()
+    options = PictureOptions(holdout=0.4)
+    found = data.load(str(root), options=options)
+    assert not decoded_names
+    assert same(found, data.load(str(root), options=options, cache=False))
+
+
+def test_deep_pictures_are_brought_to_the_range_of_a_changed_folder(tmp_path: Path, cache: Path) -> None:
+    root = tmp_path / "x"
+    root.mkdir()
+    for number in range(40):
+        values = np.arange(64, dtype=np.uint16).reshape(8, 8) * 60 + number
+        Image.fromarray(values).save(root / f"{number:02}.tif")
+    assert load(root).options["range"] == "0,4095"
+    Image.fromarray(np.full((8, 8), 30_000, np.uint16)).save(root / "bright.tif")
+    found = load(root)
+    assert found.options["range"] == "0,32767"
+    assert same(found, load(root, cache=False))
+    size = cache_folder.size_of(cache)
+    again = data.load(str(root), options=PictureOptions(range="0,32767"))
+    assert torch.equal(again.train.images, found.train.images)
+    assert cache_folder.size_of(cache) == size, "the range that is found and the same one chosen are one"
+
+
+def test_sets_beyond_the_limit_go_by_their_last_use(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, decoded_names: list[str]
+) -> None:
+    """Each takes 41 KiB and a little."""
+    monkeypatch.setenv("GANCLI_CACHE_GIB", str(110_000 / 2**30))
+    roots = [folder(tmp_path / name, 20, height=20, width=34) for name in "abc"]
+    for age, root in ((2, roots[0]), (1, roots[1])):
+        load(root)
+        for used in cache.glob("*/used"):
+            os.utime(used, (used.stat().st_atime, used.stat().st_mtime - age))
+    load(roots[0])  # so that b was used longest ago
+    load(roots[2])
+    assert {Path(each.source).name for each in cache_folder.kept_sets()} == {"a", "c"}
+    assert cache_folder.size_of(cache) <= 110_000
+    decoded_names.clear()
+    load(roots[0])
+    assert not decoded_names
+
+
+def test_a_set_that_is_larger_than_the_limit_is_kept_alone(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(folder(tmp_path / "a"))
+    monkeypatch.setenv("GANCLI_CACHE_GIB", "0")
+    assert len(load(folder(tmp_path / "b")).train)
+    assert [Path(each.source).name for each in cache_folder.kept_sets()] == ["b"]
+    monkeypatch.setenv("GANCLI_CACHE_GIB", "much")
+    with pytest.raises(UsageError, match="GANCLI_CACHE_GIB=much is not a number of GiB"):
+        load(tmp_path / "b")
 
 
 def test_folders_that_agree_in_names_sizes_and_times_are_not_confused(tmp_path: Path) -> None:
@@ -103,7 +186,7 @@ def test_what_was_interrupted_goes_on(tmp_path: Path, cache: Path, decoded_names
     root = folder(tmp_path / "x")
     (root / "007x.png").write_bytes(b"")
     interrupted(root)
-    (kept,) = (path for path in cache.iterdir() if path.is_dir())
+    (kept,) = versions(cache)
     if damage == "torn line":
         with (kept / decoded_cache.FACTS).open("a") as file:
             file.write('{"done": 8, "tra')
@@ -163,8 +246,8 @@ def test_what_is_whole_needs_nobodys_leave(tmp_path: Path, cache: Path) -> None:
 
 def test_clearing_spares_what_is_being_decoded(tmp_path: Path, cache: Path, held: TextIO) -> None:
     load(folder(tmp_path / "other", 20))
-    assert decoded_cache.clear_cache() > 0
-    (kept,) = (path for path in cache.iterdir() if path.is_dir())
+    assert cache_folder.clear_cache() > 0
+    (kept,) = versions(cache)
     assert (kept / decoded_cache.FACTS).read_text().count("\n") == 3, "three blocks, the 24 pictures"
 
 
@@ -194,6 +277,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
         monkeypatch.setattr(decoded_cache, "_flush", full)
     with pytest.raises(DataError, match=r"the disk (is full|has 0.0 MiB).*--no-cache"):
         load(root)
+    assert not versions(cache)
     assert not [path for path in cache.iterdir() if path.is_dir()]
 
 
@@ -208,8 +292,8 @@ def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch:
 def test_clearing_frees_what_was_taken_and_harms_no_reader(tmp_path: Path, cache: Path) -> None:
     found = load(folder(tmp_path / "x"))
     before = found.train.images.clone()
-    assert decoded_cache.cache_size() >= 40 * 3 * 20 * 30
-    assert decoded_cache.clear_cache() > 0
+    assert cache_folder.cache_size() >= 40 * 3 * 20 * 30
+    assert cache_folder.clear_cache() > 0
     assert not cache.exists()
     assert torch.equal(found.train.images, before)
-    assert decoded_cache.clear_cache() == 0
+    assert cache_folder.clear_cache() == 0

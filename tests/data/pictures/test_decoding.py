@@ -1,14 +1,16 @@
 """Every kind of picture comes out as 8 bits of one shape and the right colours; every bad one with its reason."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
 from sample_pictures import encoded, picture, png_that_claims
 
 from gancli.config.pictures import PictureOptions
-from gancli.data.pictures.decoding import BadPicture, TooSmall, decode, header_size
+from gancli.data.pictures.decoding import BadPicture, PictureFile, TooSmall, decode, header_size
 from gancli.data.pictures.formats import FORMATS
 
 DEFAULT = PictureOptions()
@@ -33,7 +35,8 @@ def test_formats_agree(kind: str) -> None:
     found = decode(encoded(picture(1), kind), 20, 30, DEFAULT)
     assert found.pixels.dtype == np.uint8
     assert close(found.pixels, np.asarray(picture(1)).transpose(2, 0, 1), 0.01 if kind in LOSSLESS else 25)
-    assert (found.format, found.size, found.has_alpha, found.is_grey) == (kind, (20, 30), False, False)
+    assert (found.format, found.size) == (kind, (20, 30))
+    assert not found.traits.has_alpha and not found.traits.is_grey
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "LA", "CMYK", "YCbCr", "LAB"])
@@ -46,30 +49,9 @@ def test_modes_become_rgb(mode: str) -> None:
     assert found.mode == mode
     expected = np.asarray(image.convert("RGB") if mode != "LAB" else image).transpose(2, 0, 1)
     assert found.pixels.shape == (3, 20, 30)
-    assert found.is_grey == (mode in ("L", "1", "LA"))
+    assert found.traits.is_grey == (mode in ("L", "1", "LA"))
     if mode != "LAB":  # Pillow and its profiles round differently
         assert close(found.pixels, expected, 1)
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        (np.array([[0, 257, 32896, 65535]], np.uint16), [0, 1, 128, 255]),
-        (np.array([[-5, 0, 40000, 65535]], np.int32), [0, 0, 156, 255]),
-        (np.array([[0, 100, 200, 255]], np.int32), [0, 100, 200, 255]),
-        (np.array([[0, 10**6, 3 * 10**6, 4 * 10**6]], np.int32), [0, 64, 191, 255]),
-        (np.array([[0.0, 0.5, 1.0, np.nan]], np.float32), [0, 128, 255, 0]),
-        (np.array([[0.0, np.inf, -np.inf, 0.5]], np.float32), [0, 255, 0, 128]),
-    ],
-)
-def test_more_than_eight_bits_are_scaled_not_clipped(values: np.ndarray, expected: list[int]) -> None:
-    found = pixels(encoded(Image.fromarray(values), "TIFF"), 1, 4, PictureOptions(color="grey"))
-    assert found[0, 0].tolist() == expected
-
-
-def test_sixteen_bit_png() -> None:
-    values = np.linspace(0, 65535, 600).astype(np.uint16).reshape(20, 30)
-    assert close(pixels(encoded(Image.fromarray(values)))[:1], (values / 257)[None], 0.6)
 
 
 @pytest.mark.parametrize(("alpha", "level"), [("white", 255), ("black", 0)])
@@ -79,14 +61,14 @@ def test_what_shines_through(alpha: str, level: int) -> None:
     palette.putpalette([0, 0, 0, 200, 10, 10])
     for content in (encoded(clear), encoded(palette, transparency=1), encoded(clear, "WEBP", lossless=True)):
         found = decode(content, 8, 8, PictureOptions(alpha=alpha))  # type: ignore[arg-type]
-        assert found.has_alpha
+        assert found.traits.has_alpha
         assert (found.pixels == level).all()
 
 
 def test_alpha_is_kept_when_asked_for_and_opaque_is_no_transparency() -> None:
     half = Image.new("RGBA", (8, 8), (200, 10, 10, 128))
     assert pixels(encoded(half), 8, 8, PictureOptions(color="rgba"))[:, 0, 0].tolist() == [200, 10, 10, 128]
-    assert not decode(encoded(picture().convert("RGBA")), 20, 30, DEFAULT).has_alpha
+    assert not decode(encoded(picture().convert("RGBA")), 20, 30, DEFAULT).traits.has_alpha
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
@@ -201,6 +183,80 @@ def test_what_is_bad_says_why(name: str, recwarn: pytest.WarningsRecorder) -> No
     with pytest.raises(BadPicture, match=reason) as error:
         pixels(content)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("where", ["before the pixels", "behind the pixels"])
+@pytest.mark.parametrize("kind", ["zTXt", "iTXt", "tEXt", "iCCP"])
+def test_a_png_is_read_whatever_its_metadata(kind: str, where: str) -> None:
+    """Image tools write workflows of megabytes into text, and profiles may be as large."""
+    plain = encoded(picture(), "PNG")
+    packed = zlib.compress(bytes(2_000_000))
+    data = {
+        "zTXt": b"workflow\0\0" + packed,
+        "iTXt": b"workflow\0\1\0\0\0" + packed,
+        "tEXt": b"workflow\0" + b"x" * 2_000_000,
+        "iCCP": b"profile\0\0" + packed,
+    }[kind]
+    chunk = struct.pack(">I", len(data)) + kind.encode() + data + struct.pack(">I", zlib.crc32(kind.encode() + data))
+    place = 33 if where == "before the pixels" else plain.index(b"IEND") - 4
+    content = plain[:place] + chunk + plain[place:]
+    assert header_size(io.BytesIO(content)) == (20, 30)
+    assert (pixels(content) == pixels(plain)).all()
+
+
+def test_a_png_keeps_the_small_text_that_turns_it() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    plain = encoded(picture(), "PNG", exif=exif)
+    data = b"workflow\0\0" + zlib.compress(bytes(2_000_000))
+    chunk = struct.pack(">I", len(data)) + b"zTXt" + data + struct.pack(">I", zlib.crc32(b"zTXt" + data))
+    assert decode(plain[:33] + chunk + plain[33:], 30, 20, DEFAULT).size == (30, 20)
+
+
+def test_large_photographs_are_a_question_of_the_limit() -> None:
+    """A JPEG is decoded at an eighth of its size, so that it may be larger; but not one that is held whole."""
+    jpeg, progressive = (
+        encoded(Image.new("L", (1600, 1600)), "JPEG", progressive=progressive) for progressive in (False, True)
+    )
+    png = encoded(Image.new("L", (1600, 1600)))
+    small, large = PictureOptions(max_pixels=200 * 200), PictureOptions(max_pixels=1600 * 1600)
+    assert pixels(jpeg, 16, 16, small).shape == (3, 16, 16)
+    for content in (progressive, png):
+        with pytest.raises(BadPicture, match=r"1600x1600 pixels are more than 40,000; --max-pixels"):
+            pixels(content, 16, 16, small)
+        assert pixels(content, 16, 16, large).shape == (3, 16, 16)
+
+
+def test_pillows_own_limit_is_none_here_and_stays_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    content = encoded(picture(1, 100, 100))
+    assert header_size(io.BytesIO(content)) == (100, 100)
+    assert pixels(content, 16, 16).shape == (3, 16, 16)
+    assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF", "PNG"])
+def test_each_frame_is_decoded_in_any_order(kind: str) -> None:
+    frames = [picture(n) for n in range(3)]
+    options = {"save_all": True, "append_images": frames[1:]} | ({"lossless": True} if kind == "WEBP" else {})
+    file = PictureFile(encoded(frames[0], kind, **options))
+    assert file.frame_numbers() == [0, 1, 2]
+    for number in (0, 2, 1, 1):
+        found = file.decode(20, 30, DEFAULT, frame=number)
+        assert close(found.pixels, np.asarray(frames[number]).transpose(2, 0, 1), 25)
+        assert found.traits.frames == (3 if number == 0 else 1)
+    assert PictureFile(encoded(picture(), kind)).frame_numbers() == [0]
+
+
+def test_a_small_copy_in_a_tiff_and_a_preview_in_a_photograph_are_no_frames() -> None:
+    pages = io.BytesIO()
+    with TiffImagePlugin.AppendingTiffWriter(pages, new=True) as writer:
+        for number, kind in enumerate((0, 1, 0)):
+            picture(number).save(writer, "TIFF", tiffinfo={254: kind})
+            writer.newFrame()
+    assert PictureFile(pages.getvalue()).frame_numbers() == [0, 2]
+    photograph = encoded(picture(), "MPO", save_all=True, append_images=[picture(1)])
+    assert PictureFile(photograph).frame_numbers() == [0]
 
 
 def test_a_large_picture_needs_little_more_memory_than_its_pixels() -> None:

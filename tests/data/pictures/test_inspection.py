@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from sample_pictures import encoded, folder, picture
 
 from gancli import data
@@ -61,3 +62,49 @@ def test_a_folder_of_nothing_sound_is_refused(tmp_path: Path) -> None:
     found = inspect(tmp_path, None, PictureOptions(bad_images="skip"))
     assert found.refusal
     assert found.sheet is None
+
+
+def test_frames_are_counted_and_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = folder(tmp_path / "x", 10)
+    for number, kind in enumerate(("TIFF", "GIF", "WEBP")):
+        pages = [picture(100 * number + page) for page in range(12)]
+        content = encoded(pages[0], kind, save_all=True, append_images=pages[1:])
+        (root / f"pages.{kind.lower()}").write_bytes(content)
+    for frames, pictures, unused in (("first", 13, 33), (4, 22, 24), ("all", 46, 0)):
+        options = PictureOptions(frames=frames, holdout=0.3)  # type: ignore[arg-type]
+        found = inspect(root, None, options)
+        assert (found.pictures, found.frames) == (pictures, 46)
+        said = f"{unused} further frames are left out; --frames all takes them"
+        assert found.warnings == ([said] if unused else [])
+        caplog.clear()
+        cached, streamed = (data.load(str(root), options=options, cache=cache) for cache in (True, False))
+        assert (said in caplog.text) == bool(unused)
+        assert len(cached.train) + len(cached.heldout) == pictures
+        assert cached.fingerprint == streamed.fingerprint
+        assert torch.equal(cached.train.images, streamed.train.images[:])
+
+
+def test_frames_that_are_alike_are_on_one_side(tmp_path: Path) -> None:
+    """Whatever their files, so that no held-out frame was trained on."""
+    pages = [picture(number) for number in range(30)]
+    for name in ("a", "b"):
+        order = pages if name == "a" else pages[::-1]
+        (tmp_path / f"{name}.tif").write_bytes(encoded(order[0], "TIFF", save_all=True, append_images=order[1:]))
+    found = data.load(str(tmp_path), options=PictureOptions(frames="all", holdout=0.3))
+    sides = [{image.numpy().tobytes() for image in split.images} for split in (found.train, found.heldout)]
+    assert not sides[0] & sides[1]
+    assert len(inspect(tmp_path, None, PictureOptions(frames="all")).duplicates) == 30
+
+
+@pytest.mark.parametrize("count", [2, 9, 15, 30])
+@pytest.mark.parametrize("seed", [0, 1000])
+def test_few_pictures_are_never_refused(tmp_path: Path, count: int, seed: int) -> None:
+    root = folder(tmp_path / "x", 0)
+    for number in range(count):
+        (root / f"{number}.png").write_bytes(encoded(picture(seed + number)))
+    found, loaded = inspect(root, None, DEFAULT), data.load(str(root))
+    assert found.refusal is None
+    assert (count - found.heldout, found.heldout) == (len(loaded.train), len(loaded.heldout))
+    assert 1 <= len(loaded.heldout) <= max(1, count // 2)
+    again = data.load(str(root), options=PictureOptions(**loaded.options))
+    assert again.fingerprint == loaded.fingerprint, "what is recorded splits them alike"

@@ -144,7 +144,7 @@ def test_bad_files_stop_unless_they_are_few_and_to_be_skipped(tmp_path: Path, ca
         load(root)
     found = load(root, bad_images="skip")
     assert found.skipped == tuple((f"bad\n{number}.png", "is empty") for number in range(5))
-    assert "5 bad files" in caplog.text
+    assert "5 bad files; gancli data check" in caplog.text
     (root / "one-more.png").write_bytes(b"x")
     with pytest.raises(DataError, match="6 of 51 pictures cannot be used, more than 10%"):
         load(root, bad_images="skip")
@@ -158,7 +158,7 @@ def test_small_pictures_are_no_bad_ones(tmp_path: Path, caplog: pytest.LogCaptur
     caplog.clear()
     found = load(root, (32, 32))
     assert len(found.train) + len(found.heldout) == 50
-    assert "20 pictures are smaller and are enlarged" in caplog.text
+    assert "20 pictures are smaller and enlarged" in caplog.text
 
 
 def test_what_is_done_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -178,24 +178,33 @@ def test_pictures_that_are_not_read_are_called_out(tmp_path: Path, caplog: pytes
     assert "1 picture is in a format that gancli does not read (1 .jxl); convert to PNG or JPEG" in caplog.text
 
 
-def test_the_share_that_is_named_splits_few_pictures(tmp_path: Path) -> None:
+def test_a_share_that_leaves_nothing_on_one_side_gives_way(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = folder(tmp_path / "x", 3)
-    for holdout in (1e-6, 1 - 1e-6):
-        with pytest.raises(
-            DataError, match=r"would hold out (none|all) of 3 pictures.*use --holdout ([\d.]+)"
-        ) as error:
-            load(root, holdout=holdout)
-        share = float(str(error.value).split("use --holdout ")[1].split(",")[0])
-        found = load(root, holdout=share)
-        assert len(found.train) and len(found.heldout)
+    for holdout, none in ((1e-6, "none"), (1 - 1e-6, "all")):
+        with caplog.at_level(logging.INFO):
+            found = load(root, holdout=holdout)
+        assert f"would hold out {none} of 3 pictures" in caplog.text
+        assert len(found.train) == (2 if none == "none" else 1)
+        assert load(root, holdout=found.options["holdout"]).fingerprint == found.fingerprint
 
 
 def test_pictures_that_cannot_be_split(tmp_path: Path) -> None:
     root = folder(tmp_path / "x", 1)
-    with pytest.raises(DataError, match="1 pictures of one content"):
+    with pytest.raises(DataError, match="1 picture cannot be split"):
         load(root)
-    with pytest.raises(DataError, match="all 1 pictures are smaller than --image-size"):
+    with pytest.raises(DataError, match="1 picture, and none is as large as --image-size"):
         load(root, (64, 64), small_images="skip")
+    (root / "copy.png").write_bytes((root / "000.png").read_bytes())
+    with pytest.raises(DataError, match="2 pictures of one content cannot be split"):
+        load(root)
+
+
+def test_so_few_pictures_are_learnt_by_heart(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    load(folder(tmp_path / "x", 2))
+    assert "only 1 picture to train on" in caplog.text
+    caplog.clear()
+    load(folder(tmp_path / "y", 40))
+    assert "to train on" not in caplog.text
 
 
 def test_pictures_that_are_too_small_are_no_bad_ones_in_the_share(tmp_path: Path) -> None:
@@ -251,7 +260,7 @@ def test_names_and_options_that_make_no_sense(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=message):
             data.load(name)
-    with pytest.raises(UsageError, match="--holdout are for folders"):
+    with pytest.raises(UsageError, match="--max-pixels are for folders"):
         data.load("digits", options=PictureOptions(holdout=0.3))
     (tmp_path / "file.txt").write_text("x")
     with pytest.raises(UsageError, match="neither a folder nor a zip"):
