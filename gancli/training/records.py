@@ -14,6 +14,7 @@ from torch import Tensor
 from gancli.artifacts.run_folder import RunFolder
 from gancli.files.atomic import sync_file, write_text_atomically
 from gancli.steps.state import TrainState
+from gancli.training.descriptions import description
 from gancli.training.loop import Callback, Loop, Record
 
 log = logging.getLogger(__name__)
@@ -98,9 +99,18 @@ class TensorBoard(Callback):
         """Add every value at its step."""
         with self._given_up():
             for name, value in record.values.items():
-                self.writer and self.writer.add_scalar(name, value, record.step)
+                self._add_scalar(name, value, record.step)
             for alarm in record.alarms:
                 self.writer and self.writer.add_text(f"alarm/{alarm.failure}", str(alarm), record.step)
+
+    def _add_scalar(self, name: str, value: float, step: int) -> None:
+        """Like the writer's own, with a description, for which that has no argument."""
+        from torch.utils.tensorboard.summary import scalar
+
+        if self.writer:
+            summary = scalar(name, value)
+            summary.value[0].metadata.summary_description = description(name)
+            self.writer.file_writer.add_summary(summary, step)
 
     def add_grid(self, grid: Tensor, step: int) -> None:
         """Add a grid of samples, uint8 ``(C, H, W)``."""

@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from training_steps import labelled, make_step
 
-from gancli import train
-from gancli.recipes.base import WHOLE
+from gancli import recipes, train
+from gancli.evaluation.metrics import table
+from gancli.health.vital_signs import VitalSigns
+from gancli.recipes.base import WHOLE, Spec
 from gancli.training import progress
+from gancli.training.descriptions import description
 from gancli.training.loop import Plan, Record
 
 OPTIONS: dict[str, Any] = {"steps": 60, "batch_size": 16, "log_every": 5, "threads": 1, "recipe": "vanilla"}
@@ -108,6 +112,7 @@ def test_metrics_and_tensorboard_hold_the_same_numbers(tmp_path: Any) -> None:
     for name in ("d/adv", "g/adv", "d/logit_real", "d/logit_fake"):
         logged = [(event.step, event.value) for event in events.Scalars(name)]
         assert logged == [(line["step"], pytest.approx(line[name], rel=1e-6)) for line in lines]
+        assert events.SummaryMetadata(name).summary_description == description(name) != ""
     assert [image.step for image in events.Images("samples")][-1] == 60
 
 
@@ -125,3 +130,22 @@ def test_decoding_is_a_bar_that_ends_or_a_line_now_and_then(
     with progress.decoding_progress("plain") as show:
         show(50, 1000)
     assert capsys.readouterr().err == "decoding 50 of 1,000 pictures\n"
+
+
+@pytest.mark.parametrize("recipe", recipes.names())
+def test_every_loss_has_a_description(recipe: str) -> None:
+    cls = recipes.find(recipe)
+    spec = Spec(1, 8, 8, classes=4 if cls.conditional else 0)
+    step = labelled(make_step(cls().fitted(spec, 1000, 1000), spec=spec))
+    assert [name for name in step() if not description(name)] == []
+
+
+def test_every_measurement_and_evaluation_has_a_description() -> None:
+    told = re.findall(r"^ +- (\w+):", VitalSigns.__call__.__doc__ or "", re.M)
+    assert {"separation", "loss_scale", "contrast"} <= set(told)
+    fast = [name for name, metric in table().items() if metric.group == "fast"]
+    names = [f"health/{name}" for name in told] + [f"eval/{name}_lenet_6ec3" for name in fast]
+    assert [name for name in names if not description(name)] == []
+    assert description("eval/fd_lenet_6ec3").endswith("Measured on: lenet_6ec3.")
+    assert description("eval/class_kl_lenet_6ec3") != description("eval/kid_lenet_6ec3")
+    assert description("unheard/of") == description("eval/unheard_lenet_6ec3") == ""
