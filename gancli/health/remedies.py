@@ -9,7 +9,8 @@ Config = Mapping[str, Any]
 Remedy = str | Callable[[Config], str | None]
 """A flag or a phrase to try, perhaps a function of the configuration; None if it would change nothing."""
 PENALTY_WEIGHTS = {
-    "vanilla": "r1_gamma", "r3gan": "gamma", "dragan": "penalty", "wgan-gp": "penalty", "progressive": "penalty",
+    "vanilla": "r1_gamma", "r3gan": "gamma", "latent": "gamma",
+    "dragan": "penalty", "wgan-gp": "penalty", "progressive": "penalty",
 }  # fmt: skip
 """By recipe, the hyperparameter that weighs its gradient penalty."""
 FIRST_GAMMA = 20

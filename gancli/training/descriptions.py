@@ -21,6 +21,8 @@ DESCRIPTIONS = {
     "g/history": "Distance of G's weights from their average so far, with its weight.",
     "g/features": "Squared distance of the mean features of real and generated images.",
     "g/similarity": "Error of rebuilt images in D's features, with its weight.",
+    "g/l1": "Mean absolute difference of pictures and what the autoencoder makes of them, in the range [-1, 1].",
+    "g/perceptual": "Relative difference of their features in a pretrained network, with its weight.",
     "g/prior": "Divergence of the encoder's latents from the prior.",
     "health/separation": "Share of pairs of a training image and a sample that D ranks correctly. D has won above .99, "
     "and lost below .2.",

@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-import typer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_steps import make_step, tensors
 
 from gancli import recipes, train
 from gancli.artifacts.run_folder import RunFolder, step_of
 from gancli.cli import run
-from gancli.cli.train import train as train_command
-from gancli.config import build
+from gancli.config import TrainConfig, build
+from gancli.config.commands import BesideConfigFlags
 from gancli.config.settings import declarations
 from gancli.errors import TrainingFailed
 from gancli.health.remedies import DIVERGED_REMEDIES, PENALTY_WEIGHTS, Remedy, advice
@@ -392,9 +391,8 @@ def configuration(recipe: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("recipe", recipes.names())
 def test_every_flag_and_hyperparameter_of_an_advice_exists(recipe: str) -> None:
-    parser = typer.Typer()
-    parser.command()(train_command)
-    flags = {flag for each in typer.main.get_command(parser).params for flag in each.opts}
+    settings = [*declarations(TrainConfig).values(), *declarations(BesideConfigFlags).values()]
+    flags = {flag for each in settings for flag in each.flags}
     config, cls = configuration(recipe), recipes.find(recipe)
     for remedies in (DIVERGED_REMEDIES, *(rule.remedies for rule in RULES)):
         told = advice(remedies, config).rstrip(".")
