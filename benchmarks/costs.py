@@ -58,8 +58,8 @@ def loop_overhead(prepared: Prepared, folder: RunFolder, rounds: int, steps: int
 
     Neither draws samples nor saves; those are counted apart.
     """
-    loop = Loop(prepared.step, prepared.plan)
-    loop.callbacks, loop.vital_signs = train._callbacks(prepared, folder, "plain"), train._vital_signs(prepared)
+    callbacks, vital_signs = train.own_callbacks(prepared, folder, "plain"), train.vital_signs(prepared)
+    loop = Loop(prepared.step, prepared.plan, callbacks, vital_signs=vital_signs)
     for callback in loop.callbacks:
         callback.on_start(loop)
 
@@ -81,7 +81,7 @@ def loop_overhead(prepared: Prepared, folder: RunFolder, rounds: int, steps: int
 def checkpoint_cost(prepared: Prepared, folder: RunFolder, step_ms: float, rounds: int) -> dict[str, float]:
     """Milliseconds of a checkpoint with its network files, and its share of training at the default interval."""
     state, origin = prepared.step.state, prepared.origin
-    saver = next(c for c in train._callbacks(prepared, folder, "none") if isinstance(c, Checkpoints))
+    saver = next(c for c in train.own_callbacks(prepared, folder, "none") if isinstance(c, Checkpoints))
     loop = Loop(prepared.step, replace(prepared.plan, save_every=1))
     found = in_turns({"all": lambda: saver.on_step(loop)}, rounds)
     path = folder.checkpoint(state.step)

@@ -6,15 +6,15 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gancli.api import evaluate, reconstruct, sample, train
+    from gancli.api import Callback, evaluate, reconstruct, sample, train
 
 from gancli.version import __version__ as __version__
 
-__all__ = ["evaluate", "reconstruct", "sample", "train"]
+__all__ = ["Callback", "evaluate", "reconstruct", "sample", "train"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import torch only when one of the functions is first used."""
+    """Import torch only when one of these names is first used."""
     if name in __all__:
         from gancli import api
 

@@ -2,13 +2,12 @@
 
 import contextlib
 import inspect
-import random
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,15 +21,17 @@ from gancli.errors import GancliError, UsageError, nearest
 from gancli.evaluation import Report
 from gancli.evaluation.sources import measure
 from gancli.evaluation.sources.request import Request
-from gancli.machine import devices, matmul
+from gancli.machine import global_state
 from gancli.recipes import hyperparameters_like
 from gancli.runs import train as training
 from gancli.runs.dry_run import DryRun, dry_run
 from gancli.runs.reconstruct import reconstructed
 from gancli.runs.train import TrainResult
 from gancli.sampling.plan import Drawing, plan_sample
+from gancli.training.loop import Callback
 
 __all__ = [
+    "Callback",
     "Drawing",
     "DryRun",
     "TrainResult",
@@ -61,7 +62,7 @@ def _function(told: Callable[P, object], run: Callable[..., R], **defaults: Any)
     def call(*arguments: P.args, **keywords: P.kwargs) -> R:
         for name in keywords:
             _require_known(name, signature, call.__name__)
-        with undisturbed(), _naming_keywords(told):
+        with global_state.restored(), _naming_keywords(told):
             return run(**signature.bind_partial(*arguments, **keywords).arguments)
 
     call.__name__ = call.__qualname__ = run.__name__.lstrip("_")
@@ -96,23 +97,15 @@ def _naming_keywords(cls: type) -> Iterator[None]:
         raise
 
 
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Leave the random numbers of Python, NumPy and torch, and torch's arithmetic, as they are for the caller."""
-    python, arrays, threads = random.getstate(), np.random.get_state(), torch.get_num_threads()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng(), matmul.restored(), devices.restored():
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(arrays)
-            torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(deterministic)
+@dataclass(frozen=True, kw_only=True)
+class TrainingHere(Training):
+    """What ``train`` is told, with what only Python has."""
+
+    callbacks: Sequence[Callback] = ()
 
 
 def _train(config: str | Path | TrainConfig | None = None, **given: Any) -> TrainResult:
-    """Train a GAN, as ``gancli train`` does.
+    """Train a GAN, as ``gancli train`` does; ``callbacks`` are told how it goes on, see `Callback`.
 
     Raises UsageError (wrong input), TrainingDiverged and TrainingFailed (exit code 3 of the command), OutOfMemory and
     Interrupted (after SIGINT or SIGTERM, with the state saved).
@@ -148,12 +141,12 @@ def _evaluate(**given: Any) -> Report:
 
 def evaluate_run(run: str | Path, **given: Any) -> list[tuple[int, Report]]:
     """Measure each kept checkpoint of a run: its step and its report, oldest first; keywords as for `evaluate`."""
-    with undisturbed(), _naming_keywords(Measuring):
+    with global_state.restored(), _naming_keywords(Measuring):
         request = build(Request, given, COMMAND_LINE)
         return list(measure.evaluate_run(run_called(run).path, request))
 
 
-train = _function(Training, _train, progress="tqdm")
+train = _function(TrainingHere, _train, progress="tqdm")
 sample = _function(Sampling, _sample)
 reconstruct = _function(Reconstructing, _reconstruct)
 evaluate = _function(Measuring, _evaluate)

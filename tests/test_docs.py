@@ -1,5 +1,6 @@
 """The Python of every page of the documentation runs."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from gancli import train
 from gancli.config.settings import declarations
-from gancli.errors import UsageError
+from gancli.errors import Interrupted, UsageError
 from gancli.evaluation import evaluate, metrics
 from gancli.recipes.base import Spec
 
@@ -49,3 +51,14 @@ def test_a_metric_as_the_page_on_building_adds_it(monkeypatch: pytest.MonkeyPatc
     generated, real = (torch.full((100, 1, 8, 8), level, dtype=torch.uint8) for level in (10, 14))
     figure = evaluate(generated, real, metrics=["mean_gap"]).figure("mean_gap")
     assert (figure.value, figure.n) == (4.0, 100)
+
+
+def test_the_callback_of_its_page_hears_every_line_and_can_end_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = run_python_of("callbacks.md")
+    lines = (names["result"].run / "metrics.jsonl").read_text().splitlines()
+    assert names["losses"].values == [json.loads(line)["d/adv"] for line in lines] and len(lines) == 3
+    with pytest.raises(Interrupted, match="interrupted after step 3; the state is saved"):
+        train(recipe="dcgan", steps=9, log_every=3, callbacks=[names["Losses"](wanted=100.0)], progress="none")

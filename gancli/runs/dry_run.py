@@ -7,11 +7,11 @@ from statistics import mean
 from typing import Any
 
 from gancli.config import TrainConfig
-from gancli.machine import devices
+from gancli.machine import devices, global_state
 from gancli.machine.distributed import Group
 from gancli.runs import batch_size, compile_choice
 from gancli.runs.prepare import Prepared
-from gancli.runs.train import asked_for, own_random_numbers, start_from
+from gancli.runs.train import asked_for, start_from
 
 STAGES = 9
 """Places of a run at which networks that grow are timed."""
@@ -36,7 +36,7 @@ class DryRun:
 
 def dry_run(config: str | Path | TrainConfig | None = None, *, settings: Sequence[str] = (), **options: Any) -> DryRun:
     """Check everything, build the networks and run a few steps; trains and writes nothing."""
-    with own_random_numbers():
+    with global_state.restored():
         prepared = batch_size.prepare_measured(asked_for(config, settings, options), Group())
         start_from(prepared, None, None)
         seconds = _time_a_step(prepared)

@@ -8,7 +8,8 @@ from gancli.evaluation import Figure, merit
 from gancli.evaluation.sources.choose_evaluator import best_metric_of, judge_for
 from gancli.runs.prepare import Prepared
 from gancli.sampling import drawing
-from gancli.steps.state import TrainState
+from gancli.steps.state import Best, TrainState
+from gancli.training.loop import Evaluation
 
 MOST_IMAGES = 1000
 """Drawn each time: enough to tell a good checkpoint from a bad one, and KID is a single subset."""
@@ -26,24 +27,20 @@ class QuickEvaluation:
         most = None if dataset.mixture else MOST_IMAGES
         self.judge, self.count = judge_for(dataset, self.prepared.device, config.seed, most)
 
-    def __call__(self, state: TrainState) -> dict[str, float]:
-        """Figures under ``eval/<name>``, and what they took, ``eval/seconds``; updates ``state.best``."""
+    def __call__(self, state: TrainState) -> Evaluation:
+        """Measure the averaged generator; changes nothing."""
         began = time.perf_counter()
         noise, scale = self.prepared.step.setup.noise, self.prepared.origin.spec.point_scale
         drawn = drawing.draw_first(state.ema, noise.latent_dim, noise.classes, noise.seed, self.count, scale)
         report = self.judge.evaluate(drawn, "fast")
         first = report.figure(self.best_metric)
-        if _is_better(first, state.best):
-            state.best = {"metric": first.name, "value": first.value, "step": state.step}
+        best = Best(first.name, first.value, state.step) if is_better(first, state.best) else state.best
         values = {f"eval/{figure.name}": figure.value for figure in report.figures}
-        return values | {"eval/seconds": round(time.perf_counter() - began, 3)}
+        return Evaluation(values | {"eval/seconds": round(time.perf_counter() - began, 3)}, best)
 
 
-def _is_better(figure: Figure, best: dict[str, object]) -> bool:
-    """Than the best so far, if that is of the same metric; a figure that is no number is not."""
+def is_better(figure: Figure, best: Best | None) -> bool:
+    """Whether a figure beats the best so far, or is of another metric; NaN never is."""
     if math.isnan(figure.value):
         return False
-    value = best.get("value")
-    if best.get("metric") != figure.name or not isinstance(value, float):
-        return True
-    return merit(figure) > merit(replace(figure, value=value))
+    return best is None or best.metric != figure.name or merit(figure) > merit(replace(figure, value=best.value))

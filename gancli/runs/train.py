@@ -3,7 +3,7 @@
 import contextlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from gancli.errors import TrainingDiverged, TrainingFailed, UsageError, is_out_o
 from gancli.files.atomic import write_text_atomically
 from gancli.health.vital_signs import SAMPLES, VitalSigns
 from gancli.health.watch import Watch
-from gancli.machine import devices, matmul
+from gancli.machine import global_state
 from gancli.machine.distributed import Group, joined
 from gancli.runs import batch_size, environment, lock, rollback
 from gancli.runs import resume as resuming
@@ -61,15 +61,19 @@ def train(
     resume: str | Path | None = None,
     progress: View = "tqdm",
     settings: Sequence[str] = (),
+    callbacks: Sequence[Callback] = (),
     **options: Any,
 ) -> TrainResult:
     """Train a GAN, as ``gancli train`` does; ``options`` are the fields of `TrainConfig`.
 
     ``config`` is a TOML file or a `TrainConfig`, ``resume`` is "latest", a run's folder or a checkpoint, and
-    ``settings`` are texts like ``"d_lr=5e-5"``. Raises UsageError (wrong input), TrainingDiverged and TrainingFailed
-    (exit code 3 of the command), OutOfMemory and Interrupted (after SIGINT or SIGTERM, with the state saved).
+    ``settings`` are texts like ``"d_lr=5e-5"``. ``callbacks`` are told how it goes on, after gancli's own have done
+    their work; under torchrun only those of the first process. A rollback starts them anew.
+
+    Raises UsageError (wrong input), TrainingDiverged and TrainingFailed (exit code 3 of the command), OutOfMemory and
+    Interrupted (after SIGINT or SIGTERM, with the state saved).
     """
-    with joined() as group, own_random_numbers(), contextlib.ExitStack() as stack:
+    with joined() as group, global_state.restored(), contextlib.ExitStack() as stack:
         folder = _folder_to_resume(config, resume, options)
         if folder is not None and group.leads:
             stack.enter_context(lock.held(folder.path))
@@ -94,7 +98,7 @@ def train(
             stack.enter_context(lock.held(folder.path))
         while True:
             try:
-                return _run(prepared, folder, group, progress)
+                return _run(prepared, folder, group, progress, callbacks)
             except (TrainingFailed, TrainingDiverged) as failure:
                 if folder is None:
                     raise
@@ -158,16 +162,23 @@ def start_from(prepared: Prepared, found: Checkpoint | None, folder: RunFolder |
         log.info("%s has no checkpoint yet; it starts at step 0, with the same draws", folder.path)
 
 
-def _run(prepared: Prepared, folder: RunFolder | None, group: Group, view: View) -> TrainResult:
-    loop = Loop(prepared.step, prepared.plan, watch=Watch(config=asdict(prepared.config)))
+def _run(
+    prepared: Prepared, folder: RunFolder | None, group: Group, view: View, callbacks: Sequence[Callback]
+) -> TrainResult:
+    config, watch = prepared.config, Watch(config=asdict(prepared.config))
     log.info("recipe: %s", prepared.chosen)
-    if folder is not None and group.leads:
-        loop.callbacks = _callbacks(prepared, folder, view)
-        if prepared.config.eval_every:
-            loop.evaluate = QuickEvaluation(prepared)
-        if prepared.config.watch_every:
-            loop.vital_signs = _vital_signs(prepared)
-            loop.fatal = prepared.config.on_failure != "warn"
+    if folder is None or not group.leads:
+        loop = Loop(prepared.step, prepared.plan, watch=watch)
+    else:
+        loop = Loop(
+            prepared.step,
+            prepared.plan,
+            callbacks=(*own_callbacks(prepared, folder, view), *callbacks),
+            evaluate=QuickEvaluation(prepared) if config.eval_every else None,
+            vital_signs=vital_signs(prepared) if config.watch_every else None,
+            watch=watch,
+            fatal=bool(config.watch_every) and config.on_failure != "warn",
+        )
         _describe(prepared, folder)
     with signals.caught(loop.stop):
         loop.run()
@@ -196,11 +207,14 @@ def _describe(prepared: Prepared, folder: RunFolder) -> None:
 
 
 def _best(state: TrainState, folder: RunFolder) -> dict[str, Any]:
-    path = folder.checkpoint(state.best["step"]) if state.best else None
-    return state.best | {"checkpoint": path if path and path.exists() else None} if state.best else {}
+    if state.best is None:
+        return {}
+    path = folder.checkpoint(state.best.step)
+    return asdict(state.best) | {"checkpoint": path if path.exists() else None}
 
 
-def _callbacks(prepared: Prepared, folder: RunFolder, view: View) -> list[Callback]:
+def own_callbacks(prepared: Prepared, folder: RunFolder, view: View) -> list[Callback]:
+    """What writes the run's files and shows how it goes on."""
     metrics, board = MetricsFile(folder), TensorBoard(folder)
     samples = Samples(folder, prepared.config.seed, board, prepared.origin.spec.point_scale)
     saver = Checkpoints(
@@ -211,7 +225,7 @@ def _callbacks(prepared: Prepared, folder: RunFolder, view: View) -> list[Callba
     return [metrics, board, samples, saver, notes, Shown(progress.choose(view))]
 
 
-def _vital_signs(prepared: Prepared) -> VitalSigns:
+def vital_signs(prepared: Prepared) -> VitalSigns:
     """Asks about the first images of either split, as training sees them."""
     count, device = min(SAMPLES, prepared.step.setup.noise.batch_size), prepared.device
 
@@ -225,10 +239,3 @@ def _vital_signs(prepared: Prepared) -> VitalSigns:
         state.g, state.d, state.ema, state.scaler, noise.latent_dim, noise.classes, prepared.recipe.chance(),
         first(prepared.dataset.train), first(prepared.dataset.heldout),
     )  # fmt: skip
-
-
-@contextlib.contextmanager
-def own_random_numbers() -> Iterator[None]:
-    """Leave torch's global generators, and what multiplies its matrices, as they were for whoever called."""
-    with torch.random.fork_rng(), matmul.restored(), devices.restored():
-        yield

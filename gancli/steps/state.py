@@ -1,7 +1,7 @@
 """All that training changes; saving and loading it is what makes a resume exact."""
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -43,6 +43,16 @@ class RunningMeans:
         self.names, self.sums, self.count = [], None, 0
 
 
+@dataclass(frozen=True)
+class Best:
+    """The best evaluation of a run so far."""
+
+    metric: str
+    value: float
+    step: int
+    """The step after which it was measured."""
+
+
 @dataclass
 class TrainState:
     """Networks, averaged generator, optimizers, loss scaler and counters of a run."""
@@ -63,8 +73,8 @@ class TrainState:
     seconds: float = 0.0
     """Time spent in training, over all resumed parts."""
     running: RunningMeans = field(default_factory=RunningMeans)
-    best: dict[str, Any] = field(default_factory=dict)
-    """Metric, value and step of the best evaluation so far."""
+    best: Best | None = None
+    """None before the first evaluation."""
     half_done: bool = field(default=False, repr=False)
     """True while a step is half done, so that the state must not be saved."""
 
@@ -91,7 +101,7 @@ class TrainState:
             "step": self.step,
             "seconds": self.seconds,
             "running": running,
-            "best": dict(self.best),
+            "best": asdict(self.best) if self.best else {},
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -110,7 +120,8 @@ class TrainState:
             self.scaler.load_state_dict(saved["scaler"])
         self.feedback.copy_(saved["feedback"])
         self.rollbacks = saved.get("rollbacks", 0)
-        self.step, self.seconds, self.best = saved["step"], saved["seconds"], dict(saved["best"])
+        self.step, self.seconds = saved["step"], saved["seconds"]
+        self.best = Best(**saved["best"]) if saved["best"] else None
         device = next(self.g.parameters()).device
         sums = saved["running"]["sums"]
         self.running = RunningMeans(

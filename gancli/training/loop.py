@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from gancli.errors import CannotSave, Interrupted, TrainingDiverged, TrainingFailed
 from gancli.health.remedies import DIVERGED_REMEDIES, advice
 from gancli.health.watch import Alarm, Watch
-from gancli.steps.state import TrainState
+from gancli.steps.state import Best, TrainState
 from gancli.steps.step import Step
 
 log = logging.getLogger(__name__)
@@ -56,8 +56,21 @@ class Record:
         return head | {"seconds": round(self.seconds, 3)} | values | alarms
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation during training gives."""
+
+    values: dict[str, float]
+    """Figures as ``eval/<name>``, and what they took, ``eval/seconds``."""
+    best: Best | None
+    """The best evaluation so far, this one among them."""
+
+
 class Callback:
-    """Something that watches training. Every method may be left as it is."""
+    """Something that is told how a training goes on; override what you need.
+
+    ``loop.state`` is what is trained, ``loop.plan`` how long, ``loop.last_record`` the last line of metrics.
+    """
 
     def on_start(self, loop: "Loop") -> None:
         """Before the first step of this process."""
@@ -88,7 +101,8 @@ class Loop:
     step: Step
     plan: Plan
     callbacks: Sequence[Callback] = ()
-    evaluate: Callable[[TrainState], dict[str, float]] | None = None
+    evaluate: Callable[[TrainState], Evaluation] | None = None
+    """Measures the averaged generator, and changes nothing."""
     vital_signs: Callable[[dict[str, float]], dict[str, float]] | None = None
     """Measures the networks' health, given the losses' means since the last line."""
     watch: Watch = field(default_factory=Watch)
@@ -167,7 +181,9 @@ class Loop:
         if watching and self.vital_signs is not None:
             values |= self.vital_signs(values)
         if evaluating and self.evaluate is not None:
-            values |= self.evaluate(self.state)
+            evaluation = self.evaluate(self.state)
+            self.state.best = evaluation.best
+            values |= evaluation.values
         alarms = self._tell(values)
         for alarm in alarms:
             log.warning("step %d: %s", alarm.step, alarm)

@@ -15,6 +15,7 @@ from gancli.artifacts.network_file import Origin
 from gancli.artifacts.run_folder import RunFolder
 from gancli.errors import CannotSave, FileFormatError
 from gancli.sampling import drawing, rendering
+from gancli.steps.state import TrainState
 from gancli.training.loop import Callback, Loop
 from gancli.training.records import MetricsFile, TensorBoard, tolerated
 
@@ -70,14 +71,13 @@ class Checkpoints(Callback):
 
     def on_start(self, loop: Loop) -> None:
         """Nothing is saved twice after a resume, unless the run died before all of it was."""
-        self._best_saved = loop.state.best.get("step")
+        self._best_saved = _best_step(loop.state)
         if loop.state.step and self._has_networks_of(loop.state.step):
             self.saved_step = loop.state.step
 
     def on_step(self, loop: Loop) -> None:
         """Save if it is time."""
-        best = loop.state.best.get("step")
-        if loop.plan.due(loop.state.step, loop.plan.save_every) or best == loop.state.step:
+        if loop.plan.due(loop.state.step, loop.plan.save_every) or _best_step(loop.state) == loop.state.step:
             loop.require_sound()
             with tolerated(str(self.folder.checkpoint(loop.state.step))):
                 self._save_checkpoint(loop)
@@ -118,7 +118,7 @@ class Checkpoints(Callback):
             each.sync()
         state, path = loop.state, self.folder.checkpoint(loop.state.step)
         checkpoint.save(path, state, self.origin, loop.step.images_seen, self.fixed)
-        best = state.best.get("step")
+        best = _best_step(state)
         if best is not None and self.folder.checkpoint(best).exists():
             self._best_saved = best
         checkpoint.remove_old(self.folder, self.keep, self._best_saved, loop.watch.sick_since)
@@ -137,3 +137,7 @@ class Checkpoints(Callback):
         except FileFormatError:
             return False
         return generator.steps == discriminator.steps == step
+
+
+def _best_step(state: TrainState) -> int | None:
+    return state.best.step if state.best else None

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from gancli.health.watch import diagnose, watched
 from gancli.recipes.base import Spec
 from gancli.recipes.dcgan import DCGAN
 from gancli.runs import doctor
+from gancli.runs import train as training
 from gancli.training.loop import Callback, Loop
 
 SOUND = {
@@ -298,8 +300,7 @@ def test_a_healthy_checkpoint_is_kept_while_the_gan_is_sick(tmp_path: Path) -> N
 def test_a_training_that_diverges_says_so_in_its_files(
     tmp_path: Path, act: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    usual = Loop.run
-    monkeypatch.setattr(Loop, "run", lambda loop: (setattr(loop, "callbacks", [*loop.callbacks, Ruins()]), usual(loop)))
+    monkeypatch.setattr(training, "train", partial(training.train, callbacks=[Ruins()]))
     flags = ["--recipe", "vanilla", "--batch-size", "16", "--steps", "100", "--save-every", "40", "--on-failure", act]
     assert run(["train", *flags, "--out", str(tmp_path), "--quiet", "--threads", "1"]) == 3
     assert "diverged" in capsys.readouterr().err
@@ -333,14 +334,10 @@ class FailsOnce(Callback):
             raise TrainingFailed("made up.", since=90)
 
 
-def test_a_rolled_back_run_resumes_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rolled_back_run_resumes_exactly(tmp_path: Path) -> None:
     settings = WON | {"on_failure": "rollback", "keep": 30, "steps": 200}
     straight = train(out=str(tmp_path / "a"), **settings)
-    usual = Loop.run
-    monkeypatch.setattr(
-        Loop, "run", lambda loop: (setattr(loop, "callbacks", [*loop.callbacks, FailsOnce()]), usual(loop))
-    )
-    whole = train(out=str(tmp_path / "b"), **settings)
+    whole = train(out=str(tmp_path / "b"), callbacks=[FailsOnce()], **settings)
     found = [line["rollback"] for line in metrics(whole.run) if "rollback" in line]
     assert found == [{"number": 1, "from_step": 100, "why": "made up."}]
     assert [line["step"] for line in metrics(whole.run)] == sorted(line["step"] for line in metrics(whole.run))
@@ -513,22 +510,17 @@ def test_a_verdict_says_no_more_than_was_seen(history: list[dict[str, Any]], ver
     assert watched(history).verdict == verdict
 
 
-def test_a_run_that_rolls_back_to_its_start_starts_from_the_same_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_rolls_back_to_its_start_starts_from_the_same_weights(tmp_path: Path) -> None:
     """Those of --init-from."""
     settings = WON | {"on_failure": "rollback", "save_every": 500, "steps": 100}
     first = train(out=str(tmp_path / "a"), **settings | {"steps": 20})
     starts: list[dict[str, Any]] = []
-    usual = Loop.run
 
-    def noted(loop: Loop) -> Any:
-        starts.append({name: value.clone() for name, value in loop.state.g.state_dict().items()})
-        loop.callbacks = [*loop.callbacks, FailsOnce()]
-        return usual(loop)
+    class Noted(FailsOnce):
+        def on_start(self, loop: Loop) -> None:
+            starts.append({name: value.clone() for name, value in loop.state.g.state_dict().items()})
 
-    monkeypatch.setattr(Loop, "run", noted)
-    train(out=str(tmp_path / "b"), init_from=str(first.generator), **settings)
+    train(out=str(tmp_path / "b"), init_from=str(first.generator), callbacks=[Noted()], **settings)
     assert len(starts) == 2
     assert all(torch.equal(starts[0][name], starts[1][name]) for name in starts[0])
 

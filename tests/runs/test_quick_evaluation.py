@@ -15,8 +15,9 @@ from gancli.evaluation import Figure, features, image_set
 from gancli.evaluation.sources.choose_evaluator import judge_for
 from gancli.machine.distributed import Group
 from gancli.runs.prepare import prepare
-from gancli.runs.quick_evaluation import _is_better
+from gancli.runs.quick_evaluation import is_better
 from gancli.sampling.rendering import save_png
+from gancli.steps.state import Best
 
 Capture = pytest.CaptureFixture[str]
 
@@ -36,9 +37,9 @@ def figure(value: float, better: str, baseline: float | None = None) -> Figure:
 )  # fmt: skip
 def test_better_is_what_the_metric_says(value: float, better: str, best: float, expected: bool) -> None:
     found = figure(value, better, 5.0)
-    assert _is_better(found, {"metric": "m_x", "value": best, "step": 1}) is expected
-    assert _is_better(found, {}) is not math.isnan(value)
-    assert _is_better(found, {"metric": "m_other", "value": best, "step": 1}) is not math.isnan(value)
+    assert is_better(found, Best("m_x", best, 1)) is expected
+    assert is_better(found, None) is not math.isnan(value)
+    assert is_better(found, Best("m_other", best, 1)) is not math.isnan(value)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,6 @@ from gancli.artifacts.run_folder import RunFolder
 from gancli.errors import CannotSave, DataError, TrainingDiverged, UsageError
 from gancli.files import atomic
 from gancli.runs import lock
-from gancli.training import loop as training_loop
 from gancli.training import progress, signals
 from gancli.training.loop import Callback, Loop
 
@@ -64,24 +63,8 @@ class During(Callback):
             self.act(loop)
 
 
-@pytest.fixture
-def during(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """``during(step, act)``: call ``act(loop)`` after that step of the next run."""
-
-    def add(step: int, act: Any) -> None:
-        run = training_loop.Loop.run
-
-        def run_with(self: Loop) -> None:
-            self.callbacks = [During(step, act), *self.callbacks]
-            run(self)
-
-        monkeypatch.setattr(training_loop.Loop, "run", run_with)
-
-    return add
-
-
 def test_a_disk_that_is_full_for_a_while_costs_only_what_did_not_fit(
-    tmp_path: Path, during: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     unbroken = tiny(tmp_path / "a")
     sync = atomic.os.fsync
@@ -89,9 +72,11 @@ def test_a_disk_that_is_full_for_a_while_costs_only_what_did_not_fit(
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    during(5, lambda loop: monkeypatch.setattr(atomic.os, "fsync", full))
-    during(9, lambda loop: monkeypatch.setattr(atomic.os, "fsync", sync))
-    folder = tiny(tmp_path / "b")
+    acts = [
+        During(5, lambda loop: monkeypatch.setattr(atomic.os, "fsync", full)),
+        During(9, lambda loop: monkeypatch.setattr(atomic.os, "fsync", sync)),
+    ]
+    folder = tiny(tmp_path / "b", callbacks=acts)
     assert [path.name for path in folder.checkpoints()] == ["step-000004.pt", "step-000012.pt"]
     assert folder.generator.read_bytes() == unbroken.generator.read_bytes()
     assert "step-000008.pt was not written (No space left on device)" in caplog.text
@@ -125,7 +110,7 @@ def test_a_checkpoint_that_no_longer_fits_leaves_the_older_one(small_disk: Path)
     assert train(resume=str(folder.path), steps=16, progress="none").steps == 16
 
 
-def test_lines_that_did_not_fit_are_written_once_they_do(tmp_path: Path, during: Any) -> None:
+def test_lines_that_did_not_fit_are_written_once_they_do(tmp_path: Path) -> None:
     hidden = tmp_path / "hidden"
 
     def hide(loop: Loop) -> None:
@@ -138,16 +123,14 @@ def test_lines_that_did_not_fit_are_written_once_they_do(tmp_path: Path, during:
         folder.metrics.rmdir()
         hidden.rename(folder.metrics)
 
-    during(5, hide)
-    during(9, show)
-    assert steps(tiny(tmp_path, save_every=12)) == [2, 4, 6, 8, 10, 12]
+    assert steps(tiny(tmp_path, save_every=12, callbacks=[During(5, hide), During(9, show)])) == [2, 4, 6, 8, 10, 12]
 
 
-def test_a_folder_that_vanishes_is_made_again(tmp_path: Path, during: Any) -> None:
+def test_a_folder_that_vanishes_is_made_again(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     # At one stroke, since TensorBoard's thread may write into a folder that is being deleted.
-    during(6, lambda loop: next(runs.iterdir()).rename(tmp_path / "taken away"))
-    folder = tiny(runs)
+    vanish = During(6, lambda loop: next(runs.iterdir()).rename(tmp_path / "taken away"))
+    folder = tiny(runs, callbacks=[vanish])
     assert [path.name for path in folder.checkpoints()] == ["step-000008.pt", "step-000012.pt"]
     assert folder.generator.is_file() and steps(folder)[-1] == 12
     assert train(resume=str(folder.path), steps=14, progress="none").steps == 14
@@ -211,17 +194,15 @@ def test_an_error_of_the_disk_names_the_file(small_disk: Path) -> None:
     assert caught.value.filename == str(small_disk / "big") and not list(small_disk.iterdir())
 
 
-def test_an_error_between_two_steps_costs_none_of_them(
-    tmp_path: Path, during: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_error_between_two_steps_costs_none_of_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     unbroken = tiny(tmp_path / "a")
 
     def fail(*_: Any) -> None:
         raise DataError("a picture has changed.")
 
-    during(7, lambda loop: setattr(loop.step.setup.real, "batch", fail))
+    broken = During(7, lambda loop: setattr(loop.step.setup.real, "batch", fail))
     with pytest.raises(DataError, match="has changed"):
-        tiny(tmp_path / "b")
+        tiny(tmp_path / "b", callbacks=[broken])
     folder = RunFolder(next((tmp_path / "b").iterdir()))
     assert [path.name for path in folder.checkpoints()] == ["step-000004.pt", "step-000007.pt"]
     assert "step 7 is saved" in caplog.text
@@ -230,25 +211,31 @@ def test_an_error_between_two_steps_costs_none_of_them(
     assert steps(folder) == steps(unbroken)
 
 
-def test_an_error_within_a_step_saves_no_half_of_it(tmp_path: Path, during: Any) -> None:
+def test_an_error_within_a_step_saves_no_half_of_it(tmp_path: Path) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("a kernel failed")
 
-    during(7, lambda loop: setattr(loop.step, "update", fail))
+    broken = During(7, lambda loop: setattr(loop.step, "update", fail))
     with pytest.raises(RuntimeError, match="a kernel failed"):
-        tiny(tmp_path)
+        tiny(tmp_path, callbacks=[broken])
     assert [path.name for path in RunFolder(next(tmp_path.iterdir())).checkpoints()] == ["step-000004.pt"]
 
 
 @pytest.mark.parametrize("network", ["g", "d", "ema"])
-def test_ruined_weights_overwrite_nothing(tmp_path: Path, during: Any, network: str) -> None:
+def test_ruined_weights_overwrite_nothing(tmp_path: Path, network: str) -> None:
     def ruin(loop: Loop) -> None:
-        with torch.no_grad():
-            next(getattr(loop.state, network).parameters())[0] = float("nan")
+        usual = loop.step.update
 
-    during(8, ruin)
+        def ruined(*arguments: Any) -> Any:
+            outcome = usual(*arguments)
+            with torch.no_grad():
+                next(getattr(loop.state, network).parameters())[0] = float("nan")
+            return outcome
+
+        loop.step.update = ruined
+
     with pytest.raises(TrainingDiverged, match=f"{network}'s .* no longer finite"):
-        tiny(tmp_path)
+        tiny(tmp_path, callbacks=[During(7, ruin)])
     folder = RunFolder(next(tmp_path.iterdir()))
     assert [path.name for path in folder.checkpoints()] == ["step-000004.pt"]
     weights = torch.load(folder.generator, weights_only=True)["weights"]
