@@ -10,21 +10,12 @@ from typing import Any
 import typer
 
 from gancli.cli import compare, data, doctor, evaluate, output, recipes, reconstruct, sample, train, verify_resume
-from gancli.cli.command import command, command_of_given
-from gancli.config.commands import (
-    CompareFlags,
-    DoctorFlags,
-    EvaluateFlags,
-    RecipesFlags,
-    ReconstructFlags,
-    SampleFlags,
-    TrainFlags,
-    VerifyResumeFlags,
-)
+from gancli.cli.command import COMMANDS, CommandGroup, add
 from gancli.errors import GancliError, Interrupted, UsageError, is_out_of_memory
 from gancli.version import __version__
 
 app = typer.Typer(
+    cls=CommandGroup,
     name="gancli",
     help="Train a GAN on your images, draw from it, and measure honestly how good it is.",
     no_args_is_help=True,
@@ -49,17 +40,15 @@ def common(
     output.debug = output.debug or debug
 
 
-app.command("train", rich_help_panel="Commands")(command_of_given(TrainFlags, train.train))
-app.command("sample", rich_help_panel="Commands")(command(SampleFlags, sample.sample))
-app.command("eval", rich_help_panel="Commands")(command(EvaluateFlags, evaluate.evaluate))
-app.command("compare", rich_help_panel="Commands")(command(CompareFlags, compare.compare))
-app.command("reconstruct", rich_help_panel="Commands")(command(ReconstructFlags, reconstruct.reconstruct))
-app.command("doctor", rich_help_panel="Commands")(command(DoctorFlags, doctor.doctor))
-app.command("verify-resume", rich_help_panel="Commands")(
-    command_of_given(VerifyResumeFlags, verify_resume.verify_resume)
-)
-app.add_typer(data.app, name="data", rich_help_panel="Commands")
-app.command("recipes", rich_help_panel="Commands")(command(RecipesFlags, recipes.recipes))
+add(app, "train", train.train, "TrainFlags", raw=True)
+add(app, "sample", sample.sample, "SampleFlags")
+add(app, "eval", evaluate.evaluate, "EvaluateFlags")
+add(app, "compare", compare.compare, "CompareFlags")
+add(app, "reconstruct", reconstruct.reconstruct, "ReconstructFlags")
+add(app, "doctor", doctor.doctor, "DoctorFlags")
+add(app, "verify-resume", verify_resume.verify_resume, "VerifyResumeFlags", raw=True)
+app.add_typer(data.app, name="data", rich_help_panel=COMMANDS)
+add(app, "recipes", recipes.recipes, "RecipesFlags")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -3,35 +3,68 @@
 import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from typer import Argument, Option
+from typer import Argument, Option, Typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from gancli.config.settings import REQUIRED, Declared, declarations
-from gancli.config.values import COMMAND_LINE, build
 from gancli.errors import UsageError
+
+if TYPE_CHECKING:
+    from gancli.config.settings import Declared
 
 S = TypeVar("S")
 METAVARS = {int: "N", float: "NUMBER", str: "TEXT"}
+COMMANDS = "Commands"
+"""Heading of the help under which they stand."""
+LATER = "_made_later"
 ARGUMENT = "_argument"
 """Ends the name of a parameter that is given without a flag."""
 
 
-def command(cls: type[S], run: Callable[[S], object]) -> Callable[..., None]:
-    """A command that calls ``run`` with what it was told, as the dataclass ``cls``."""
+class CommandGroup(TyperGroup):
+    """Makes a command's flags when it is called, so that the list of all commands is shown at once."""
 
-    def run_built(given: dict[str, Any]) -> None:
-        run(build(cls, given, COMMAND_LINE))
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is called, with its flags."""
+        name, listed, rest = super().resolve_command(ctx, args)
+        made_later = getattr(getattr(listed, "callback", None), LATER, None)
+        return name, listed if made_later is None else made_later(name), rest
 
-    run_built.__doc__ = run.__doc__
-    return command_of_given(cls, run_built)
+
+def add(app: Typer, name: str, run: Callable[[Any], object], flags: str, raw: bool = False) -> None:
+    """Add a command that calls ``run`` with what it was told, as the dataclass ``flags`` of `gancli.config.commands`.
+
+    Where it is ``raw``, ``run`` is called with a dictionary of the values that were given alone.
+    """
+
+    def listed() -> None:
+        """Stands for the command where all are listed."""
+
+    def made_later(name: str) -> Any:
+        from gancli.config import commands
+
+        alone = Typer(rich_markup_mode="rich", add_completion=False)
+        alone.command()(command(getattr(commands, flags), run, raw))
+        made = get_command(alone)
+        made.name = name
+        return made
+
+    listed.__doc__ = run.__doc__
+    setattr(listed, LATER, made_later)
+    app.command(name, rich_help_panel=COMMANDS)(listed)
 
 
-def command_of_given(cls: type, run: Callable[[dict[str, Any]], object]) -> Callable[..., None]:
-    """A command that calls ``run`` with the values that were given alone, by the names of the fields of ``cls``."""
+def command(cls: type, run: Callable[[Any], object], raw: bool = False) -> Callable[..., None]:
+    """A function whose parameters are the arguments and flags that ``cls`` declares; see `add`."""
+
+    from gancli.config.settings import declarations
+    from gancli.config.values import COMMAND_LINE, build
 
     def parsed(**values: Any) -> None:
-        run(_given(cls, values))
+        given = _given(cls, values)
+        run(given if raw else build(cls, given, COMMAND_LINE))
 
     parameters = [parameter for each in declarations(cls).values() for parameter in _parameters(each)]
     parsed.__doc__ = run.__doc__
@@ -42,6 +75,8 @@ def command_of_given(cls: type, run: Callable[[dict[str, Any]], object]) -> Call
 
 def _given(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
     """The values that were given; UsageError for one that is missing, or given with a flag and without."""
+    from gancli.config.settings import declarations
+
     given = {name: value for name, value in values.items() if value is not None and value != []}
     for name, each in declarations(cls).items():
         if (argument := given.pop(name + ARGUMENT, None)) is not None:
@@ -56,11 +91,14 @@ def _given(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def built_apart(cls: type[S], given: Mapping[str, Any]) -> tuple[S, dict[str, Any]]:
     """The part of the given values that ``cls`` declares, as one, and the others as they are."""
+    from gancli.config.settings import declarations
+    from gancli.config.values import COMMAND_LINE, build
+
     own = {name: value for name, value in given.items() if name in declarations(cls)}
     return build(cls, own, COMMAND_LINE), {name: value for name, value in given.items() if name not in own}
 
 
-def is_argument(declared: Declared) -> bool:
+def is_argument(declared: "Declared") -> bool:
     """Whether it has no flag at all."""
     return declared.setting.positional == "only"
 
@@ -71,7 +109,7 @@ def is_repeatable(hint: Any) -> bool:
     return isinstance(origin, type) and issubclass(origin, Sequence)
 
 
-def _parameters(declared: Declared) -> Iterator[inspect.Parameter]:
+def _parameters(declared: "Declared") -> Iterator[inspect.Parameter]:
     """None for a table, which is no flag; two for what is given with or without its flag."""
     origin = typing.get_origin(declared.hint)
     if isinstance(origin, type) and issubclass(origin, Mapping):
@@ -96,18 +134,18 @@ def _parameter(name: str, annotation: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
-def metavar_of(declared: Declared) -> str:
+def metavar_of(declared: "Declared") -> str:
     """What stands for the value: ``DIR``, ``crop|pad|stretch``, or a word for its type."""
     kinds = [kind for kind in METAVARS if kind is declared.hint or kind in typing.get_args(declared.hint)]
     return declared.setting.metavar or "|".join(declared.choices()) or METAVARS[kinds[0] if kinds else str]
 
 
-def default_in_words(declared: Declared) -> str:
+def default_in_words(declared: "Declared") -> str:
     """The default as a person would say it; empty for none."""
     default = declared.default
     if declared.setting.default_in_words is not None:
         return declared.setting.default_in_words
-    if default is None or default is False or default is REQUIRED:
+    if default is None or default is False or declared.is_required:
         return ""
     if isinstance(default, Sequence | Mapping) and not default:
         return ""
@@ -116,7 +154,7 @@ def default_in_words(declared: Declared) -> str:
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 
-def allowed(declared: Declared) -> str:
+def allowed(declared: "Declared") -> str:
     """The values that it may be: ``at least 1``, ``minimax or non-saturating``; empty where its type says it all."""
     if declared.hint is bool:
         return "True or False"
@@ -127,7 +165,7 @@ def allowed(declared: Declared) -> str:
     return declared.setting.bounds.in_words() if is_number else ""
 
 
-def _help(declared: Declared) -> str:
+def _help(declared: "Declared") -> str:
     default = default_in_words(declared)
     meaning = declared.setting.meaning.replace("[", "\\[")
     if declared.setting.positional == "also":

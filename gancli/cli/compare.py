@@ -3,12 +3,15 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gancli.cli import output, report_output
-from gancli.config.commands import CompareFlags
+
+if TYPE_CHECKING:
+    from gancli.config.commands import CompareFlags
 
 
-def compare(told: CompareFlags) -> None:
+def compare(told: "CompareFlags") -> None:
     """Put evaluations side by side, and say which differences are more than noise.
 
     Reports of other real images, splits, extractors or N are refused.

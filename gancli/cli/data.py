@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 import typer
 
 from gancli.cli import output
-from gancli.cli.command import command
-from gancli.config import PictureOptions, parse_image_size
-from gancli.config.commands import CacheFlags, CheckFlags
-from gancli.config.settings import part_of
+from gancli.cli.command import CommandGroup, add
 from gancli.errors import UsageError, counted
 
 if TYPE_CHECKING:
+    from gancli.config.commands import CacheFlags, CheckFlags
     from gancli.data.pictures.inspection import Inspection
 
 log = logging.getLogger(__name__)
-app = typer.Typer(help="Look at pictures before training, and at what is kept of them.", no_args_is_help=True)
+app = typer.Typer(
+    cls=CommandGroup, help="Look at pictures before training, and at what is kept of them.", no_args_is_help=True
+)
 
 
-def check(told: CheckFlags) -> None:
+def check(told: "CheckFlags") -> None:
     """Say what is in a folder or zip file, what training would do with it, and every file that cannot be read.
 
     Ends with exit code 2 if training would refuse it.
@@ -32,6 +32,8 @@ def check(told: CheckFlags) -> None:
     sheet = Path(told.sheet) if told.sheet else None
     if sheet is not None and (sheet.exists() or sheet.suffix.lower() != ".png"):
         raise UsageError(f"--sheet {sheet} exists already or is no .png; name a new one.")
+    from gancli.config import PictureOptions, parse_image_size
+    from gancli.config.settings import part_of
     from gancli.data import SOURCES, pictures_at
     from gancli.data.pictures.inspection import inspect
     from gancli.sampling import rendering
@@ -86,7 +88,7 @@ def _print(found: "Inspection") -> None:
         print(f"  {name!r}: {reason}")
 
 
-def cache(told: CacheFlags) -> None:
+def cache(told: "CacheFlags") -> None:
     """Say where decoded pictures are kept, of which sets, and how much they may take; or delete them.
 
     Beyond the limit, the sets that were used longest ago are deleted. GANCLI_CACHE_GIB sets another limit.
@@ -109,5 +111,5 @@ def _size(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-app.command("check")(command(CheckFlags, check))
-app.command("cache")(command(CacheFlags, cache))
+add(app, "check", check, "CheckFlags")
+add(app, "cache", cache, "CacheFlags")

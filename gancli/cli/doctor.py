@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import typer
 
 from gancli.cli import output
-from gancli.config.commands import DoctorFlags
 from gancli.errors import UsageError
 
 if TYPE_CHECKING:
+    from gancli.config.commands import DoctorFlags
     from gancli.runs.doctor import Checkup
 
 log = logging.getLogger(__name__)
 
 
-def doctor(told: DoctorFlags) -> None:
+def doctor(told: "DoctorFlags") -> None:
     """Say whether a run's GAN fails, since when, and what to change.
 
     Exits with 3 if a failure still shows at the end, 0 otherwise.

@@ -1,18 +1,18 @@
 """``gancli eval``."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gancli.cli import output, report_output
-from gancli.config.commands import EvaluateFlags
-from gancli.config.settings import part_of
 from gancli.errors import LimitCrossed, UsageError
 
 if TYPE_CHECKING:
+    from gancli.config.commands import EvaluateFlags
     from gancli.evaluation import Report
 
 
-def evaluate(told: EvaluateFlags) -> None:
+def evaluate(told: "EvaluateFlags") -> None:
     """Measure a generator, or any pictures, against images that training has not seen; needs no network.
 
     [bold]gancli eval latest --fail-if 'coverage<0.5'[/]
@@ -41,7 +41,7 @@ def evaluate(told: EvaluateFlags) -> None:
         raise LimitCrossed(f"{', '.join(crossed)}: --fail-if {failing}.")
 
 
-def _check(told: EvaluateFlags) -> None:
+def _check(told: "EvaluateFlags") -> None:
     if sum(each is not None for each in (told.ckpt, told.fake, told.run)) != 1:
         raise UsageError(
             "give one of a generator (RUN, FILE, latest or best, also as --ckpt), --fake DIR with --real DIR, or "
@@ -53,7 +53,8 @@ def _check(told: EvaluateFlags) -> None:
         raise UsageError("--json and --csv exclude each other.")
 
 
-def _measure(told: EvaluateFlags, run: Path | None, folder: Path | None) -> "list[tuple[int | None, Report]]":
+def _measure(told: "EvaluateFlags", run: Path | None, folder: Path | None) -> "list[tuple[int | None, Report]]":
+    from gancli.config.settings import part_of
     from gancli.evaluation.sources import folders, measure
     from gancli.evaluation.sources.request import Request
     from gancli.training.progress import decoding_progress
@@ -63,7 +64,7 @@ def _measure(told: EvaluateFlags, run: Path | None, folder: Path | None) -> "lis
         request = part_of(told, Request, on_progress=on_progress, on_batch=lambda done, total: advance(done / total))
         if run is None:
             return [(None, measure.evaluate(request))]
-        reports = list(measure.evaluate_run(run, request))
+        reports = list(measure.evaluate_run(run, replace(request, plots=None)))
     assert folder is not None
     folders.write_curve(folder, reports)
     return [*reports]

@@ -7,19 +7,18 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from gancli.cli.command import allowed
-from gancli.config import parse_image_size
-from gancli.config.commands import RecipesFlags
-from gancli.config.settings import declarations
 
 if TYPE_CHECKING:
+    from gancli.config.commands import RecipesFlags
     from gancli.recipes.base import Recipe, Spec
 
 
-def recipes(told: RecipesFlags) -> None:
+def recipes(told: "RecipesFlags") -> None:
     """List the GANs that can be trained, or one's hyperparameters.
 
     [bold]gancli recipes --image-size 64[/]   [bold]gancli recipes dcgan[/]
     """
+    from gancli.config import parse_image_size
     from gancli.recipes import find, names
     from gancli.recipes.base import Spec
 
@@ -72,6 +71,8 @@ def _short(count: int) -> str:
 
 
 def _print_one(recipe: "type[Recipe]", spec: "Spec", as_json: bool) -> None:
+    from gancli.config.settings import declarations
+
     declared = declarations(recipe).values()
     head = _summary(recipe, spec) | {
         "batch_size": recipe.batch_size,

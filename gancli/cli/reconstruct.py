@@ -1,18 +1,22 @@
 """``gancli reconstruct``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gancli.cli import output
-from gancli.config.commands import ReconstructFlags, Reconstructing
-from gancli.config.settings import part_of
+
+if TYPE_CHECKING:
+    from gancli.config.commands import ReconstructFlags
 
 
-def reconstruct(told: ReconstructFlags) -> None:
+def reconstruct(told: "ReconstructFlags") -> None:
     """Encode held-out images and draw them again from their code.
 
     [bold]gancli reconstruct runs/0001-digits-vaegan --out pairs.png[/]
     """
     output.set_up_log(told.quiet)
+    from gancli.config.commands import Reconstructing
+    from gancli.config.settings import part_of
     from gancli.runs.reconstruct import reconstructed
     from gancli.sampling import output as sample_output
     from gancli.sampling import reconstruction

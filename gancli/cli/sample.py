@@ -1,14 +1,16 @@
 """``gancli sample``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gancli.cli import output
-from gancli.config.commands import SampleFlags, Sampling
-from gancli.config.settings import part_of
 from gancli.errors import UsageError
 
+if TYPE_CHECKING:
+    from gancli.config.commands import SampleFlags
 
-def sample(told: SampleFlags) -> None:
+
+def sample(told: "SampleFlags") -> None:
     """Draw images from a trained generator.
 
     [bold]gancli sample latest --n 1000 --out images[/]
@@ -16,6 +18,8 @@ def sample(told: SampleFlags) -> None:
     [bold]gancli sample runs/0001-digits-r3gan --seeds 0-7 --interpolate 25 --out walk.gif[/]
     """
     output.set_up_log(told.quiet)
+    from gancli.config.commands import Sampling
+    from gancli.config.settings import part_of
     from gancli.sampling import output as sample_output
     from gancli.sampling.plan import plan_sample
 

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from gancli.cli import output
 from gancli.cli.command import built_apart
-from gancli.config import TrainConfig
-from gancli.config.commands import BesideConfigFlags
-from gancli.config.values import COMMAND_LINE, typed
 from gancli.errors import UsageError
 
 if TYPE_CHECKING:
+    from gancli.config.commands import BesideConfigFlags
     from gancli.runs.dry_run import DryRun
     from gancli.runs.train import TrainResult
 
@@ -21,6 +19,10 @@ def train(given: dict[str, Any]) -> None:
 
     [bold]gancli train --data mnist --epochs 20 --device cuda[/]
     """
+    from gancli.config import TrainConfig
+    from gancli.config.commands import BesideConfigFlags
+    from gancli.config.values import COMMAND_LINE, typed
+
     told, rest = built_apart(BesideConfigFlags, given)
     output.set_up_log(told.quiet)
     flags = {
@@ -47,7 +49,7 @@ def _print(trained: "TrainResult", as_json: bool) -> None:
     output.print_result(result | {"best": best or None} | shown, as_json)
 
 
-def _print_plan(told: BesideConfigFlags, flags: dict[str, Any]) -> None:
+def _print_plan(told: "BesideConfigFlags", flags: dict[str, Any]) -> None:
     from gancli.runs.dry_run import dry_run
 
     if told.resume is not None:

@@ -6,9 +6,6 @@ import typer
 
 from gancli.cli import output
 from gancli.cli.command import built_apart
-from gancli.config import TrainConfig
-from gancli.config.commands import VerifyResume
-from gancli.config.values import COMMAND_LINE, typed
 
 MAX_NAMES = 20
 """Differences that are named in words."""
@@ -22,6 +19,10 @@ def verify_resume(given: dict[str, Any]) -> None:
 
     [bold]gancli verify-resume --data mnist --recipe dcgan --precision bf16 --steps 60 --at 25[/]
     """
+    from gancli.config import TrainConfig
+    from gancli.config.commands import VerifyResume
+    from gancli.config.values import COMMAND_LINE, typed
+
     told, flags = built_apart(VerifyResume, given)
     output.set_up_log(told.quiet)
     from gancli.runs.verify_resume import check_resume

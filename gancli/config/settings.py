@@ -100,9 +100,9 @@ def like(cls: type, name: str, **changes: Any) -> Any:
 
     These are fields of `Setting`, and ``default``.
     """
-    declared = declarations(cls)[name]
+    declared: Field[Any] = cls.__dataclass_fields__[name]  # type: ignore[attr-defined]
     default = changes.pop("default", declared.default)
-    return field(default=default, metadata={_KEY: replace(declared.setting, **changes)})
+    return field(default=default, metadata={_KEY: replace(declared.metadata[_KEY], **changes)})
 
 
 @dataclass(frozen=True)
