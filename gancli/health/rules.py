@@ -51,17 +51,22 @@ class Rule:
     """Failures that follow from this one: while it shows, they are not looked for."""
 
 
+def is_warm(signs: Signs) -> bool:
+    """Whether the warm-up is over: in a training with stages, that of the stage."""
+    return signs.get("stage_steps", signs["step"]) > WARM_UP
+
+
 def _d_won(signs: Sequence[Signs]) -> bool:
     return signs[-1].get("d_left", 1.0) < WON_LOSS and signs[-1]["separation"] > WON_SEPARATION
 
 
 def _collapsed(signs: Sequence[Signs]) -> bool:
     is_alike = signs[-1]["diversity"] < ALIKE or signs[-1].get("duplicates", 0.0) > TWINS
-    return signs[-1]["step"] > WARM_UP and is_alike
+    return is_warm(signs[-1]) and is_alike
 
 
 def _dead(signs: Sequence[Signs]) -> bool:
-    return signs[-1]["step"] > WARM_UP and (signs[-1]["contrast"] < FAINT or signs[-1]["g_gradient"] == 0)
+    return is_warm(signs[-1]) and (signs[-1]["contrast"] < FAINT or signs[-1]["g_gradient"] == 0)
 
 
 def _held_down(signs: Sequence[Signs]) -> bool:
@@ -78,7 +83,7 @@ def _vanishing(signs: Sequence[Signs]) -> bool:
 
 
 def _d_lost(signs: Sequence[Signs]) -> bool:
-    return signs[-1]["step"] > WARM_UP and signs[-1]["separation"] < LOST_SEPARATION
+    return is_warm(signs[-1]) and signs[-1]["separation"] < LOST_SEPARATION
 
 
 def _oscillating(signs: Sequence[Signs]) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gancli.health.remedies import DIVERGED_REMEDIES, Config, advice, number_of
-from gancli.health.rules import RULES, WARM_UP, Rule, Signs
+from gancli.health.rules import RULES, WARM_UP, Rule, Signs, is_warm
 
 PREFIX = "health/"
 """Begins the name of a measurement in a line of metrics."""
@@ -121,7 +121,7 @@ class Watch:
             return "failing: " + ", ".join(f"{name} since step {since}" for name, since in sorted(self.present.items()))
         if not self._signs:
             return "unknown: the run was not watched (--watch-every 0), or has no measurement yet"
-        if sum(signs["step"] > WARM_UP for signs in self._signs) < MIN_JUDGED:
+        if sum(map(is_warm, self._signs)) < MIN_JUDGED:
             told = "no failure now, after alarms" if self.spells else "no failure seen"
             return f"{told}; too short to judge (under {MIN_JUDGED} measurements after step {WARM_UP})"
         return "healthy now, after alarms" if self.spells else "healthy"

@@ -97,6 +97,8 @@ class Stage:
 
     name: str = ""
     """Shown while it goes on."""
+    begins: float = 0.0
+    """Images seen when it begins."""
     g: str = ""
     """The module of G, by its dotted name, that steps train, average and give to the losses; "": G itself."""
     d: str = ""

@@ -21,7 +21,7 @@ from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, Stage, hyper, 
 
 FIRST, SECOND = "autoencoder", "GAN in its latents"
 SHARE = 0.05
-MAX_AUTOENCODER_IMAGES = 200_000.0
+MAX_AUTOENCODER_IMAGES = 500_000.0
 MAX_LATENTS = 60_000
 """Latents to keep in all, which the versions of a picture share."""
 MAX_VERSIONS = 8
@@ -63,8 +63,8 @@ class Latent(Recipe):
     Differs from latent diffusion's first stage (Rombach et al. 2022, arXiv:2112.10752):
     - no divergence: the latents have unit variance, and noise of a fixed deviation bounds what they tell;
     - the perceptual term compares features of EfficientNet-Lite0, and there are no adversarial patches.
-    The GAN's losses and rates are R3GAN's (Huang et al. 2024, arXiv:2501.05441), with a smaller gamma, since latents
-    have few values; D sees latents with noise, of several versions of each picture.
+    The GAN's losses and rates are R3GAN's (Huang et al. 2024, arXiv:2501.05441), with a gamma for so few values. D sees
+    latents of several versions of each picture, with noise.
     """
 
     title: ClassVar[str] = "GAN in the latents of an autoencoder"
@@ -80,7 +80,7 @@ class Latent(Recipe):
     conditional: bool = hyper(False, "whether G draws the class that a label asks for")  # type: ignore[misc]
     autoencoder_images: float = hyper(
         0.0,
-        "images for the autoencoder before the GAN begins; 0: a twentieth of the length, 200,000 at most",
+        "images for the autoencoder before the GAN begins; 0: a twentieth of the length, 500,000 at most",
         least=1.0,
     )
     channels: int = hyper(8, "channels of the latents")
@@ -101,8 +101,8 @@ class Latent(Recipe):
     beta1: float = hyper(0.0, "Adam's decay of the gradients' mean for the GAN; the autoencoder's is 0.9", below=1.0)
     beta2: float = hyper(0.9, "Adam's first decay of the gradients' square for the GAN", below=1.0)
     beta2_end: float = hyper(0.99, "its last, and the autoencoder's all along", below=1.0)
-    gamma: float = hyper(0.05, "first weight of R1 and of R2")
-    gamma_end: float = hyper(0.005, "last weight of R1 and of R2")
+    gamma: float = hyper(0.6, "first weight of R1 and of R2")
+    gamma_end: float = hyper(0.06, "last weight of R1 and of R2")
     decay_images: float = hyper(0.0, "images over which the GAN's rates reach their ends; 0: all of its own", least=1.0)
     ema_half_life: float = hyper(0.0, "last half-life of the averaged generator, in images; 0: 1/40 of decay_images")
 
@@ -149,7 +149,13 @@ class Latent(Recipe):
         if images_seen < self.autoencoder_images:
             return Stage(FIRST, g="autoencoder", without_d=True)
         return Stage(
-            SECOND, g="inner", d="inner", encoder="autoencoder.encoder", versions=self.versions, shift=self.shift
+            SECOND,
+            begins=self.autoencoder_images,
+            g="inner",
+            d="inner",
+            encoder="autoencoder.encoder",
+            versions=self.versions,
+            shift=self.shift,
         )
 
     def begin(self, stage: Stage, g: nn.Module, d: nn.Module, ema: nn.Module) -> None:

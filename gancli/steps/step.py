@@ -1,5 +1,6 @@
 """One training step of any recipe, and the choice of the fastest way to take it."""
 
+import math
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -60,6 +61,11 @@ class Step:
             self._staged = replace(setup, real=real), stages.part_of(state, stage), update
         self._staged[1].step = state.step
         return self._staged
+
+    @property
+    def stage_steps(self) -> int:
+        """Steps done since the present stage began."""
+        return self.state.step - math.ceil(self.stage.begins / self.setup.images_seen(1))
 
     @property
     def images_seen(self) -> int:

@@ -33,6 +33,7 @@ DESCRIPTIONS = {
     "health/loss_scale": "Factor of the losses in fp16. Below 1, gradients overflow.",
     "health/diversity": "Mean distance of two samples over that of two real images. Below .4, G has collapsed.",
     "health/duplicates": "Share of samples with a twin among them. Above .5, G has collapsed.",
+    "health/stage_steps": "Steps since the stage of the training began.",
     "health/contrast": "Contrast of samples over that of real images. Below .05, G is dead.",
     "eval/seconds": "Time that the evaluation took.",
     "eval/fd": "Frechet distance of features to held-out images; lower is better.",

@@ -180,6 +180,8 @@ class Loop:
         self.state.running.clear()
         if watching and self.vital_signs is not None:
             values |= self.vital_signs(values)
+            if self.step.stage.begins:
+                values["health/stage_steps"] = float(self.step.stage_steps)
         if evaluating and self.evaluate is not None:
             evaluation = self.evaluate(self.state)
             self.state.best = evaluation.best

@@ -45,6 +45,13 @@ def lines(count: int = 12, sick_from: int = 6, **sick: float) -> list[dict[str, 
     return [{"step": 600 + 100 * i} | (changed if i >= sick_from else SOUND) for i in range(count)]
 
 
+def test_the_warm_up_of_a_stage_begins_at_its_border() -> None:
+    alike = lines(12, 0, diversity=0.1, duplicates=0.9)
+    within = [line | {"health/stage_steps": line["step"] - 600} for line in alike]
+    assert [alarm.since for alarm in diagnose(alike)[0]] == [600]
+    assert [alarm.since for alarm in diagnose(within)[0]] == [1200], "500 steps after the border at step 600"
+
+
 @pytest.mark.parametrize(
     ("failure", "lasting", "sick"),
     [

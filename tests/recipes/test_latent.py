@@ -73,7 +73,7 @@ def test_the_border_is_a_share_of_the_length_and_rates_begin_anew_there() -> Non
     assert first.g_lr == 1e-3 and before.g_lr == pytest.approx(1e-3 / 25, rel=0.01)
     assert (after.g_lr, after.gamma) == (2e-4, 0.05)
     assert (end.g_lr, end.gamma) == pytest.approx((0.5e-4, 0.005))
-    assert Latent().fitted(SPEC, 50_000, 10**9).autoencoder_images == 200_000
+    assert Latent().fitted(SPEC, 50_000, 10**9).autoencoder_images == 500_000
 
 
 def test_the_gan_begins_with_the_averaged_autoencoder_in_all_three_networks() -> None:

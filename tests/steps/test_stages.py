@@ -49,6 +49,7 @@ def test_each_stage_trains_its_parts_alone() -> None:
     assert moving(step, 3) == {"g.autoencoder", "ema.autoencoder"}
     assert moving(step, 1) == {"g.autoencoder", "d.encoder", "g.inner", "ema.inner", "d.inner"}, "it takes over first"
     assert moving(step, 2) == {"g.inner", "ema.inner", "d.inner"}
+    assert step.stage_steps == 3
 
 
 def test_a_state_saved_at_or_beyond_the_border_goes_on_bit_for_bit() -> None:
