@@ -64,5 +64,6 @@ def facts_of(prepared: Prepared) -> dict[str, Any]:
         "way": prepared.step.way,
         "data": prepared.dataset.name,
         "fingerprint": prepared.dataset.fingerprint,
+        "pictures": dict(prepared.dataset.options),
         "step": prepared.step.state.step,
     }

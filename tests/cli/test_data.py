@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -168,13 +169,37 @@ def test_what_check_is_not_for(tmp_path: Path, capsys: Capture) -> None:
         assert message in capsys.readouterr().err
 
 
+def test_the_range_of_a_set_is_kept_with_the_run(tmp_path: Path, capsys: Capture) -> None:
+    """So that a generator is compared with the pixels it was trained on, whatever is added to the folder."""
+    root = tmp_path / "x"
+    root.mkdir()
+    for number in range(40):
+        values = np.random.default_rng(number).random((16, 16)) * 4095
+        Image.fromarray(values.astype(np.uint16)).save(root / f"{number}.png")
+    assert run(["train", "--data", str(root), "--out", str(tmp_path / "runs"), *TINY]) == 0
+    of_run = tmp_path / "runs" / "0001-x-dcgan"
+    assert torch.load(of_run / "gen.pth", weights_only=True)["options"]["range"] == "0,4095"
+    assert json.loads((of_run / "environment.json").read_text())["parts"][0]["pictures"]["range"] == "0,4095"
+    capsys.readouterr()
+    assert run(["eval", "--ckpt", str(of_run / "gen.pth"), "--metrics", "fd", "--json", "--quiet"]) == 0
+    assert "not as it was" not in capsys.readouterr().err
+    assert run(["data", "check", str(root), "--range", "0,100000", "--json"]) == 0
+    out, errors = capsys.readouterr()
+    assert json.loads(out)["values"] == ["16 bits, values 0 to 4,094: scaled by 100,000"]
+    assert "is 10 of 255, so they look black" in errors
+
+
 def test_the_cache_is_measured_and_cleared(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert run(["train", "--data", str(folder(tmp_path / "x", 60)), "--out", str(tmp_path), *TINY]) == 0
-    sizes = []
+    answers = []
     for flags in ([], ["--clear"], []):
         capsys.readouterr()
         assert run(["data", "cache", "--json", *flags]) == 0
-        sizes.append(json.loads(capsys.readouterr().out)["bytes"])
+        answers.append(json.loads(capsys.readouterr().out))
+    sizes = [answer["bytes"] for answer in answers]
+    (kept,) = answers[0]["sets"]
+    assert (kept["source"], kept["size"], kept["bytes"]) == (str(tmp_path / "x"), "20x30x3", sizes[0])
+    assert answers[0]["limit"] == 32 * 2**30
     assert sizes[0] == sizes[1] >= 60 * 20 * 30 * 3
     assert sizes[2] == 0

@@ -13,7 +13,7 @@ from PIL import Image
 from gancli.config.pictures import PictureOptions
 from gancli.data.pictures import libtiff
 from gancli.data.pictures.deep import Deep, Ranges, eight_bit, kind_of
-from gancli.data.pictures.formats import FORMATS
+from gancli.data.pictures.formats import FORMATS, named_inside
 from gancli.data.pictures.png import SIGNATURE, without_large_metadata
 from gancli.data.pictures.shaping import BACKGROUNDS, shaped
 
@@ -21,6 +21,8 @@ VERSION = 2
 """Changes when the same file of 8 bits gives other pixels."""
 LARGE_PIXELS = 16_000_000
 """Pictures of more pixels than this are decoded one at a time, so that few hundred MiB are enough."""
+HEAD = 16
+"""Bytes by which a format is known."""
 WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 ORIENTATION = 0x0112
 TURNS = {
@@ -203,11 +205,13 @@ def _opened(file: BinaryIO) -> Image.Image:
         return _opened_without_limit(file)
     except Exception as error:
         file.seek(0)
-        content = file.read() if file.read(len(SIGNATURE)) == SIGNATURE else b""
-        plain = without_large_metadata(SIGNATURE + content)
-        if len(plain) < len(SIGNATURE + content):  # a file whose header alone was wanted
+        content = file.read(HEAD)
+        content += file.read() if content.startswith(SIGNATURE) else b""
+        plain = without_large_metadata(content)
+        if len(plain) < len(content):  # a file whose header alone was wanted
             return _opened(io.BytesIO(plain))
-        raise BadPicture(_reason(error)) from error
+        inside = named_inside(content)
+        raise BadPicture(f"is {inside}" if inside else _reason(error)) from error
 
 
 def _opened_without_limit(file: BinaryIO) -> Image.Image:

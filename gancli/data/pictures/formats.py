@@ -58,6 +58,16 @@ def may_have_frames(name: str) -> bool:
     return name.lower().endswith(_WITH_FRAMES)
 
 
+def named_inside(head: bytes) -> str | None:
+    """The format that the first bytes of a file are of, whatever its name, if it is one that is not read here."""
+    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"mif1", b"msf1") and "HEIF" not in FORMATS:
+        return "HEIC; pip install 'gancli[heic]' or convert it"
+    if head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis") and "AVIF" not in FORMATS:
+        return "AVIF, which Pillow 11.3 and later read; update it or convert the file"
+    is_jxl = head[:2] == b"\xff\x0a" or head[:12] == b"\0\0\0\x0cJXL \r\n\x87\n"
+    return "JPEG XL; convert it" if is_jxl else None
+
+
 def advice(unread: Mapping[str, int]) -> str:
     """A warning of pictures that are not read, by their suffixes; empty if there are none."""
     if not unread:

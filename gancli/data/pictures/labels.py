@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gancli.config.pictures import PictureOptions
 from gancli.data.pictures.dataset_json import json_labels
 from gancli.data.pictures.listing import Listing, enclosing, is_plain
-from gancli.errors import DataError, UsageError
+from gancli.errors import DataError, UsageError, counted
 
 log = logging.getLogger(__name__)
 MAX_SHOWN_CLASSES = 3
@@ -65,7 +65,7 @@ def used(labels: Labels, train: Sequence[int], heldout: Sequence[int]) -> Labels
         names = ", ".join(map(repr, missing[:MAX_SHOWN_CLASSES])) + ", ..." * (len(missing) > MAX_SHOWN_CLASSES)
         log.warning("%d of %d classes have no picture to train on: %s", len(missing), len(labels.classes), names)
     if labels.numbers and (unequal := imbalance(_counts(labels, train))):
-        log.warning("%s", unequal)
+        log.warning("%s.", unequal)
     kept = {number: place for place, number in enumerate(sorted(learnt | shown))}
     return Labels(tuple(kept.get(n, -1) for n in labels.numbers), tuple(labels.classes[number] for number in kept))
 
@@ -78,9 +78,9 @@ def imbalance(counts: Mapping[str, int]) -> str:
     largest, smallest = max(present, key=present.__getitem__), min(present, key=present.__getitem__)
     few = sum(present[largest] >= MIN_IMBALANCE * count for count in present.values())
     return (
-        f"classes differ in size: {largest!r} has {present[largest]:,} pictures to train on, {smallest!r} has "
+        f"classes differ in size: {largest!r} has {counted(present[largest], 'picture')}, {smallest!r} has "
         f"{present[smallest]:,}; {'a class' if few == 1 else f'{few:,} classes'} of so few will look poor or like "
-        "others, so add pictures there."
+        "others, so add pictures there"
     )
 
 

@@ -163,6 +163,7 @@ def test_small_pictures_are_enlarged_or_left_out() -> None:
 GOOD = encoded(picture(), "JPEG")
 BAD = {
     "empty": (b"", "empty"),
+    "JPEG XL": (b"\xff\x0a" + bytes(200), "is JPEG XL; convert it"),
     "text": (b"hello", "not a picture"),
     "truncated JPEG": (GOOD[: len(GOOD) // 2], "(?i)truncated"),
     "truncated PNG": (encoded(picture(5, 200, 200))[:200], "truncated|damaged"),

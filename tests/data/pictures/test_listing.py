@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sample_pictures import encoded, picture, zipped
 
+from gancli.data.pictures import formats
 from gancli.data.pictures import listing as listings
 from gancli.data.pictures.listing import list_pictures
 from gancli.errors import DataError, UsageError
@@ -189,3 +190,15 @@ def test_labels_lie_beside_the_pictures_or_above_them(tmp_path: Path) -> None:
     found = list_pictures(zipped(tmp_path / "x.zip", files))
     assert found.labels is not None and found.labels.name == "mine/dataset.json"
     assert found.others == 1, "the one elsewhere"
+
+
+def test_what_is_inside_a_file_of_another_name_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "FORMATS", ("JPEG", "PNG"))
+    for head, said in (
+        (b"\0\0\0\x18ftypheic", r"gancli[heic]"),
+        (b"\0\0\0\x18ftypavif", "Pillow 11.3"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+    ):
+        assert said in (formats.named_inside(head) or "")
+    assert formats.named_inside(PNG) is None
+    assert "pip install 'gancli[heic]'" in formats.advice({".heic": 2})
