@@ -1,4 +1,4 @@
-"""Which modes a generator draws, where they are known: Gaussians in the plane, or the classes of labelled images."""
+"""Which known modes a generator draws: Gaussians of a mixture in the plane, or classes of labelled images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,20 +18,25 @@ HIGH_QUALITY = 3.0
 
 @dataclass(frozen=True)
 class ModeCount:
-    """How points fall onto the modes of a mixture."""
+    """Figures of points against a mixture of Gaussians."""
 
     modes: int
     """Modes with at least one point of high quality."""
     high_quality: float
-    """Share of the points of high quality; 1 - exp(-9/2) = 98.9 % for the mixture itself."""
+    """Share of points within 3 standard deviations of a mode; 1 - exp(-9/2) = 98.9 % for the mixture itself."""
     reverse_kl: float
     """KL(shares of the nearest modes || uniform), in nats; about (modes - 1) / 2N for the mixture itself."""
 
 
 def count_modes(points: Tensor, centres: Tensor, sigma: float) -> ModeCount:
-    """Judge points ``(N, 2)`` against a mixture with these centres ``(K, 2)`` and this standard deviation.
+    """Compare points ``(N, 2)`` with a mixture of these centres ``(K, 2)`` and this standard deviation.
 
     Srivastava 2017 (VEEGAN, arXiv:1705.07761), section 4.1; Lin 2018 (PacGAN, arXiv:1712.04086), section 4.1.
+
+    Example:
+        >>> centres = torch.tensor([[0.0, 0.0], [9.0, 0.0]])
+        >>> count_modes(torch.tensor([[0.1, 0.0], [5.0, 0.0]]), centres, sigma=0.1)  # one at a mode, one between two
+        ModeCount(modes=1, high_quality=0.5, reverse_kl=0.0)
     """
     distances, closest = torch.cdist(points.double(), centres.double()).min(1)
     near = distances <= HIGH_QUALITY * sigma
@@ -41,13 +46,18 @@ def count_modes(points: Tensor, centres: Tensor, sigma: float) -> ModeCount:
 
 
 def divergence(p: Tensor, q: Tensor) -> float:
-    """KL(p || q) in nats of two discrete distributions ``(K,)``; infinite where p has what q lacks."""
+    """KL(p || q) = sum_k p_k log(p_k / q_k) in nats, of distributions ``(K,)``; infinite where q lacks a class of p.
+
+    Example:
+        >>> round(divergence(torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.5])), 4)  # log 2
+        0.6931
+    """
     return torch.special.xlogy(p, p / q).nan_to_num(0.0, posinf=torch.inf).sum().item()
 
 
 @dataclass(frozen=True)
 class ClassCount:
-    """How images fall onto the classes that a classifier sees in them."""
+    """Figures of the classes that a classifier sees in images."""
 
     modes: int
     """Classes that at least one image shows."""
@@ -58,10 +68,15 @@ class ClassCount:
 
 
 def count_classes(generated: Tensor, real: Tensor) -> ClassCount:
-    """From logits ``(N, K)`` and ``(M, K)``; an image shows the class of its largest.
+    """Count classes from logits ``(N, K)`` and ``(M, K)``; an image shows the class of its largest logit.
 
-    The number of modes and the divergence from uniform are what papers give for stacked MNIST, with K = 1000: Metz et
-    al. 2017 (Unrolled GAN, arXiv:1611.02163), on 26,000 images as in Srivastava et al. 2017.
+    Papers give modes and reverse KL for stacked MNIST, with K = 1000: Metz et al. 2017 (Unrolled GAN,
+    arXiv:1611.02163), on 26,000 images as in Srivastava et al. 2017.
+
+    Example:
+        >>> count = count_classes(torch.eye(4)[[0, 0, 1, 1]], torch.eye(4))
+        >>> count.modes, round(count.reverse_kl, 4), round(count.class_kl, 4)  # two of four classes: log 2
+        (2, 0.6931, 0.6931)
     """
     ours, theirs = (
         torch.bincount(each.argmax(1), minlength=each.shape[1]).double() / len(each) for each in (generated, real)
@@ -71,7 +86,7 @@ def count_classes(generated: Tensor, real: Tensor) -> ClassCount:
 
 
 class MixtureEvaluator:
-    """Measures generated points against the mixture that the data were drawn from; see `ModeCount`.
+    """Compares generated points with the mixture that the data were drawn from; see `ModeCount`.
 
     ``heldout`` are real points ``(N, 2)``, which give the baseline; ``name`` is the data set's.
     """
@@ -91,7 +106,7 @@ class MixtureEvaluator:
         source: str = "",
         data: str = "",
     ) -> Report:
-        """Judge one or several sets of points ``(N, 2)`` or ``(N, 2, 1, 1)``; a group means all metrics.
+        """Compare one or several sets of points ``(N, 2)`` or ``(N, 2, 1, 1)``; a group means all metrics.
 
         ``asked`` and ``path`` are ignored. UsageError for an unknown metric.
         """
@@ -99,12 +114,12 @@ class MixtureEvaluator:
         sets = [generated] if isinstance(generated, Tensor) else list(generated)
         n = min(len(self.heldout), *map(len, sets))
         real = [part for part in self.heldout.split(n) if len(part) == n][: len(sets)]
-        found, theirs = (
+        ours, theirs = (
             [count_modes(points[:n].flatten(1), self.centres, self.sigma) for points in side] for side in (sets, real)
         )
         figures = tuple(
             figure_of(
-                metric, f"{metric}_{self.name}", [float(getattr(each, metric)) for each in found],
+                metric, f"{metric}_{self.name}", [float(getattr(each, metric)) for each in ours],
                 [float(getattr(each, metric)) for each in theirs], n, BETTER[metric],
             )
             for metric in chosen
@@ -112,7 +127,7 @@ class MixtureEvaluator:
         warnings = ("one generated set has no error bars.",) if len(sets) == 1 else ()
         return Report(
             figures, "coordinates", None, "heldout", self.fingerprint, self.seed, warnings,
-            findings=_findings(found, theirs, len(self.centres)), generated=source, data=data,
+            findings=_findings(ours, theirs, len(self.centres)), generated=source, data=data,
         )  # fmt: skip
 
     def _chosen(self, wanted: str | Sequence[str]) -> list[str]:
@@ -123,8 +138,9 @@ class MixtureEvaluator:
         return [metric for metric in POINT_METRICS if metric in names or set(names) & set(GROUPS)]
 
 
-def _findings(found: Sequence[ModeCount], real: Sequence[ModeCount], modes: int) -> tuple[str, ...]:
-    fewest, quality = min(each.modes for each in found), sum(each.high_quality for each in found) / len(found)
+def _findings(generated: Sequence[ModeCount], real: Sequence[ModeCount], modes: int) -> tuple[str, ...]:
+    fewest = min(each.modes for each in generated)
+    quality = sum(each.high_quality for each in generated) / len(generated)
     expected = sum(each.high_quality for each in real) / len(real)
     said = [f"modes are missing: as few as {fewest} of {modes} are drawn."] if fewest < modes else []
     if quality < 0.9 * expected:

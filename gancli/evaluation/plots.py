@@ -89,22 +89,28 @@ def classes(path: Path, report: Report) -> None:
 
 
 def precision_recall(generated: Tensor, real: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Precision and recall ``(201,)`` each, of features ``(N, d)`` and ``(M, d)`` over 20 clusters of both.
+    """Precision-recall curve over 20 clusters of features ``(N, d)`` and ``(M, d)``: 201 values of each.
 
-    ``alpha(l) = sum min(l p, q)`` and ``beta(l) = sum min(p, q / l)``, Sajjadi et al. 2018 (arXiv:1806.00035),
-    algorithm 1, with the shares p of real and q of generated features in the clusters.
+    Sajjadi et al. 2018 (arXiv:1806.00035), algorithm 1, with the shares p of real and q of generated features in the
+    clusters: ``alpha(lambda) = sum min(lambda p, q)`` (precision), ``beta(lambda) = sum min(p, q / lambda)`` (recall).
+
+    Example:
+        >>> apart = torch.zeros(50, 2), torch.ones(50, 2)
+        >>> [curve.max().item() for curve in precision_recall(*apart)]
+        [0.0, 0.0]
     """
     from sklearn.cluster import MiniBatchKMeans
 
     together = torch.cat([generated, real]).numpy()
-    found = MiniBatchKMeans(min(CLUSTERS, len(together)), n_init=3, random_state=seed).fit_predict(together)
-    labels = torch.from_numpy(found).long()
+    clusters = MiniBatchKMeans(min(CLUSTERS, len(together)), n_init=3, random_state=seed).fit_predict(together)
+    labels = torch.from_numpy(clusters).long()
     q, p = (
         torch.bincount(part, minlength=CLUSTERS).double() / len(part)
         for part in (labels[: len(generated)], labels[len(generated) :])
     )
-    slopes = torch.linspace(1e-3, torch.pi / 2 - 1e-3, ANGLES, dtype=torch.float64).tan()[:, None]
-    return torch.minimum(slopes * p, q).sum(1), torch.minimum(p, q / slopes).sum(1)
+    lambda_ = torch.linspace(1e-3, torch.pi / 2 - 1e-3, ANGLES, dtype=torch.float64).tan()[:, None]
+    precision, recall = torch.minimum(lambda_ * p, q).sum(1), torch.minimum(p, q / lambda_).sum(1)
+    return precision, recall
 
 
 def curve_of_precision(path: Path, shown: Shown) -> None:

@@ -1,7 +1,7 @@
-"""Differentiable augmentation: what D sees of real and generated images alike, so that it cannot learn few by heart.
+"""Differentiable augmentation of what D sees, real and generated, so that it cannot memorise a small data set.
 
 Each function maps images, float ``(N, C, H, W)`` in [-1, 1], and ``uniform``, ``(N, numbers)`` in [0, 1), to images
-of the same shape. Image i depends on row i alone, so the draws are the caller's, and so is their repetition.
+of the same shape. Image i depends on row i alone, so that the caller draws the numbers and can repeat them.
 """
 
 import math
@@ -15,15 +15,19 @@ from torch.nn.functional import affine_grid, grid_sample
 DIFFAUG_NUMBERS = 7
 ADA_NUMBERS = 28
 SHIFT, HOLE = 0.125, 0.5
-"""Of the image's sides: how far it moves by whole pixels at most, which is ADA's deviation of its other shift too; and
-how large the hole is that DiffAugment cuts."""
+"""Shares of a side: the largest shift by whole pixels (and the deviation of ADA's other shift), DiffAugment's hole."""
 
 
 def diffaug(images: Tensor, uniform: Tensor) -> Tensor:
     """DiffAugment's policy "color, translation, cutout": Zhao 2020 (arXiv:2006.10738), section 4 and the authors' code.
 
-    Brightness changes by up to 0.5, saturation by a factor in [0, 2), contrast by one in [0.5, 1.5), alpha by none of
-    them; what is moved in from outside and what is cut out is 0, the middle grey.
+    Brightness changes by up to 0.5, saturation by a factor in [0, 2), contrast by a factor in [0.5, 1.5). Alpha keeps
+    its values. Pixels moved in from outside, and those of the hole, are 0, the middle grey.
+
+    Example:
+        >>> images, uniform = torch.ones(1, 3, 4, 4), torch.full((1, DIFFAUG_NUMBERS), 0.5)
+        >>> diffaug(images, uniform)[0, 0].sum().item()  # nothing changes but for a hole of 2x2 pixels
+        12.0
     """
     brightness, saturation, contrast = (column.view(-1, 1, 1, 1) for column in uniform[:, :3].unbind(1))
     colours, alpha = images[:, :3], images[:, 3:]
@@ -38,8 +42,16 @@ def diffaug(images: Tensor, uniform: Tensor) -> Tensor:
 def ada(images: Tensor, uniform: Tensor, p: Tensor) -> Tensor:
     """The pipeline "bgc" of Karras 2020 (arXiv:2006.06676), appendix B: pixel blitting, geometry and colour.
 
-    Each transformation is applied to an image with the probability ``p``, a scalar. All geometry is one bilinear
-    resampling with reflected borders, in place of the paper's wavelet filter. Grey images have no hue or saturation.
+    Each transformation is applied to an image with the probability ``p``, a scalar. Grey images have no hue or
+    saturation to change.
+
+    Differs from the paper: all geometry is one bilinear resampling with reflected borders, in place of its wavelet
+    filter.
+
+    Example:
+        >>> images, uniform = torch.rand(2, 3, 8, 8), torch.rand(2, ADA_NUMBERS)
+        >>> torch.allclose(ada(images, uniform, torch.zeros(())), images, atol=1e-5)  # p = 0 changes nothing
+        True
     """
     dice = _Dice(uniform, p)
     geometry = reduce(torch.matmul, _geometry(dice, images.shape[2], images.shape[3]))
@@ -48,9 +60,10 @@ def ada(images: Tensor, uniform: Tensor, p: Tensor) -> Tensor:
 
 
 def resampled(images: Tensor, grid: Tensor) -> Tensor:
-    """Images ``(N, C, H, W)`` at the places of a grid ``(N, h, w, 2)``: bilinear, borders reflected.
+    """Images ``(N, C, H, W)`` sampled at a grid ``(N, h, w, 2)`` of coordinates in [-1, 1].
 
-    CUDA's `grid_sample` adds its gradients in any order, so where results must repeat it is done by hand.
+    Interpolation is bilinear, borders are reflected.
+    CUDA's `grid_sample` adds its gradients in any order; where results must repeat, `gathered` does the same.
     """
     if images.device.type != "cpu" and torch.are_deterministic_algorithms_enabled():
         return gathered(images, grid)
@@ -58,18 +71,18 @@ def resampled(images: Tensor, grid: Tensor) -> Tensor:
 
 
 def gathered(images: Tensor, grid: Tensor) -> Tensor:
-    """`resampled`, as four gathers of pixels."""
+    """`resampled` by four gathers of pixels, whose gradients repeat exactly."""
     each = torch.arange(len(images), device=images.device)[:, None, None]
     columns, rows = (_neighbours(grid[..., axis], images.shape[3 - axis]) for axis in (0, 1))
-    pixels, found = images.permute(0, 2, 3, 1), torch.zeros((), device=images.device)
+    pixels, total = images.permute(0, 2, 3, 1), torch.zeros((), device=images.device)
     for row, in_height in rows:
         for column, in_width in columns:
-            found = found + pixels[each, row, column] * (in_height * in_width)[..., None]
-    return found.permute(0, 3, 1, 2)
+            total = total + pixels[each, row, column] * (in_height * in_width)[..., None]
+    return total.permute(0, 3, 1, 2)
 
 
 def _neighbours(places: Tensor, side: int) -> list[tuple[Tensor, Tensor]]:
-    """The pixels on either side of places, [-1, 1] inside and reflected outside, and the shares that they have."""
+    """For coordinates along a side, both neighbouring pixels and their bilinear weights; outside is reflected."""
     folded = 1 - ((places + 1) / 2).remainder(2).sub(1).abs()
     pixel = (folded * side - 0.5).clamp(0, side - 1)
     low = pixel.floor()
@@ -77,7 +90,7 @@ def _neighbours(places: Tensor, side: int) -> list[tuple[Tensor, Tensor]]:
 
 
 class _Dice:
-    """Deals out the columns of ``uniform``: each transformation takes one to decide whether, others to decide how."""
+    """Deals out the columns of ``uniform``: one decides whether a transformation happens, the next ones how."""
 
     def __init__(self, uniform: Tensor, p: Tensor) -> None:
         self.columns, self.p = iter(uniform.unbind(1)), p
@@ -92,7 +105,7 @@ class _Dice:
     def choose_both(
         self, values: Sequence[Callable[[Tensor], Tensor]], neutral: float, p: Tensor | None = None
     ) -> list[Tensor]:
-        """Likewise several values, each of a number of its own, which happen together."""
+        """`choose` for several values that happen together, each with a number of its own."""
         happens = next(self.columns) < (self.p if p is None else p)
         numbers = [next(self.columns) for _ in values]
         return [
@@ -131,7 +144,7 @@ def _geometry(dice: _Dice, height: int, width: int) -> list[Tensor]:
 
 
 def _whole_shift(uniform: Tensor, side: int) -> Tensor:
-    """By whole pixels, up to `SHIFT` of a side, which is 2 long."""
+    """Shift by whole pixels, up to `SHIFT` of the side; in coordinates, where a side is 2 long."""
     return ((2 * uniform - 1) * SHIFT * side).round() * (2 / side)
 
 
@@ -150,7 +163,7 @@ def _shifted(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _rotated(angle: Tensor, aspect: float) -> Tensor:
-    """A rotation of pixels, which in coordinates that are [-1, 1] on both sides is one only where these are equal."""
+    """Rotation in pixels, expressed in coordinates that are [-1, 1] along both sides, whatever their lengths."""
     zero, one, c, s = torch.zeros_like(angle), torch.ones_like(angle), angle.cos(), angle.sin()
     return _matrix([[c, -s / aspect, zero], [s * aspect, c, zero], [zero, zero, one]])
 
@@ -210,5 +223,5 @@ def _cut(images: Tensor, uniform: Tensor) -> Tensor:
 
 
 def _rounded(length: float) -> int:
-    """To whole pixels, a half up."""
+    """Whole pixels; a half is rounded up."""
     return math.floor(length + 0.5)

@@ -1,8 +1,8 @@
-"""Gradient penalties of discriminators, always in fp32 at least.
+"""Gradient penalties of discriminators, always in float32 or more.
 
-``d`` maps images, float ``(N, C, H, W)`` in [-1, 1], and labels to logits ``(N,)``. Each gradient is that of all
-logits by one image, which is that of its own where D does not mix samples. Where D is piecewise linear a penalty costs
-four passes instead of the six of double backward; see `gancli.functional.layerwise`, which decides which it is.
+``d`` maps images, float ``(N, C, H, W)`` in [-1, 1], and labels to logits ``(N,)``. The gradient of an image is that of
+the sum of all logits, which is that of its own logit where D does not mix samples. Where D is piecewise linear, a
+penalty costs four passes in place of the six of double backward; `gancli.functional.layerwise` finds out which.
 """
 
 from collections.abc import Callable
@@ -17,21 +17,27 @@ from gancli.functional import layerwise
 from gancli.functional.layerwise import Visit
 from gancli.functional.losses import at_least_fp32
 
-Judge = Callable[[Tensor, Tensor | None], Tensor]
-TINY = 1e-36
-"""Below it a squared gradient counts as zero, where the gradient of its root would be infinite."""
+Critic = Callable[[Tensor, Tensor | None], Tensor]
+"""A discriminator: images and labels to logits."""
+MIN_SQUARED_NORM = 1e-36
+"""Squared gradients below it count as zero: the gradient of their root would be infinite."""
 
 
-def zero_centred(d: Judge, images: Tensor, labels: Tensor | None) -> Tensor:
-    """E[|grad_x D(x)|^2] / 2, float32 scalar: R1 on real images, R2 on generated ones.
+def zero_centred(d: Critic, images: Tensor, labels: Tensor | None) -> Tensor:
+    """1/2 E[|grad_x D(x)|^2], a float32 scalar: R1 on real images, R2 on generated ones.
 
-    Mescheder 2018 (arXiv:1801.04406), eq. 9 and 10 without gamma.
+    Mescheder 2018 (arXiv:1801.04406), eq. 9 and 10, with gamma = 1.
+
+    Example:
+        >>> double = lambda images, labels: 2 * images.sum((1, 2, 3))
+        >>> zero_centred(double, torch.zeros(5, 1, 2, 2), None).item()  # 4 pixels of gradient 2: (4 * 2^2) / 2
+        8.0
     """
     return zero_centred_with_logits(d, images, labels)[1].mean()
 
 
-def zero_centred_with_logits(d: Judge, images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-    """D's logits ``(N,)`` and |grad_x D(x)|^2 / 2 of each image ``(N,)``, both float32, from one forward pass.
+def zero_centred_with_logits(d: Critic, images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Logits ``(N,)`` and 1/2 |grad_x D(x)|^2 ``(N,)`` of each image, both float32, from one forward pass.
 
     The mean of the second over real images is R1, over generated ones R2; see `zero_centred`.
     """
@@ -43,47 +49,70 @@ def zero_centred_with_logits(d: Judge, images: Tensor, labels: Tensor | None) ->
                 logits = d(points, labels)
             if layerwise.covered(logits, visits) and layerwise.piecewise_linear(logits, visits):
                 trained = [parameter for visit in visits for parameter in visit.trained]
-                return _PiecewiseLinear.apply(_Judged(points, logits, visits), *trained)
+                return _PiecewiseLinear.apply(_Pass(points, logits, visits), *trained)
         logits = d(points, labels)
         (gradient,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
         return logits, 0.5 * gradient.flatten(1).square().sum(1)
 
 
-def one_centred(d: Judge, images: Tensor, labels: Tensor | None) -> Tensor:
-    """E[(|grad_x D(x)| - 1)^2], float32 scalar: Gulrajani 2017 (arXiv:1704.00028), eq. 3 without lambda,
-    at the points that `between` (WGAN-GP) or `around` (DRAGAN) gives.
+def one_centred(d: Critic, images: Tensor, labels: Tensor | None) -> Tensor:
+    """E[(|grad_x D(x)| - 1)^2], a float32 scalar: Gulrajani 2017 (arXiv:1704.00028), eq. 3, with lambda = 1.
+
+    ``images`` are those of `between` for WGAN-GP, of `around` for DRAGAN.
+
+    Example:
+        >>> triple = lambda images, labels: 3 * images[:, 0, 0, 0]
+        >>> one_centred(triple, torch.zeros(5, 1, 2, 2), None).item()  # (3 - 1)^2
+        4.0
     """
-    squares = 2 * zero_centred_with_logits(d, images, labels)[1]
-    return (squares.clamp_min(TINY).sqrt() - 1).square().mean()
+    squared_norms = 2 * zero_centred_with_logits(d, images, labels)[1]
+    norms = squared_norms.clamp_min(MIN_SQUARED_NORM).sqrt()
+    return (norms - 1).square().mean()
 
 
 def one_centred_weight(asked: float, points: bool) -> float:
-    """Lambda of `one_centred`: Gulrajani's 10 for pictures, and the 0.1 of his code's toy data for points, if -1."""
+    """The lambda of `one_centred` that was asked for; if -1, Gulrajani's: 10 for pictures, 0.1 for points.
+
+    Example:
+        >>> one_centred_weight(-1, points=False), one_centred_weight(-1, points=True)
+        (10.0, 0.1)
+    """
     return asked if asked >= 0 else (0.1 if points else 10.0)
 
 
 def between(real: Tensor, fake: Tensor) -> Tensor:
-    """A point of each line from a real to a generated image, uniform on it: Gulrajani 2017, algorithm 1, line 6.
+    """A uniform point on the line from each real to a generated image: Gulrajani 2017, algorithm 1, line 6.
 
-    Images ``(N, C, H, W)``; draws from torch's global generator.
+    Images are ``(N, C, H, W)``. Draws from torch's global generator.
+
+    Example:
+        >>> points = between(torch.zeros(9, 1, 2, 2), torch.ones(9, 1, 2, 2))
+        >>> bool((points >= 0).all() and (points <= 1).all() and (points == points[:, :, :1, :1]).all())
+        True
     """
-    share = torch.rand(len(real), 1, 1, 1, device=real.device)
-    return real + share * (fake - real)
+    epsilon = torch.rand(len(real), 1, 1, 1, device=real.device)
+    return real + epsilon * (fake - real)
 
 
 def around(real: Tensor, deviation: float) -> Tensor:
-    """Real images ``(N, C, H, W)`` plus normal noise, its deviation that of all their values times ``deviation``.
+    """Real images ``(N, C, H, W)`` plus normal noise of ``deviation`` times their own standard deviation.
 
-    Kodali 2017 (arXiv:1705.07215), algorithm 1. In the notebook by which DRAGAN is known the noise is uniform in
-    [0, 0.5) of the images' deviation, times a share uniform in [0, 1): .17 of it in root mean square. Draws from
-    torch's global generator.
+    Kodali 2017 (arXiv:1705.07215), algorithm 1. Draws from torch's global generator.
+
+    Differs from the notebook by which DRAGAN is known: its noise is uniform in [0, 0.5) of the images' deviation,
+    times a share uniform in [0, 1), which is 0.17 of that deviation in root mean square.
+
+    Example:
+        >>> real = torch.tensor([-1.0, 1.0]).repeat(2000).view(-1, 1, 1, 1)
+        >>> round((around(real, 0.5) - real).std().item(), 1)
+        0.5
     """
     return real + deviation * real.std() * torch.randn_like(real)
 
 
 @dataclass(frozen=True)
-class _Judged:
-    """Images that require a gradient, D's logits with their graph, and what its layers saw."""
+class _Pass:
+    """One forward pass of D: images that require a gradient, logits with their graph, and the layers' visits."""
 
     points: Tensor
     logits: Tensor
@@ -91,28 +120,29 @@ class _Judged:
 
 
 class _PiecewiseLinear(torch.autograd.Function):
-    """D's logits and |grad_x D(x)|^2 / 2 of each image, whose gradients `layerwise.weight_gradients` gives."""
+    """Logits and 1/2 |grad_x D(x)|^2 of each image; `layerwise.weight_gradients` gives their gradients."""
 
     @staticmethod
-    def forward(ctx: Any, judged: _Judged, *trained: Tensor) -> Any:
-        """``trained`` are the visits' weights in their order, named so that autograd asks for their gradients."""
-        visits = judged.visits
+    def forward(ctx: Any, done: _Pass, *trained: Tensor) -> Any:
+        """``trained`` are the visits' weights in order; passing them makes autograd ask for their gradients."""
+        visits = done.visits
         ends = [visit.after_edge for visit in visits] + [v.before_edge for v in visits if v.before_edge is not None]
         with torch.enable_grad():
-            seed = torch.ones_like(judged.logits).requires_grad_()  # through it the tangents will come forward
-            found = torch.autograd.grad((judged.logits,), (judged.points, *ends), (seed,), create_graph=True)  # type: ignore[arg-type]
-        ctx.visits, ctx.gradient = visits, found[0]
-        ctx.deltas, ctx.inner = found[1 : 1 + len(visits)], found[1 + len(visits) :]
-        return judged.logits.detach(), 0.5 * found[0].detach().flatten(1).square().sum(1)
+            seed = torch.ones_like(done.logits).requires_grad_()  # through it the tangents will come forward
+            gradients = torch.autograd.grad((done.logits,), (done.points, *ends), (seed,), create_graph=True)  # type: ignore[arg-type]
+        gradient, at_layers = gradients[0], gradients[1:]
+        ctx.visits, ctx.gradient = visits, gradient
+        ctx.deltas, ctx.inner = at_layers[: len(visits)], at_layers[len(visits) :]
+        return done.logits.detach(), 0.5 * gradient.detach().flatten(1).square().sum(1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, of_logits: Tensor, of_squares: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients of the loss for the weights, from those for the logits and for the squares, both ``(N,)``."""
+        """Gradients of the loss for the weights, from those for the logits and the squared norms, ``(N,)`` each."""
         directions = of_squares.view(-1, *[1] * (ctx.gradient.ndim - 1)) * ctx.gradient.detach()
         pushed = iter(torch.autograd.grad(ctx.gradient, ctx.inner, directions, retain_graph=True))
-        found: list[Tensor] = []
+        gradients: list[Tensor] = []
         for visit, delta in zip(ctx.visits, ctx.deltas, strict=True):
             tangent = None if visit.before_edge is None else next(pushed)
-            found += layerwise.weight_gradients(visit, delta.detach(), of_logits, tangent)
-        return None, *found
+            gradients += layerwise.weight_gradients(visit, delta.detach(), of_logits, tangent)
+        return None, *gradients

@@ -5,12 +5,22 @@ from torch import Tensor
 
 
 def to_pixels(images: Tensor) -> Tensor:
-    """Float images in [-1, 1] to uint8 of the same shape, rounded to the nearest of 256 levels."""
+    """Float images in [-1, 1] to uint8 of the same shape, rounded to the nearest of 256 levels.
+
+    Example:
+        >>> to_pixels(torch.tensor([-1.0, 0.0, 1.0, 2.0])).tolist()
+        [0, 128, 255, 255]
+    """
     return images.float().clamp(-1, 1).add_(1).mul_(127.5).round_().to(torch.uint8)
 
 
 def to_floats(images: Tensor, device: torch.device) -> Tensor:
-    """uint8 pixels to floats in [-1, 1] on the device."""
+    """uint8 pixels to floats in [-1, 1] on the device.
+
+    Example:
+        >>> to_floats(torch.tensor([0, 255], dtype=torch.uint8), torch.device("cpu")).tolist()
+        [-1.0, 1.0]
+    """
     return images.to(device).float().div_(127.5).sub_(1)
 
 

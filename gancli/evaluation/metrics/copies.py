@@ -1,4 +1,4 @@
-"""Generated images that are single real ones over again: of training, moved or mirrored, or of the held-out ones."""
+"""Generated images that copy one real image: a training image, also shifted or mirrored, or a held-out one."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -11,19 +11,31 @@ from gancli.evaluation.image_set import ImageSet, thumbnails
 from gancli.evaluation.metrics.base import Metric, Sides, require
 
 STANDS_OUT = 0.01
-"""Share of unrelated images that stand out like what is called a copy."""
+"""Share of unrelated images that count as copies, by which the threshold is set."""
 MOVED_SIDE = 8
-"""Of the thumbnails that moved copies are looked for by."""
-MOST_MOVED = 2000
-"""Images of a set that are looked for among training images in each of their places."""
+"""Pixels a side of the thumbnails by which moved copies are found."""
+MAX_MOVED = 2000
+"""Images of a set that are compared in each of their shifts."""
 SHIFTS = tuple(product((-1, 0, 1), repeat=2))
 
 
 def copies(generated: Tensor, unrelated: Tensor) -> float:
-    """Share of generated images nearer to one real image alone than 99 % of unrelated ones are.
+    """Share of generated images that are nearer to a single real image than 99 % of unrelated images are.
 
-    Distances to the two nearest of those images, ``(N, 2)`` and ``(M, 2)``. It is their ratio that tells: a copy, even
-    with noise on it, is much nearer to its original than to the next one.
+    The ratio d_1 / d_2 of the distances to the two nearest real images tells: a copy, even a noisy one, is much
+    nearer to its original than to the next image.
+
+    Args:
+        generated: distances d_1 and d_2 ``(N, 2)``.
+        unrelated: likewise of images that are no copies ``(M, 2)``, whose 1 % quantile is the threshold.
+
+    Raises:
+        TooFewImages: without images on a side.
+
+    Example:
+        >>> unrelated, copied = torch.tensor([[8.0, 10.0]] * 100), torch.tensor([[1.0, 10.0]] * 5)
+        >>> copies(copied, unrelated)
+        1.0
     """
     return _share(_ratios(generated), _ratios(unrelated))
 
@@ -38,20 +50,20 @@ def _share(ours: Tensor, theirs: Tensor) -> float:
 
 
 def moved(images: Tensor) -> Iterator[Tensor]:
-    """The images ``(N, C, H, W)`` shifted by up to a pixel each way, and mirrored; nine and one as they are not."""
+    """Images ``(N, C, H, W)`` in ten versions: shifted by up to a pixel each way (nine), and mirrored."""
     for shift in SHIFTS:
         yield images.roll(shift, (2, 3))
     yield images.flip(3)
 
 
 def moved_ratios(images: Tensor, real: Tensor) -> Tensor:
-    """Least ratio of the distances to the two nearest of ``real`` over the places of each image, ``(N,)``.
+    """The least ratio d_1 / d_2 over the versions of each image that `moved` gives: float64 ``(N,)``.
 
-    Both are uint8 ``(N, C, H, W)``.
+    ``images`` and ``real`` are uint8 ``(N, C, H, W)`` and ``(M, C, H, W)``.
     """
     known = thumbnails(real, MOVED_SIDE)
-    found = [_ratios(distances.nearest(thumbnails(each, MOVED_SIDE), known, 2)[0]) for each in moved(images)]
-    return torch.stack(found).amin(0)
+    ratios = [_ratios(distances.nearest(thumbnails(each, MOVED_SIDE), known, 2)[0]) for each in moved(images)]
+    return torch.stack(ratios).amin(0)
 
 
 def _copies(sides: Sides) -> dict[str, float]:
@@ -70,7 +82,7 @@ def _moved(sides: Sides) -> dict[str, float]:
 def _moved_ratios(images: ImageSet, real: Tensor) -> Tensor:
     some = images.pixels
     assert some is not None
-    return images.once("moved copies", lambda: moved_ratios(some[:MOST_MOVED], real))
+    return images.once("moved copies", lambda: moved_ratios(some[:MAX_MOVED], real))
 
 
 def _leaks(sides: Sides) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""How many different images there are, effectively: over all, and inside of the classes."""
+"""Effective number of different images (Vendi score), over all images and within classes."""
 
 import torch
 from torch import Tensor
@@ -8,27 +8,45 @@ from gancli.evaluation.metrics.base import Metric, Sides, require
 
 
 def vendi_score(features: Tensor) -> float:
-    """Effective number of different samples among features ``(N, d)``: from 1, all alike, to N, all orthogonal.
+    """Vendi score: the effective number of different samples among features ``(N, d)``.
 
-    The exponential of the entropy of the eigenvalues of K/N, with cosine similarities K: Friedman & Dieng 2023
-    (arXiv:2210.02410), eq. 2. They are those of the smaller of the matrices ``X X^T / N`` and ``X^T X / N``.
-    UsageError without samples.
+    Friedman & Dieng 2023 (arXiv:2210.02410), eq. 2: ``VS = exp(-sum_i lambda_i log lambda_i)`` with the eigenvalues
+    lambda_i of K / N, where K = X X^T holds the cosine similarities. ``X^T X / N`` has the same non-zero ones.
+
+    Returns:
+        From 1, for samples that are all alike, to N, for orthogonal ones.
+
+    Raises:
+        TooFewImages: without samples.
+
+    Example:
+        >>> round(vendi_score(torch.eye(4)), 6), round(vendi_score(torch.ones(4, 3)), 6)
+        (4.0, 1.0)
     """
     require(len(features), 1, "the Vendi score")
-    unit = normalize(features.double(), dim=1)
-    gram = unit.T @ unit if len(unit) > unit.shape[1] else unit @ unit.T
-    shares = torch.linalg.eigvalsh(gram / len(unit)).clamp_min(0)
-    return torch.special.entr(shares).sum().exp().item()
+    x = normalize(features.double(), dim=1)
+    gram = x.T @ x if len(x) > x.shape[1] else x @ x.T
+    eigenvalues = torch.linalg.eigvalsh(gram / len(x)).clamp_min(0)
+    entropy = torch.special.entr(eigenvalues).sum()
+    return entropy.exp().item()
 
 
 def mean_vendi_score(features: Tensor, classes: Tensor) -> float:
-    """The mean over classes of the Vendi score of their features ``(N, d)``; ``classes`` are numbers ``(N,)``."""
+    """The Vendi score of each class's features, averaged over classes.
+
+    ``features`` are ``(N, d)``, ``classes`` their labels ``(N,)``.
+
+    Example:
+        >>> features = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
+        >>> round(mean_vendi_score(features, torch.tensor([0, 0, 1, 1])), 6)  # two kinds of the first, one of the other
+        1.5
+    """
     scores = [vendi_score(features[classes == label]) for label in classes.unique()]
     return sum(scores) / len(scores)
 
 
 def _centred(sides: Sides) -> Tensor:
-    """Features about the real ones' mean, since features that are all positive resemble one another."""
+    """Features less the real ones' mean: cosine similarities of positive features would all be high."""
     return sides.generated.features.values - sides.real.features.values.mean(0)
 
 

@@ -6,10 +6,24 @@ from gancli.evaluation.metrics.base import Metric, Sides, require
 
 
 def inception_score(logits: Tensor) -> float:
-    """exp(E KL(p(y|x) || p(y))) of logits ``(N, K)``: from 1, for all alike, to K, for sure and balanced classes.
+    """IS = exp(E_x KL(p(y|x) || p(y))), Salimans et al. 2016 (arXiv:1606.03498), section 4, in one split.
 
-    Salimans et al. 2016 (arXiv:1606.03498), section 4, in one split. It does not see collapse inside of a class: read
-    it beside ``intra_diversity``. UsageError without samples.
+    It does not see collapse within a class: read it beside ``intra_diversity``.
+
+    Args:
+        logits: ``(N, K)``, whose softmax is p(y|x).
+
+    Returns:
+        From 1, for images that are all alike, to K, for confident and balanced classes.
+
+    Raises:
+        TooFewImages: without samples.
+
+    Example:
+        >>> import torch
+        >>> confident = 100 * torch.eye(5)
+        >>> round(inception_score(confident), 4), round(inception_score(confident[:1]), 4)
+        (5.0, 1.0)
     """
     from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
 

@@ -1,4 +1,4 @@
-"""Kernel distance, an unbiased one."""
+"""Kernel distance (KID), an unbiased estimate of a maximum mean discrepancy."""
 
 from torch import Tensor
 
@@ -9,18 +9,36 @@ SUBSET_SIZE = 1000
 
 
 def kernel_distance(generated: Tensor, real: Tensor, seed: int = 0) -> float:
-    """Squared maximum mean discrepancy with k(x, y) = (x.y / d + 1)^3, the mean over 100 subsets of 1000.
+    """Kernel inception distance: squared maximum mean discrepancy, averaged over 100 subsets of m = 1000.
 
-    KID of Binkowski et al. 2018 (arXiv:1801.01401), section 4, of features ``(N, d)`` and ``(M, d)``; unbiased, so it
-    can be below 0. Fewer samples than 1000 are one subset. UsageError below 2 samples.
+    Binkowski et al. 2018 (arXiv:1801.01401), section 4, with the kernel k(x, y) = (x.y / d + 1)^3:
+
+        KID = mean_{i != j} k(x_i, x_j) + mean_{i != j} k(y_i, y_j) - 2 mean_{i, j} k(x_i, y_j).
+
+    Args:
+        generated: features ``(N, d)``.
+        real: features ``(M, d)``.
+        seed: of the subsets; one subset of all samples if there are at most 1000.
+
+    Returns:
+        Unbiased: about 0 for equal distributions, on either side of it.
+
+    Raises:
+        TooFewImages: below 2 samples on a side.
+
+    Example:
+        >>> import torch
+        >>> ones, zeros = torch.ones(5, 2).double(), torch.zeros(5, 2).double()
+        >>> round(kernel_distance(ones, zeros), 6)  # (2/2 + 1)^3 + (0 + 1)^3 - 2 (0 + 1)^3
+        7.0
     """
     from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
     require(min(len(generated), len(real)), 2, "the kernel distance")
-    size = min(SUBSET_SIZE, len(generated), len(real))
-    subsets = 1 if size == len(generated) == len(real) else SUBSETS
+    m = min(SUBSET_SIZE, len(generated), len(real))
+    subsets = 1 if m == len(generated) == len(real) else SUBSETS
     figures = kid_features_to_metric(
-        generated, real, kid_subsets=subsets, kid_subset_size=size, rng_seed=seed, verbose=False
+        generated, real, kid_subsets=subsets, kid_subset_size=m, rng_seed=seed, verbose=False
     )
     return figures[KEY_METRIC_KID_MEAN]
 

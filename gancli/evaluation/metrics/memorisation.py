@@ -1,4 +1,4 @@
-"""Whether generated images are too near to training images, by their features: AuthPct and C_T."""
+"""Whether generated images lie too near to training images in feature space: AuthPct and C_T."""
 
 import numpy as np
 import torch
@@ -8,15 +8,32 @@ from gancli.evaluation import distances
 from gancli.evaluation.metrics.base import Metric, Sides, require
 
 CELLS = 3
-LEAST_IN_CELL = 20
+MIN_IN_CELL = 20
+"""Generated images below which a cell does not count."""
+MAX_CLUSTERED = 5000
+"""Training images by which the cells are found."""
 
 
 def authentic_percentage(apart: Tensor, places: Tensor, train: Tensor) -> float:
-    """Percentage of generated images that are farther from their nearest training image than that one from its own.
+    """AuthPct: percentage of generated images farther from their nearest training image than it is from its own.
 
-    AuthPct of Alaa et al. 2022 (arXiv:2102.08921), section 3: 0 for copies, and for a perfect sampler what held-out
-    images have, 50 or more. ``apart`` are the distances of the generated to the nearest training features, ``(N,)``,
-    ``places`` where those are in ``train`` ``(M, d)``. UsageError below 2 training images.
+    Alaa et al. 2022 (arXiv:2102.08921), section 3.
+
+    Args:
+        apart: distances of generated features to their nearest training features ``(N,)``.
+        places: rows of those in ``train`` ``(N,)``.
+        train: training features ``(M, d)``.
+
+    Returns:
+        0 for copies; for a perfect sampler what held-out images have, about 50 or more.
+
+    Raises:
+        TooFewImages: below 2 training images.
+
+    Example:
+        >>> train = torch.tensor([[0.0], [2.0]]).double()  # 2 apart; one image is 1 from its nearest, the other 3
+        >>> authentic_percentage(torch.tensor([1.0, 3.0]).double(), torch.tensor([0, 1]), train)
+        50.0
     """
     require(len(train), 2, "authpct")
     used, back = places.unique(return_inverse=True)
@@ -25,28 +42,45 @@ def authentic_percentage(apart: Tensor, places: Tensor, train: Tensor) -> float:
 
 
 def copying_score(generated: Tensor, heldout: Tensor, generated_cells: Tensor, heldout_cells: Tensor) -> float:
-    """Z-scored Mann-Whitney test of distances to the training images, generated ``(N,)`` against held-out ``(M,)``.
+    """C_T: z-scored Mann-Whitney test of distances to training images, generated against held-out.
 
-    C_T of Meehan et al. 2020 (arXiv:2004.05675), section 4: about 0 for a perfect sampler, far below for copies, far
-    above for images unlike the training's. It is computed in each cell (numbers ``(N,)`` and ``(M,)``) and averaged
-    with the held-out images' shares; cells with fewer than 20 generated images do not count. NaN if none does.
+    Meehan et al. 2020 (arXiv:2004.05675), section 4: ``C_T = sum_c P_c Z_U(c) / sum_c P_c`` over cells c of the feature
+    space, with the share P_c of held-out images in a cell. Cells with fewer than 20 generated images do not count.
+
+    Args:
+        generated: distances to the nearest training features ``(N,)``.
+        heldout: likewise of held-out images ``(M,)``.
+        generated_cells: numbers of their cells ``(N,)``.
+        heldout_cells: likewise ``(M,)``.
+
+    Returns:
+        About 0 for a perfect sampler, far below 0 for copies, far above for images unlike the training images; NaN if
+        no cell counts.
+
+    Example:
+        >>> distances, cells = torch.linspace(1, 2, 50), torch.zeros(50)
+        >>> copying_score(distances, distances, cells, cells)
+        0.0
+        >>> round(copying_score(0 * distances, distances, cells, cells), 2)  # all copies
+        -8.62
     """
-    total = weight = 0.0
+    weighted = weight = 0.0
     for cell in heldout_cells.unique():
         ours, theirs = generated[generated_cells == cell], heldout[heldout_cells == cell]
-        if len(ours) >= LEAST_IN_CELL:
-            total += len(theirs) * _mann_whitney(ours, theirs)
+        if len(ours) >= MIN_IN_CELL:
+            weighted += len(theirs) * _mann_whitney(ours, theirs)
             weight += len(theirs)
-    return total / weight if weight else float("nan")
+    return weighted / weight if weight else float("nan")
 
 
 def _mann_whitney(ours: Tensor, theirs: Tensor) -> float:
-    """Standard normal if both are alike; below 0 if ours are smaller."""
+    """Z_U of U, the number of pairs in which ours is larger: standard normal if both are alike."""
     ranked = theirs.sort().values
     below, up_to = (torch.searchsorted(ranked, ours, right=right) for right in (False, True))
-    larger = ((below + up_to).double() / 2).sum().item()
+    u = ((below + up_to).double() / 2).sum().item()
     n, m = len(ours), len(theirs)
-    return (larger - n * m / 2) / (n * m * (n + m + 1) / 12) ** 0.5
+    mean, deviation = n * m / 2, (n * m * (n + m + 1) / 12) ** 0.5
+    return (u - mean) / deviation
 
 
 def _authentic(sides: Sides) -> dict[str, float]:
@@ -59,9 +93,9 @@ def _copying(sides: Sides) -> dict[str, float]:
     from sklearn.cluster import KMeans
 
     assert sides.train is not None
-    require(min(len(sides.generated), len(sides.real)), LEAST_IN_CELL, "c_t")
+    require(min(len(sides.generated), len(sides.real)), MIN_IN_CELL, "c_t")
     train, sets = sides.train.features.values, (sides.generated, sides.real)
-    some = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(sides.seed))[:5000]]
+    some = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(sides.seed))[:MAX_CLUSTERED]]
     cells = KMeans(min(CELLS, len(some.unique(dim=0))), n_init=1, random_state=0).fit(some.numpy())
     apart = [side.nearest_in(sides.train)[0][:, 0] for side in sets]
     places = [torch.from_numpy(cells.predict(side.features.values.numpy()).astype(np.int64)) for side in sets]

@@ -5,20 +5,38 @@ from torch import Tensor
 from gancli.evaluation.metrics.base import Metric, Sides, require
 
 STEP = 1e-3
-"""Length of a step, as a share of the path."""
+"""Length epsilon of a step, as a share of the path between two latents."""
 PATHS = 1000
 TRIMMED = 0.01
+"""Share of the paths that is left out at either end."""
 
 
 def path_length(starts: Tensor, ends: Tensor, scale: float, step: float = STEP) -> float:
-    """Mean squared speed of features along short steps between latents, in units of their mean square.
+    """Perceptual path length: mean squared speed of features along short steps between latents.
 
-    ``E |f(G(z(t))) - f(G(z(t + step)))|^2 / step^2``, Karras et al. 2019 (arXiv:1812.04948), eq. 2, without the
-    lowest and highest 1 %; the features are the evaluation's, not LPIPS, so only figures of equal extractors compare.
-    ``starts`` and ``ends`` are features ``(N, d)``, ``scale`` their root mean square. UsageError without steps.
+    Karras et al. 2019 (arXiv:1812.04948), eq. 2: ``PPL = E |f(G(z(t))) - f(G(z(t + epsilon)))|^2 / epsilon^2``, without
+    the lowest and highest 1 %.
+
+    Differs from the paper: f is the evaluation's extractor in place of LPIPS, in units of its features' mean square.
+
+    Args:
+        starts: features at z(t) ``(N, d)``.
+        ends: features at z(t + epsilon) ``(N, d)``.
+        scale: root mean square of real images' features.
+        step: epsilon.
+
+    Raises:
+        TooFewImages: without steps.
+
+    Example:
+        >>> import torch
+        >>> starts = torch.zeros(3, 2)
+        >>> round(path_length(starts, starts + 0.002, scale=1.0, step=0.001), 4)  # (0.002 / 0.001)^2
+        4.0
     """
     require(len(starts), 1, "the path length")
-    lengths = (starts.double() - ends.double()).square().mean(1) / (step * scale) ** 2
+    epsilon = step
+    lengths = (starts.double() - ends.double()).square().mean(1) / (epsilon * scale) ** 2
     low, high = lengths.quantile(TRIMMED), lengths.quantile(1 - TRIMMED)
     return lengths[(lengths >= low) & (lengths <= high)].mean().item()
 
