@@ -15,13 +15,13 @@ from gancli.errors import UsageError
 
 @dataclass(frozen=True)
 class Mixture:
-    """Equally heavy Gaussians in the plane, from which points were drawn."""
+    """A mixture of Gaussians in the plane with equal weights; points were drawn from it."""
 
     centres: tuple[tuple[float, float], ...]
     sigma: float
-    """Standard deviation of each, the same in every direction."""
+    """Standard deviation of each Gaussian, the same in every direction."""
     scale: float
-    """Coordinates are a split's values times this."""
+    """Factor from a split's values to coordinates."""
 
 
 @dataclass(frozen=True)
@@ -37,22 +37,22 @@ class Split:
 
 @dataclass(frozen=True)
 class DataSet:
-    """What training sees (`train`) and what only evaluation sees (`heldout`)."""
+    """Images to train on (`train`) and images that only evaluation sees (`heldout`)."""
 
     name: str
     train: Split
     heldout: Split
     classes: tuple[str, ...] = ()
     mixture: Mixture | None = None
-    """What points were drawn from; None for pictures."""
+    """The distribution of points; None for pictures."""
     known_fingerprint: str | None = None
-    """The fingerprint, where it was computed when the data were read."""
+    """The fingerprint, if reading the data computed it."""
     skipped: tuple[tuple[str, str], ...] = ()
-    """Files that were left out, and why."""
+    """Files that were skipped, each with the reason."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """How a folder or archive was read; see `PictureOptions`."""
+    """Options that a folder or archive was read with; see `PictureOptions`."""
     channels: "DataSet | None" = None
-    """Labelled grey images, of which the channels of each image are drawn one by one; their classes make its mode."""
+    """Labelled grey images. Each channel of an image is one of them, and their classes make up its mode."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -72,7 +72,7 @@ class DataSet:
         if self.train.images.shape[2:] == (height, width):
             return self
         if self.mixture:
-            raise UsageError(f"--image-size: {self.name} has points, not images; leave it away.")
+            raise UsageError(f"--image-size: {self.name} has points, not images; remove it.")
         train, heldout = (_resize(split, height, width) for split in (self.train, self.heldout))
         return replace(
             self, train=train, heldout=heldout, channels=self.channels and self.channels.resized(height, width)
@@ -80,10 +80,10 @@ class DataSet:
 
 
 def split_by_content(images: Tensor, share: float) -> Tensor:
-    """Which images are held out: bool ``(N,)``, true for about ``share`` of them.
+    """A mask of held-out images: bool ``(N,)``, true for about ``share`` of them.
 
-    It depends on each image's own bytes alone, so more images move none between the splits, and copies of
-    an image are all on one side.
+    It depends on each image's bytes alone. Adding images moves none between the splits, and copies of an image are
+    always in the same split.
     """
     limit = int(share * 2**64)
     digests = (hashlib.blake2b(image.numpy(), digest_size=8).digest() for image in images.contiguous())

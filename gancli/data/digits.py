@@ -1,4 +1,4 @@
-"""The embedded data set: 1,797 scans of digits, 8 x 8, grey, that come with scikit-learn."""
+"""The built-in data set: 1,797 grey scans of digits, 8 x 8, from scikit-learn."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Points in the plane whose modes are known, ``ring`` and ``grid``: on them papers count the modes a GAN drops."""
+"""``ring`` and ``grid``: points in the plane with known modes. Papers use them to count the modes a GAN drops."""
 
 import math
 from pathlib import Path
@@ -11,11 +11,11 @@ from gancli.randomness import generator
 
 TRAIN, HELDOUT = 100_000, 10_000
 MARGIN = 5.0
-"""Standard deviations beyond the outermost mode that still lie in [-1, 1]."""
+"""Standard deviations between the outermost mode and the edge of [-1, 1]."""
 
 
 def ring(root: Path) -> DataSet:
-    """8 Gaussians of deviation .01 on the unit circle, as VEEGAN has them (arXiv:1705.07761); ``root`` is unused."""
+    """8 Gaussians of deviation .01 on the unit circle, as in VEEGAN (arXiv:1705.07761); ``root`` is unused."""
     angles = torch.arange(8) * (2 * math.pi / 8)
     return _sampled("ring", torch.stack([angles.cos(), angles.sin()], 1), 0.01)
 

@@ -41,11 +41,11 @@ def load(
     on_progress: Progress = lambda done, total: None,
     cache: bool = True,
 ) -> DataSet:
-    """The data set of that name, or the pictures in a folder or zip file, resized to ``size`` (height, width) if given.
+    """Load a named data set, or the pictures in a folder or zip file, resized to ``size`` (height, width) if given.
 
-    ``options`` and ``cache`` (decode once, and keep the pixels in the user's cache) are for pictures alone. Raises
-    UsageError for what is neither a name nor a path, or for options of a named set, and DataError if files are not
-    there, cannot be had or cannot be read.
+    ``options`` and ``cache`` (decode once and keep the pixels in the user's cache) are for pictures only. Raises
+    UsageError if ``name`` is neither a name nor a path, or if a named set is given options. Raises DataError if files
+    are missing, cannot be downloaded or cannot be read.
     """
     if name in SOURCES:
         if options not in (None, PictureOptions()):
@@ -60,11 +60,11 @@ def load(
 
 
 def pictures_at(name: str) -> Path:
-    """The folder or zip file that ``--data`` names; UsageError if there is none, or a run could not name it again."""
+    """The folder or zip file that ``--data`` names; UsageError if there is none, or if its name is not valid text."""
     if not is_plain(name):  # a configuration file, which is UTF-8, must be able to name it
-        raise UsageError(f"--data {name!r} has characters that cannot be written down; give the folder a plain name.")
-    path = os.path.expanduser(name)  # noqa: PTH111  leaves the home of nobody as it is
-    if not os.path.exists(path):  # noqa: PTH110  false too for what no path can be
+        raise UsageError(f"--data {name!r} has control or invalid characters; give the folder a plain name.")
+    path = os.path.expanduser(name)  # noqa: PTH111  leaves ~ alone where there is no home
+    if not os.path.exists(path):  # noqa: PTH110  false for invalid paths, too
         hint = "write where it is now with --data" if os.sep in name else nearest(name, SOURCES)
         raise UsageError(f"there is no data set {name!r} and no such folder or zip file; {hint}")
     return Path(path)

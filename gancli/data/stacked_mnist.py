@@ -1,4 +1,4 @@
-"""Stacked MNIST: three random digits as the colours of one image, so that there are 1,000 modes to count."""
+"""Stacked MNIST: three random digits are the colours of one image, which gives 1,000 modes to count."""
 
 from pathlib import Path
 
@@ -10,15 +10,16 @@ from gancli.data.dataset import DataSet, Split
 from gancli.randomness import generator
 
 TRAIN, HELDOUT = 128_000, 26_000
-"""Each triple of digits is trained on about 128 times; held out are as many as the papers draw to count modes (VEEGAN,
-Srivastava et al. 2017, arXiv:1705.07761)."""
+"""About 128 training images for each triple. Papers draw 26,000 samples to count modes (VEEGAN, Srivastava et al. 2017,
+arXiv:1705.07761)."""
 
 
 def load(root: Path) -> DataSet:
-    """uint8 ``(N, 3, 28, 28)``: the first 128,000 triples are of MNIST's training digits, 26,000 held-out ones of its
-    test digits, always the same. DataError if MNIST is not under ``root`` and cannot be had.
+    """Images uint8 ``(N, 3, 28, 28)``: 128,000 triples of MNIST's training digits, 26,000 held-out ones of its test
+    digits, always the same.
 
-    There are no classes, since a generator that is told the triple would have no mode to find.
+    There are no classes: a generator that is given the triple would have no mode to find. DataError if MNIST is not
+    under ``root`` and cannot be downloaded.
     """
     mnist = torchvision_sets.load("MNIST", "mnist", root)
     train = _stacked(mnist.train.images, TRAIN, "stacked-mnist-train")

@@ -1,4 +1,4 @@
-"""Data sets that torchvision reads: found under the data root, else downloaded there."""
+"""Data sets read by torchvision: found under the data root, otherwise downloaded there."""
 
 import contextlib
 import io
@@ -20,7 +20,7 @@ CONNECT_SECONDS = 20.0
 
 
 def load(cls_name: str, name: str, root: Path) -> DataSet:
-    """Both splits of ``torchvision.datasets.<cls_name>``; DataError if they are not there and cannot be fetched."""
+    """Load both splits of ``torchvision.datasets.<cls_name>``; DataError if missing and not downloadable."""
     train, heldout = (_part(cls_name, name, root, is_train) for is_train in (True, False))
     return DataSet(name, _split(train), _split(heldout), tuple(str(c) for c in train.classes))
 
@@ -31,7 +31,7 @@ def _part(cls_name: str, name: str, root: Path, train: bool) -> Any:
     opened = partial(getattr(datasets, cls_name), str(root), train=train)
     try:
         return opened(download=False)
-    except RuntimeError:  # torchvision's way to say "not found"
+    except RuntimeError:  # torchvision raises this for "not found"
         return _download(opened, name, root)
     except Exception as error:
         raise DataError(f"the copy of {name} under {root} cannot be read: {error}.") from error

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written beside themselves, flushed to disk, renamed into place."""
+"""Write files atomically: to a temporary file, flushed to disk, then renamed into place."""
 
 import contextlib
 import errno
@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 PART = ".part"
-"""How the names of files end that are being written."""
+"""Suffix of temporary files."""
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object], durable: bool = True) -> None:
-    """Call ``write`` with a binary file and make its content appear under ``path`` in one step.
+    """Call ``write`` with a binary file, then move that file to ``path`` in one step.
 
-    A reader, a crash or a power failure sees the old file or the new one, never a part. An ``OSError``
-    (disk full, no permission) leaves the old file as it was and no temporary file behind. ``durable=False``
-    does not wait for the disk: thousands of small files that can be made again need not outlive a power failure.
+    Readers see the old file or the new one, never a part, even after a crash or power failure. On an ``OSError`` (disk
+    full, no permission) the old file stays and the temporary file is removed. ``durable=False`` does not wait for the
+    disk, for many small files that can be made again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -48,13 +48,13 @@ def write_text_atomically(path: Path, text: str) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Flush what was written to a file to disk, by whomever."""
+    """Flush a file to disk, whoever wrote it."""
     with path.open("ab") as file:
         _flush(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries to disk, where the operating system can."""
+    """Flush a folder's entries to disk, if the operating system can."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -65,14 +65,14 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what processes that were killed while they wrote left below a folder that no process writes to."""
+    """Delete temporary files of killed processes below a folder that no process is writing to."""
     for path in folder.rglob(f".*{PART}"):
         with contextlib.suppress(OSError):
             path.unlink()
 
 
 def _flush(descriptor: int) -> None:
-    """Wait for the disk; some file systems, of networks and of user space, cannot be waited for."""
+    """Flush to disk; some network and user-space file systems do not support it."""
     try:
         os.fsync(descriptor)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Locks among processes, which the operating system releases when their process ends, however it ends."""
+"""Locks between processes; the operating system releases them when the process ends, for any reason."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -9,11 +9,11 @@ from filelock import FileLock, Timeout
 
 @contextlib.contextmanager
 def locked(path: Path, wait: bool = True, on_wait: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """Hold the lock of a path; ``on_wait`` is called once if another process holds it.
+    """Hold the lock file at ``path``; calls ``on_wait`` once if another process holds it.
 
-    BlockingIOError if it does and ``wait`` is false; OSError or NotImplementedError where there can be no lock. The
-    holder may delete the file: whoever waits for it then makes a new one. Between hosts a lock is as good as the file
-    system's locks are (NFS 4 has them).
+    BlockingIOError if another process holds it and ``wait`` is false; OSError or NotImplementedError if the file system
+    has no locks. The holder may delete the file; a waiting process then creates a new one. Locks between hosts depend
+    on the file system (NFS 4 has them).
     """
     lock = FileLock(path)
     try:

@@ -1,4 +1,4 @@
-"""The ``.pth`` and ``.pt`` files: tensors and plain data with a format and a version, never code."""
+"""``.pth`` and ``.pt`` files: tensors and plain data with a format and a version, never code."""
 
 import io
 import pickletools
@@ -15,29 +15,29 @@ from torch import Tensor, nn
 from gancli.errors import FileFormatError
 from gancli.files.atomic import write_atomically
 
-MOST_VALUES, LONGEST_TEXT, LARGEST_NUMBER = 10**5, 10**4, 2**63
-"""Beyond what a file of gancli's holds: values that refer to each other can stand for more than any memory."""
+MAX_VALUES, MAX_TEXT, MAX_NUMBER = 10**5, 10**4, 2**63
+"""No file of gancli's holds more; nested references could otherwise expand beyond any memory."""
 Scalar = str | int | float | None
-"""What plain data are made of, with tables and lists; bool is an int."""
+"""Plain data apart from tables and lists; bool is an int."""
 
 
 def save(path: Path, kind: str, version: int, content: Mapping[str, Any]) -> None:
-    """Write tensors and plain data under ``path`` in one step. Equal content gives equal bytes."""
+    """Write tensors and plain data to ``path`` atomically. Equal content gives equal bytes."""
     buffer = io.BytesIO()
     torch.save(_canonical({"format": kind, "version": version, **content}), buffer)
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
 def load(path: Path, kind: str, version: int, oldest: int | None = None) -> dict[str, Any]:
-    """Read what `save` wrote, on the CPU, after verifying the checksum of every part.
+    """Read a file that `save` wrote, to the CPU, after verifying every checksum; never executes anything in it.
 
-    Raises FileFormatError if the file is missing, damaged, foreign, of another ``kind``, of a newer ``version`` or of
-    one before the ``oldest`` (the same unless given), or if it holds anything but tensors and plain data (nothing in it
-    is ever executed) or claims to be larger than it is.
+    Raises FileFormatError if the file is missing, damaged or foreign, of another ``kind``, newer than ``version`` or
+    older than ``oldest`` (by default ``version``), holds anything but tensors and plain data, or claims to be larger
+    than it is.
     """
     try:
         _verify(path)
-        with warnings.catch_warnings(action="ignore"):  # about kinds of tensors that are refused anyway
+        with warnings.catch_warnings(action="ignore"):  # about tensors that are refused below
             content = torch.load(path, map_location="cpu", weights_only=True)
         _require_plain(content, path)
     except FileFormatError:
@@ -58,7 +58,7 @@ def load(path: Path, kind: str, version: int, oldest: int | None = None) -> dict
 
 
 def _verify(path: Path) -> None:
-    """FileFormatError where a part's checksum is wrong, or where parts say that they hold more than there is."""
+    """FileFormatError if a checksum is wrong, or if parts claim to be larger than the file."""
     with zipfile.ZipFile(path) as archive:
         parts = archive.infolist()
         packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
@@ -73,14 +73,14 @@ def _verify(path: Path) -> None:
 
 
 def _require_short_texts(pickled: bytes, path: Path) -> None:
-    """FileFormatError for a name or text that takes torch for ever to complain of."""
+    """FileFormatError for very long texts, which take torch very long to refuse."""
     for _, argument, _ in pickletools.genops(pickled):
-        if isinstance(argument, str | bytes) and len(argument) > LONGEST_TEXT:
+        if isinstance(argument, str | bytes) and len(argument) > MAX_TEXT:
             raise _strange(path, "a text of strange length")
 
 
 def _require_plain(content: Any, path: Path) -> None:
-    """FileFormatError unless it is tensors on the CPU and plain data, of sane number and size."""
+    """FileFormatError unless the content is CPU tensors and plain data, of plausible number and size."""
     waiting, count = [content], 0
     while waiting:
         value = waiting.pop()
@@ -94,9 +94,9 @@ def _require_plain(content: Any, path: Path) -> None:
                 raise _strange(path, "a tensor of a strange kind")
         elif not isinstance(value, Scalar):
             raise _strange(path, f"a {type(value).__name__}")
-        elif isinstance(value, int) and abs(value) >= LARGEST_NUMBER:
+        elif isinstance(value, int) and abs(value) >= MAX_NUMBER:
             raise _strange(path, "a number of strange size")
-        if count + len(waiting) > MOST_VALUES:
+        if count + len(waiting) > MAX_VALUES:
             raise _strange(path, "more values than any network has")
 
 
@@ -105,7 +105,7 @@ def _strange(path: Path, what: str) -> FileFormatError:
 
 
 def _canonical(value: Any) -> Any:
-    """The same value with equal strings made one object, since a pickle says which strings are the same object."""
+    """Make equal strings one object, since a pickle records which strings are identical."""
     if isinstance(value, str):
         return sys.intern(str(value))
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The folder in which gancli keeps what it can make again."""
+"""The user's cache folder, for files that gancli can make again."""
 
 import os
 import stat
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def user_cache(*parts: str) -> Path:
-    """A path in the user's cache folder, where the operating system wants it (``XDG_CACHE_HOME`` on Linux).
+    """A path in the user's cache folder, at the operating system's place (``XDG_CACHE_HOME`` on Linux).
 
-    A user without a home folder, as in many containers, gets a private folder among the temporary files.
+    Without a home folder, as in many containers, it is a private folder among the temporary files.
     """
     import platformdirs
 
@@ -23,7 +23,7 @@ def user_cache(*parts: str) -> Path:
 
 @lru_cache
 def _temporary() -> Path:
-    """A folder that belongs to this user alone, the same in each process where that is possible."""
+    """A folder that only this user can use, the same for all processes if possible."""
     folder = Path(tempfile.gettempdir()) / f"gancli-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)

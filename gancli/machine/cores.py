@@ -1,4 +1,4 @@
-"""How many CPU cores this process may really use: what its affinity and a container's quota leave it."""
+"""CPU cores that this process may use, given its affinity and a container's quota."""
 
 import contextlib
 import math
@@ -11,19 +11,19 @@ ROOT = Path("/")
 
 
 def available() -> int:
-    """Cores that threads of this process may keep busy, at least 1.
+    """Number of cores that this process may keep busy, at least 1.
 
-    A quota of one and a half counts as one: of two threads that work in step both would wait whenever it is used up.
+    A quota of 1.5 counts as 1: two threads that work in step would both wait when the quota is used up.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.floor(min(allowed, quota(ROOT))))
 
 
 def quota(root: Path) -> float:
-    """Cores' worth of time that the control groups of this process leave it, infinite without a limit.
+    """The CPU quota of this process's control groups, in cores; infinite without a limit.
 
-    ``root`` is the root of the file system. In version 2 of the groups every one above this process's limits it too;
-    a container sees its own as the top one.
+    ``root`` is the root of the file system. In cgroups version 2, all parent groups limit the process, too; a container
+    sees its own group as the top.
     """
     return min(_limits(root), default=math.inf)
 
@@ -45,7 +45,7 @@ def _limits(root: Path) -> Iterator[float]:
 
 
 def _limit(group: Path) -> float:
-    """The limit in a group's files, version 2's if it has one."""
+    """The limit in a group's files, by version 2 if it has that."""
     if (group / "cpu.max").exists():
         used, period = (int(word) for word in (group / "cpu.max").read_text().split())
     else:
@@ -56,7 +56,7 @@ def _limit(group: Path) -> float:
 
 
 def processor() -> str:
-    """The processor's name, as far as it can be told."""
+    """The processor's name, if the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

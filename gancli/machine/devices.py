@@ -1,4 +1,4 @@
-"""Where the arithmetic happens: the device, its threads and whether its results repeat exactly."""
+"""Choose the device, the number of threads, and whether results repeat exactly."""
 
 import contextlib
 import logging
@@ -20,9 +20,9 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def select(name: str) -> torch.device:
-    """The device called ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; UsageError if it is not there.
+    """The device named ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; UsageError if there is none.
 
-    ``auto`` takes the first CUDA device, else Apple's, else the CPU, and logs which.
+    ``auto`` takes the first CUDA device, otherwise Apple's, otherwise the CPU, and logs which.
     """
     if name == "auto":
         device = torch.device(_best())
@@ -40,20 +40,20 @@ def select(name: str) -> torch.device:
 
 
 def describe(device: torch.device) -> str:
-    """The device with the name of its hardware, where torch knows it."""
+    """The device with its hardware's name, if torch knows it."""
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
 
 
 def place(network: Network, device: torch.device) -> Network:
-    """The network on the device, weights of convolutions with their channels last, which is the faster order."""
+    """Move the network to the device, in channels-last order, which is faster for convolutions."""
     return network.to(device).to(memory_format=torch.channels_last)
 
 
 def default_threads(height: int, width: int) -> int:
-    """CPU threads for images of this size: ``OMP_NUM_THREADS`` if set, else all `cores.available`; one for small ones.
+    """CPU threads for images of this size: ``OMP_NUM_THREADS`` if set, 1 for small images, else `cores.available`.
 
-    Under 400 pixels a second thread gains nothing, and costs several-fold where another process uses the core.
-    It is a function of the size, not of a measurement, since results depend on the number of threads.
+    Below 400 pixels a second thread does not help, and is several times slower if another process uses the core. The
+    number depends on the size, not on a measurement, because results depend on it.
     """
     told = os.environ.get("OMP_NUM_THREADS", "")
     if told.isdecimal() and int(told) > 0:
@@ -62,16 +62,16 @@ def default_threads(height: int, width: int) -> int:
 
 
 def make_deterministic(enabled: bool) -> None:
-    """Make operations whose result would differ from run to run an error, or allow them again."""
+    """Refuse operations whose results differ from run to run, or allow them again."""
     if enabled:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(enabled)
 
 
 def prefer_speed(device: torch.device, deterministic: bool) -> None:
-    """What makes fp32 fast on CUDA: TF32 in products, as convolutions have it already, and the fastest convolutions.
+    """Make fp32 fast on CUDA: TF32 for matrix products, and the fastest convolution algorithms.
 
-    Those are tried, which may end otherwise the next time, so not where results must repeat.
+    cuDNN times the algorithms and may choose others the next time, so this is off if results must repeat.
     """
     if device.type == "cuda":
         _allow_tf32("tf32")
@@ -80,7 +80,7 @@ def prefer_speed(device: torch.device, deterministic: bool) -> None:
 
 @contextlib.contextmanager
 def restored() -> Iterator[None]:
-    """Leave as it was what `prefer_speed` sets."""
+    """Restore what `prefer_speed` sets."""
     before = torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.benchmark
     try:
         yield
@@ -91,7 +91,7 @@ def restored() -> Iterator[None]:
 
 
 def _allow_tf32(precision: str) -> None:
-    """Set what may multiply fp32 on CUDA by its older name as well, since asking by that fails if they contradict."""
+    """Set the precision of fp32 products under both of torch's names, as reading one fails if they disagree."""
     matmul = torch.backends.cuda.matmul
     matmul.allow_tf32 = precision == "tf32"
     matmul.fp32_precision = precision
@@ -113,17 +113,17 @@ def _cuda(name: str) -> torch.device:
 
 
 def has_room(device: torch.device, wanted: int) -> bool:
-    """Whether so many bytes of data fit on the device and leave it half of what is free; the CPU maps what it lacks."""
+    """Return True if this many bytes need at most half of the device's free memory; always true on the CPU."""
     return device.type != "cuda" or 2 * wanted <= torch.cuda.mem_get_info(device)[0]
 
 
 def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A CPU's tensor on the device, without waiting for what that has to do: a copy of memory not pinned would."""
+    """Copy a CPU tensor to the device without waiting; only pinned memory allows that."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done all it was given."""
+    """Wait until the device has finished all work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -131,7 +131,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Most bytes in use so far: of the device's allocator on CUDA, else of this process; 0 where unknown."""
+    """Peak memory in bytes: of the allocator on CUDA, otherwise of this process; 0 if unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:

@@ -1,4 +1,4 @@
-"""Several processes under torchrun: each takes its rows of the global batch, gradients are averaged."""
+"""Several processes under torchrun: each takes its rows of the global batch, and gradients are averaged."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from gancli.errors import UsageError
 
 @dataclass(frozen=True)
 class Group:
-    """This process among all that train together."""
+    """This process within the group of all that train together."""
 
     rank: int = 0
     world: int = 1
@@ -22,11 +22,11 @@ class Group:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes files and shows progress."""
+        """True if this process writes files and shows progress."""
         return self.rank == 0
 
     def agree(self, signal_number: int | None) -> int | None:
-        """A signal that any of the processes has received, so that all stop after the same step."""
+        """A signal that any process received, so that all stop after the same step."""
         if self.world == 1:
             return signal_number
         seen = torch.tensor(signal_number or 0)
@@ -49,9 +49,9 @@ class Group:
         self._average([p.grad for p in network.parameters() if p.grad is not None])
 
     def average_buffers(self, *networks: nn.Module) -> None:
-        """Replace what layers keep of the images that they saw, as batch statistics, by its mean over the processes.
+        """Average the buffers of layers, such as batch statistics, over the processes.
 
-        They all go on from the same networks then, which is what a checkpoint holds.
+        All processes then continue with equal networks, which a checkpoint holds.
         """
         if self.world > 1:
             self._average([b for network in networks for b in network.buffers() if b.is_floating_point()])
@@ -77,7 +77,7 @@ def from_environment() -> Group:
 
 @contextlib.contextmanager
 def joined() -> Iterator[Group]:
-    """Join the other processes, if torchrun started any, and leave them at the end."""
+    """Join the process group if torchrun started one, and leave it at the end."""
     group = from_environment()
     if group.world == 1 or dist.is_initialized():
         yield group

@@ -1,8 +1,8 @@
-"""Which library multiplies float32 matrices on the CPU: torch's default (MKL on x86) or oneDNN.
+"""Choose the library for float32 matrix products on the CPU: torch's default (MKL on x86) or oneDNN.
 
-On some processors oneDNN is twice as fast at the same error, on others no faster, and on those with units for bfloat16
-it would round to that. So both are tried, once for each processor, and the answer is kept in the user's cache: a run
-must not change its arithmetic because the machine was busy when it was resumed.
+On some processors oneDNN is twice as fast with the same error, on others it is no faster, and with bfloat16 units it
+would round to bfloat16. Both are timed once for each processor, and the choice is kept in the user's cache, so that a
+resumed run does not change its arithmetic because the machine was busy.
 """
 
 import contextlib
@@ -21,22 +21,22 @@ from gancli.files.user_cache import user_cache
 
 Library = Literal["default", "onednn"]
 SHAPES = ((128, 784, 512), (64, 512, 784), (512, 128, 784))
-"""Rows, inputs and outputs of the products that are timed, those of perceptrons for small pictures."""
-MOST_ERROR = 1e-5
-"""Relative to the largest entry of the exact product."""
-LEAST_GAIN = 1.05
+"""Rows, inputs and outputs of the timed products, as in perceptrons for small pictures."""
+MAX_ERROR = 1e-5
+"""Largest error, relative to the largest entry of the exact product."""
+MIN_GAIN = 1.05
 ROUNDS = 15
 
 
 def use(library: Library) -> bool:
-    """Multiply float32 matrices on the CPU with this library from now on; False, and nothing done, if it cannot.
+    """Use this library for float32 matrix products on the CPU from now on; False if that is impossible.
 
-    It cannot where this torch has no such choice, or oneDNN's error is more than `MOST_ERROR`.
+    It is if this torch offers no choice, or if oneDNN's error is more than `MAX_ERROR`.
     """
     if not hasattr(getattr(torch.backends.mkldnn, "matmul", None), "fp32_precision"):
         return library == "default"
     _set(library)
-    if library == "onednn" and max(error(*shape) for shape in SHAPES) > MOST_ERROR:
+    if library == "onednn" and max(error(*shape) for shape in SHAPES) > MAX_ERROR:
         _set("default")
         return False
     return True
@@ -44,7 +44,7 @@ def use(library: Library) -> bool:
 
 @contextlib.contextmanager
 def restored() -> Iterator[None]:
-    """Leave the choice as it was."""
+    """Restore the choice at the end."""
     matmul = getattr(torch.backends.mkldnn, "matmul", None)
     before = getattr(matmul, "fp32_precision", None)
     try:
@@ -55,12 +55,12 @@ def restored() -> Iterator[None]:
 
 
 def best(processor: str) -> Library:
-    """The library that is clearly faster here with as many threads as torch has now, tried once for a processor."""
+    """The library that is clearly faster with torch's number of threads, timed once for each processor."""
     cache = user_cache("products.json")
     known = _read(cache)
-    key = f"{processor}, torch {torch.__version__}, {torch.get_num_threads()} threads, from {LEAST_GAIN}"
+    key = f"{processor}, torch {torch.__version__}, {torch.get_num_threads()} threads, from {MIN_GAIN}"
     if key not in known:
-        known[key] = "onednn" if gain() >= LEAST_GAIN else "default"
+        known[key] = "onednn" if gain() >= MIN_GAIN else "default"
         with contextlib.suppress(OSError):
             cache.parent.mkdir(parents=True, exist_ok=True)
             write_text_atomically(cache, json.dumps(known, indent=1) + "\n")
@@ -68,7 +68,7 @@ def best(processor: str) -> Library:
 
 
 def gain() -> float:
-    """How many times faster oneDNN is than the default, or 0 if it cannot be used; the best times count."""
+    """The speedup of oneDNN over the default, by the best times; 0 if it cannot be used."""
     with restored():
         if not use("onednn"):
             return 0.0
@@ -84,9 +84,9 @@ def gain() -> float:
 
 
 def bf16_gain() -> float:
-    """How many times faster bfloat16 matrices are multiplied than float32 ones, as that is done now.
+    """The speedup of bfloat16 matrix products over float32 ones with the current library.
 
-    Where a processor emulates them, or has few units for them, it is less than 1.
+    It is below 1 if the processor emulates bfloat16 or has few units for it.
     """
     fastest = {torch.float32: math.inf, torch.bfloat16: math.inf}
     for _ in range(ROUNDS // 3):
@@ -96,7 +96,7 @@ def bf16_gain() -> float:
 
 
 def error(rows: int, inputs: int, outputs: int) -> float:
-    """Largest error of a product as it is computed now, relative to the largest entry."""
+    """The largest error of a product with the current library, relative to the largest entry."""
     left, right = _factors(rows, inputs, outputs)
     exact = linear(left.double(), right.double())
     return float((linear(left, right).double() - exact).abs().max() / exact.abs().max())

@@ -1,4 +1,4 @@
-"""How much memory there is, and how much a piece of work took, where that can be told beforehand or afterwards."""
+"""Free memory, and the memory that a piece of work used, where the system tells it."""
 
 import gc
 from pathlib import Path
@@ -10,16 +10,16 @@ GROUP = Path("/sys/fs/cgroup")
 
 
 def release(device: torch.device) -> None:
-    """Give back what nothing refers to any more."""
+    """Free memory that nothing refers to."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
 
 
 def free(device: torch.device) -> int | None:
-    """Bytes that this process may still take; None where only trying tells, as on CUDA, where an error is harmless.
+    """Free bytes for this process; None if unknown, as on CUDA, where running out is a harmless error.
 
-    On Linux, a process that takes more of the CPU's memory is killed rather than told.
+    On Linux, a process that takes too much CPU memory is killed instead.
     """
     if device.type != "cpu" or not FREE.exists():
         return None
@@ -33,7 +33,7 @@ def free(device: torch.device) -> int | None:
 
 
 def reset_peak() -> bool:
-    """Let `peak` count from here on; False where the system keeps no such count."""
+    """Make `peak` count from here; False if the system has no such counter."""
     try:
         RESET.write_text("5")
     except OSError:
@@ -42,12 +42,12 @@ def reset_peak() -> bool:
 
 
 def held() -> int:
-    """Bytes of the CPU's memory that this process has."""
+    """Resident CPU memory of this process in bytes."""
     return _kibibytes(STATUS, "VmRSS")
 
 
 def peak() -> int:
-    """The most of them since `reset_peak`."""
+    """Peak resident CPU memory in bytes since `reset_peak`."""
     return _kibibytes(STATUS, "VmHWM")
 
 

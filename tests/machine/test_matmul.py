@@ -60,7 +60,7 @@ def test_what_rounds_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_error_is_that_of_float32() -> None:
-    assert 1e-9 < matmul.error(64, 512, 784) < matmul.MOST_ERROR
+    assert 1e-9 < matmul.error(64, 512, 784) < matmul.MAX_ERROR
 
 
 @needs_choice

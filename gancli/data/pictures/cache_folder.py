@@ -1,7 +1,7 @@
-"""The folder of decoded pictures: what is in it, its bound, and how to clear it.
+"""The cache folder of decoded pictures: list it, limit its size, clear it.
 
-It has a folder for each set of pictures at one shape, with a folder for each version of the set in it, and a lock
-beside it. Beyond the bound, the sets that were used longest ago are deleted.
+Each set of pictures at one shape has a folder, with a lock beside it and a subfolder for each version of the set. Above
+the size limit, the least recently used sets are deleted.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 LIMIT_GIB = 32.0
 LIMIT_VARIABLE = "GANCLI_CACHE_GIB"
 ABOUT, USED = "about.json", "used"
-"""What a set's folder is of, and a file whose time is that of its last use."""
+"""A set's description, and a file whose time is that of the last use."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class KeptSet:
     """One set of decoded pictures."""
 
     source: str
-    """The folder or archive; empty if it is not known."""
+    """The folder or archive; empty if unknown."""
     size: str
     """Height, width and channels."""
     bytes: int
@@ -44,12 +44,12 @@ class KeptSet:
 
 
 def cache_folder() -> Path:
-    """Where decoded pictures are kept."""
+    """The folder of decoded pictures."""
     return user_cache("pictures")
 
 
 def limit() -> int:
-    """Bytes that decoded pictures may take; UsageError if ``GANCLI_CACHE_GIB`` is no number."""
+    """Maximum size of the cache in bytes; UsageError if ``GANCLI_CACHE_GIB`` is not a number."""
     given = os.environ.get(LIMIT_VARIABLE) or LIMIT_GIB
     try:
         value = float(given)
@@ -61,41 +61,41 @@ def limit() -> int:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files below a folder; 0 if there is none."""
+    """Total size of the files below a folder in bytes; 0 if it does not exist."""
     sizes = 0
     for file in folder.rglob("*") if folder.is_dir() else ():
-        with contextlib.suppress(OSError):  # another process deletes it just now
+        with contextlib.suppress(OSError):  # another process may delete it
             sizes += file.stat().st_size if file.is_file() else 0
     return sizes
 
 
 def cache_size() -> int:
-    """Bytes of all decoded pictures."""
+    """Size of the cache in bytes."""
     return size_of(cache_folder())
 
 
 def kept_sets() -> list[KeptSet]:
-    """All sets, the one used last first."""
+    """All sets, most recently used first."""
     return [_described(folder) for folder in sorted(_sets(), key=_last_use, reverse=True)]
 
 
 def note_use(folder: Path) -> None:
-    """Remember that a set is used now; nothing happens where that cannot be written."""
+    """Record that a set is used now, if the folder is writable."""
     with contextlib.suppress(OSError):
         (folder / USED).touch()
 
 
 def note_source(folder: Path, source: Path, shape: tuple[int, int, int]) -> None:
-    """Write down what a set's folder is of."""
+    """Write a set's description."""
     channels, height, width = shape
     about = {"source": str(source), "size": f"{height}x{width}x{channels}"}
     (folder / ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
 
 def make_room(wanted: int, but: Path) -> None:
-    """Delete the sets that were used longest ago until so many bytes fit within the limit, but not this one.
+    """Delete the least recently used sets, except ``but``, until ``wanted`` more bytes are within the limit.
 
-    A run that reads a set that is deleted goes on with its own.
+    A run that is reading a deleted set keeps its open files.
     """
     excess = cache_size() + wanted - limit()
     for folder in sorted(_sets(), key=_last_use):
@@ -103,19 +103,19 @@ def make_room(wanted: int, but: Path) -> None:
             return
         if folder != but and (freed := _deleted(folder)):
             excess -= freed
-            log.info("decoded pictures that were not used for longest are deleted: %.1f MiB", freed / 2**20)
+            log.info("deleted the least recently used decoded pictures: %.1f MiB", freed / 2**20)
 
 
 def clear_cache() -> int:
-    """Delete all decoded pictures but those that are being decoded just now; returns the bytes that were freed.
+    """Delete all decoded pictures, except sets that are being decoded; returns the number of bytes freed.
 
-    A run that reads them goes on with its own. DataError if they cannot be deleted.
+    A run that is reading a deleted set keeps its open files. DataError if deleting fails.
     """
     root, before = cache_folder(), cache_size()
     try:
         for folder in {path.with_suffix("") for path in root.glob("*")}:
             _deleted(folder)
-        with contextlib.suppress(OSError):  # it is not there, or holds what is being decoded
+        with contextlib.suppress(OSError):  # it does not exist or is not empty
             root.rmdir()
     except OSError as error:
         raise DataError(f"decoded pictures in {root} cannot be deleted: {error.strerror or error}.") from error
@@ -123,12 +123,12 @@ def clear_cache() -> int:
 
 
 def lock_of(folder: Path) -> Path:
-    """The lock of a set's folder, beside it."""
+    """The lock file of a set's folder."""
     return folder.with_suffix(".lock")
 
 
 def _deleted(folder: Path) -> int:
-    """Delete a set unless another process is at it; returns the bytes that were freed."""
+    """Delete a set unless another process holds its lock; returns the number of bytes freed."""
     freed = size_of(folder)
     try:
         with locked(lock_of(folder), wait=False):

@@ -1,4 +1,4 @@
-"""``dataset.json``: the labels of pictures as the StyleGAN tools write them, and as people write them by hand."""
+"""Read ``dataset.json``: labels as the StyleGAN tools write them, or written by hand."""
 
 import json
 import logging
@@ -13,15 +13,15 @@ from gancli.errors import DataError
 
 log = logging.getLogger(__name__)
 MAX_SHOWN = 40
-"""Letters of a wrong value that an error repeats."""
+"""Length to which an error message shortens a wrong value."""
 FORM = 'write {"labels": [["folder/name.png", 0], ...]}'
 
 
 def json_labels(listing: Listing) -> dict[str, str] | None:
-    """The class of each picture by its name in the listing; None if there is no ``dataset.json`` or it has no labels.
+    """The class of each picture, by its name in the listing; None if there is no ``dataset.json`` or no label.
 
-    A class is a number, a name or one-hot. Names of pictures count from the folder of ``dataset.json`` or from the
-    root, or are file names alone; ``\\`` and ``./`` are understood. DataError, which names the file, for anything else.
+    A class is a number, a name or one-hot. Pictures are named relative to ``dataset.json`` or to the root, or by file
+    name alone, also with ``\\`` or ``./``. Raises DataError, which names the file, for anything else.
     """
     if listing.labels is None:
         return None
@@ -45,7 +45,7 @@ def _parsed(content: bytes) -> Any:
 
 
 def _labels(document: Any) -> dict[str, str] | None:
-    """Labels by normalised name; None if there are none at all."""
+    """Labels by normalised name; None if there are none."""
     labels = document.get("labels") if isinstance(document, Mapping) else document
     if labels is None and isinstance(document, Mapping):
         return None
@@ -96,7 +96,7 @@ def _label(name: str, value: Any) -> str | None:
 
 
 def _matched(given: Mapping[str, str], listing: Listing) -> dict[str, str]:
-    """The labels under the names of the listing; pictures without one are missing."""
+    """The labels by the listing's names, without pictures that have none."""
     assert listing.labels is not None
     folder = PurePosixPath(listing.labels.name).parent.as_posix()
     keys = {entry.name: _key(entry.name) for entry in listing.entries}
@@ -118,13 +118,13 @@ def _matched(given: Mapping[str, str], listing: Listing) -> dict[str, str]:
 
 
 def _by_file_name(given: Mapping[str, str], keys: Mapping[str, str]) -> dict[str, str]:
-    """Labels of names without folders, where each file name is there once."""
+    """Match labels by file name alone, if it is unique."""
     times = Counter(_last(key) for key in keys.values())
     return {name: given[_last(key)] for name, key in keys.items() if _last(key) in given and times[_last(key)] == 1}
 
 
 def _key(name: str) -> str:
-    """A name as all systems write it: ``/``, no ``./`` before it, composed letters."""
+    """Normalise a name: ``/`` as separator, no leading ``./``, composed characters (NFC)."""
     plain = unicodedata.normalize("NFC", name).replace("\\", "/")
     while plain.startswith("./"):
         plain = plain[2:]

@@ -1,7 +1,7 @@
-"""Pictures decoded once: a file of pixels for each split in the user's cache folder, and what is known of them.
+"""Decode pictures once and keep them: a file of pixels for each split in the user's cache folder, with their facts.
 
-A new version of a folder takes over the pixels of the files that are as they were, and replaces the version before. A
-cache that was interrupted goes on after its last whole block. One process at a time fills it; others wait.
+A new version of a folder copies the pixels of unchanged files, and replaces the old version. After an interruption,
+decoding continues after the last complete block. One process at a time decodes a set; others wait.
 """
 
 import contextlib
@@ -32,9 +32,9 @@ from gancli.files.lock import locked
 
 log = logging.getLogger(__name__)
 LAYOUT = 3
-"""Changes when the files of the cache do."""
+"""Changes with the layout of the cache's files."""
 FACTS = "facts.jsonl"
-"""A line for each block whose pixels are on the disk."""
+"""One line for each block whose pixels are on the disk."""
 Progress = Callable[[int, int], None]
 Shape = tuple[int, int, int]
 
@@ -42,13 +42,13 @@ Shape = tuple[int, int, int]
 def decoded(
     listing: Listing, shape: Shape, options: PictureOptions, on_progress: Progress = lambda done, total: None
 ) -> tuple[dict[str, Tensor], Facts]:
-    """The pictures of a listing as uint8 ``(N, C, H, W)`` on memory maps, for each split, and the facts of them.
+    """Memory-mapped pictures of each split, uint8 ``(N, C, H, W)``, and their facts; decodes what is not in the cache.
 
-    ``shape`` is ``(C, H, W)``; with colour ``auto`` and grey pictures alone C becomes 1. They are decoded if the cache
-    has not got them. DataError if it cannot be written, such as on a full disk; nothing half-written is left behind.
+    ``shape`` is ``(C, H, W)``; C becomes 1 for ``--color auto`` if all pictures are grey. DataError if the cache cannot
+    be written, for example on a full disk; no partial files remain.
     """
     limit()
-    alike = [replace(options, range="auto")] if options.range != "auto" else []  # which may have come to the same range
+    alike = [replace(options, range="auto")] if options.range != "auto" else []  # may have found the same range
     try:
         for each in (*alike, options):
             folder = _folder_of(listing, shape, each)
@@ -67,8 +67,8 @@ def decoded(
 
 
 def _completed(folder: Path, listing: Listing, shape: Shape, options: PictureOptions, on_progress: Progress) -> Facts:
-    """Decode what is missing, bring deep pictures to the range of the whole set, and delete older versions."""
-    facts = _facts_in(folder, shape)  # another process may have been at it
+    """Decode missing pictures, scale deep ones by the range of the whole set, and delete older versions."""
+    facts = _facts_in(folder, shape)  # another process may have decoded it
     if facts.done < len(listing.entries):
         _require_space(folder, (len(listing.entries) - facts.done) * _bytes(shape))
         _fill(folder, facts, listing, shape, options, on_progress)
@@ -81,7 +81,7 @@ def _completed(folder: Path, listing: Listing, shape: Shape, options: PictureOpt
 
 def _cannot(folder: Path, why: str) -> DataError:
     return DataError(
-        f"decoded pictures cannot be kept in {folder.parents[1]}: {why}; set XDG_CACHE_HOME to a folder elsewhere, or "
+        f"cannot write decoded pictures to {folder.parents[1]}: {why}; set XDG_CACHE_HOME to a folder elsewhere, or "
         "add --no-cache."
     )
 
@@ -95,9 +95,9 @@ def _say_that_it_waits() -> None:
 
 
 def _folder_of(listing: Listing, shape: Shape, options: PictureOptions) -> Path:
-    """The folder of a version: of each picture's name, size and time, in one for the set and what is done with it.
+    """The folder of a version (each picture's name, size and time), inside that of the set (its path and options).
 
-    An archive may lie anywhere, as the checksums of its files tell it from others.
+    An archive is identified by its files' checksums instead of its path, so that it may move.
     """
     version = hashlib.blake2b(digest_size=16)
     for entry in listing.entries:
@@ -111,7 +111,7 @@ def _folder_of(listing: Listing, shape: Shape, options: PictureOptions) -> Path:
 
 
 def _versions(folder: Path) -> list[Path]:
-    """The other versions of the same set."""
+    """Other versions of the same set."""
     with contextlib.suppress(OSError):
         return [path for path in folder.parent.iterdir() if path.is_dir() and path != folder]
     return []
@@ -131,7 +131,7 @@ def _is_whole(facts: Facts, listing: Listing, options: PictureOptions) -> bool:
 
 
 def _facts_in(folder: Path, shape: Shape) -> Facts:
-    """The facts of the whole blocks in a folder; none if pixels of them are missing."""
+    """Facts about the complete blocks in a folder; empty if their pixels are missing."""
     facts = Facts()
     with (
         contextlib.suppress(OSError, ValueError, TypeError, KeyError),
@@ -149,9 +149,9 @@ def _facts_in(folder: Path, shape: Shape) -> Facts:
 def _fill(
     folder: Path, facts: Facts, listing: Listing, shape: Shape, options: PictureOptions, on_progress: Progress
 ) -> None:
-    """Decode what is missing, block by block; what a block that was cut off has left is overwritten.
+    """Decode missing pictures block by block, overwriting an incomplete block.
 
-    Where that is not possible, the folder goes, so that the disk has room again.
+    If writing fails, deletes the folder to free the disk.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -175,7 +175,7 @@ def _fill(
 
 
 def _kept_of(versions: list[Path], shape: Shape) -> Callable[[Entry, bytes], Reading | None]:
-    """The pictures of other versions, by the stamps of their files and by their digests."""
+    """A lookup of pictures in other versions, by stamp or by digest."""
     places: dict[str, tuple[Tensor, int, Any]] = {}
     for folder in versions:
         facts = _facts_in(folder, shape)
@@ -195,7 +195,7 @@ def _kept_of(versions: list[Path], shape: Shape) -> Callable[[Entry, bytes], Rea
 
 
 def _rescale(folder: Path, facts: Facts, listing: Listing, shape: Shape, options: PictureOptions) -> None:
-    """Decode the pictures of more than 8 bits again, now that the range of the whole set is known."""
+    """Decode pictures with more than 8 bits again, now that the range of the set is known."""
     ranges = facts.ranges(options)
     stale = [
         (part, place, seen)
@@ -219,7 +219,7 @@ def _rescale(folder: Path, facts: Facts, listing: Listing, shape: Shape, options
 
 
 def _append(block: Block, files: Mapping[str, BinaryIO], lines: BinaryIO) -> None:
-    """Pixels first: the facts tell only of what is on the disk."""
+    """Write pixels first, so that facts exist only for pixels on the disk."""
     for part, file in files.items():
         file.write(b"".join(pixels.tobytes() for pixels in block.pixels[part]))
         _flush(file)
@@ -238,7 +238,7 @@ def _bytes(shape: Shape) -> int:
 
 @contextlib.contextmanager
 def _open_at(path: Path, length: int) -> Iterator[BinaryIO]:
-    """A file to append to after its first ``length`` bytes."""
+    """Open a file for writing after its first ``length`` bytes."""
     path.touch()
     with path.open("r+b") as file:
         file.truncate(length)
@@ -249,5 +249,7 @@ def _open_at(path: Path, length: int) -> Iterator[BinaryIO]:
 def _mapped(path: Path, count: int, shape: Shape) -> Tensor:
     if not count:
         return torch.empty(0, *shape, dtype=torch.uint8)
-    array: Any = np.memmap(path, np.uint8, "c", shape=(count, *shape))  # copy on write: torch wants no read-only array
+    array: Any = np.memmap(
+        path, np.uint8, "c", shape=(count, *shape)
+    )  # copy on write, as torch warns about read-only arrays
     return torch.from_numpy(array)

@@ -1,4 +1,4 @@
-"""From the bytes of a picture file to pixels of one shape."""
+"""Decode the bytes of a picture file to pixels of one shape."""
 
 import hashlib
 import io
@@ -18,11 +18,11 @@ from gancli.data.pictures.png import SIGNATURE, without_large_metadata
 from gancli.data.pictures.shaping import BACKGROUNDS, shaped
 
 VERSION = 2
-"""Changes when the same file of 8 bits gives other pixels."""
+"""Changes when an unchanged 8-bit file decodes to other pixels."""
 LARGE_PIXELS = 16_000_000
-"""Pictures of more pixels than this are decoded one at a time, so that few hundred MiB are enough."""
+"""Larger pictures are decoded one at a time, which bounds memory to a few hundred MiB."""
 HEAD = 16
-"""Bytes by which a format is known."""
+"""Bytes that identify a format."""
 WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 ORIENTATION = 0x0112
 TURNS = {
@@ -35,53 +35,53 @@ SIDEWAYS = (5, 6, 7, 8)
 _one_large = threading.Lock()
 _no_limit = threading.Lock()
 libtiff.silence()
-warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters of it is in a picture's reason
+warnings.filterwarnings("ignore", module=r"PIL\.")  # a bad picture's reason says what matters
 
 
 class BadPicture(ValueError):
-    """Why a file is of no use; its text is for the person at the shell."""
+    """The file cannot be used; the message says why."""
 
 
 class TooSmall(BadPicture):
-    """A sound picture that is smaller than asked for, where those are to be left out."""
+    """A good picture that is smaller than the wanted size, with ``--small-images skip``."""
 
 
 class Traits(NamedTuple):
-    """What is known of a decoded picture beside its pixels."""
+    """Properties of a decoded picture."""
 
     is_grey: bool
-    """Whether its channels of colour are equal."""
+    """True if its colour channels are equal."""
     has_alpha: bool
-    """Whether a pixel is transparent."""
+    """True if any pixel is transparent."""
     is_enlarged: bool
-    """Whether it is smaller than asked for."""
+    """True if it was smaller than the wanted size."""
     darkest: int
     brightest: int
-    """Smallest and largest pixel of its colours, 0 to 255."""
+    """Smallest and largest value of its colour channels, 0 to 255."""
     frames: int = 1
-    """Frames or pages of its file."""
+    """Number of frames or pages in its file."""
     deep: Deep | None = None
-    """Its values, where they have more than 8 bits."""
+    """Its original values, if they have more than 8 bits."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture and what it was like in its file."""
+    """A decoded picture, with its format, mode and size in the file."""
 
     pixels: np.ndarray
     """uint8 ``(C, H, W)``."""
     traits: Traits
     format: str = ""
     mode: str = ""
-    """As Pillow names it: ``RGB``, ``L``, ``P``, ``I;16``, ``CMYK``, ..."""
+    """Pillow's name: ``RGB``, ``L``, ``P``, ``I;16``, ``CMYK``, ..."""
     size: tuple[int, int] = (0, 0)
-    """Height and width in the file, turned as EXIF says."""
+    """Height and width in the file, after EXIF rotation."""
 
 
 def header_size(file: BinaryIO) -> tuple[int, int]:
-    """Height and width that the header claims, turned as EXIF says; BadPicture if it is no picture.
+    """Height and width according to the header, after EXIF rotation; BadPicture if it is not a picture.
 
-    No more of the file is read than its header, so that an EXIF block behind a PNG's pixels is not seen.
+    Reads only the header, so it misses an EXIF block that follows a PNG's pixels.
     """
     with _opened(file) as image:
         is_behind = image.format == "PNG" and "exif" not in image.info
@@ -89,27 +89,27 @@ def header_size(file: BinaryIO) -> tuple[int, int]:
 
 
 class PictureFile:
-    """The content of a picture file, of which frames are decoded in any order; those that follow are cheapest."""
+    """A picture file in memory; decodes its frames in any order, ascending being the fastest."""
 
     def __init__(self, content: bytes) -> None:
-        """BadPicture with the reason, for whatever is wrong with the file."""
+        """Open the file; BadPicture with the reason if that fails."""
         if not content:
             raise BadPicture("is empty")
         self._content = without_large_metadata(content)
         self._image = self._frame(0)
         self._place: int | None = None
-        """The frame that was decoded last."""
+        """The last decoded frame."""
 
     def frame_numbers(self) -> list[int]:
-        """The numbers of its frames or pages, but for smaller copies of others; a file that is damaged has the first.
+        """The numbers of its frames or pages, without reduced copies; a damaged file has the first alone.
 
-        The other pictures of an MPO file are previews or other views of the first.
+        An MPO file has one, as its other pictures are previews or other views of the first.
         """
         kind = self._image.format
         if kind in ("JPEG", "MPO"):
             return [0]
         try:
-            image = self._frame(0) if kind in ("GIF", "TIFF") else self._image  # those two have to look for them
+            image = self._frame(0) if kind in ("GIF", "TIFF") else self._image  # counting moves these two
             frames = range(getattr(image, "n_frames", 1))
             return [n for n in frames if n == 0 or kind != "TIFF" or _is_page(image, n)]
         except Exception:
@@ -118,7 +118,7 @@ class PictureFile:
     def decode(
         self, height: int, width: int, options: PictureOptions, ranges: Ranges | None = None, frame: int = 0
     ) -> Picture:
-        """Decode and fit one frame; BadPicture with the reason, for whatever is wrong with it."""
+        """Decode and fit one frame; BadPicture with the reason if that fails."""
         ranges = ranges or Ranges()
         try:
             image = self._at(frame)
@@ -134,7 +134,7 @@ class PictureFile:
             raise BadPicture(f"cannot be decoded: {_reason(error)}") from error
 
     def digest(self) -> bytes:
-        """8 bytes of a hash of the frame that was decoded last: frames that are alike have the same, in any file."""
+        """An 8-byte hash of the last decoded frame; equal frames have equal hashes, in any file."""
         image = self._image
         return digest_of(f"{image.mode} {image.size}".encode() + image.tobytes())
 
@@ -155,7 +155,7 @@ class PictureFile:
     def _decoded(
         self, image: Image.Image, frame: int, height: int, width: int, options: PictureOptions, ranges: Ranges
     ) -> Picture:
-        kind = kind_of(image)  # before EXIF blocks are looked for, which can load it
+        kind = kind_of(image)  # before looking for EXIF, which may load the image
         name, mode, turn = image.format or "?", image.mode, _orientation(image)
         size = _turned_size(image, turn)
         is_small = size[0] < height or size[1] < width
@@ -183,17 +183,17 @@ class PictureFile:
 def decode(
     content: bytes, height: int, width: int, options: PictureOptions, ranges: Ranges | None = None, frame: int = 0
 ) -> Picture:
-    """Decode and fit one picture. Raises BadPicture with the reason, for whatever is wrong with it."""
+    """Decode and fit one picture; BadPicture with the reason if that fails."""
     return PictureFile(content).decode(height, width, options, ranges, frame)
 
 
 def digest_of(content: bytes) -> bytes:
-    """8 bytes of a hash."""
+    """An 8-byte hash."""
     return hashlib.blake2b(content, digest_size=8).digest()
 
 
 def _is_page(image: Image.Image, number: int) -> bool:
-    """Whether a page of a TIFF file is no reduced copy of another; moves the image there."""
+    """Return True unless a TIFF page is a reduced copy of another; moves the image to it."""
     image.seek(number)
     return not int(image.tag_v2.get(254, 0)) & 1  # type: ignore[attr-defined]
 
@@ -201,14 +201,14 @@ def _is_page(image: Image.Image, number: int) -> bool:
 def _opened(file: BinaryIO) -> Image.Image:
     try:
         return Image.open(file, formats=FORMATS)
-    except Image.DecompressionBombError:  # more pixels than Pillow allows; ours is another limit
+    except Image.DecompressionBombError:  # Pillow's limit; ours is --max-pixels
         return _opened_without_limit(file)
     except Exception as error:
         file.seek(0)
         content = file.read(HEAD)
         content += file.read() if content.startswith(SIGNATURE) else b""
         plain = without_large_metadata(content)
-        if len(plain) < len(content):  # a file whose header alone was wanted
+        if len(plain) < len(content):  # from header_size, which has only the header
             return _opened(io.BytesIO(plain))
         inside = named_inside(content)
         raise BadPicture(f"is {inside}" if inside else _reason(error)) from error
@@ -227,23 +227,23 @@ def _opened_without_limit(file: BinaryIO) -> Image.Image:
 
 
 def _require_few_pixels(image: Image.Image, size: tuple[int, int], most: int) -> None:
-    """BadPicture for a picture of more pixels; a JPEG may have been reduced, but a progressive one is held whole."""
+    """BadPicture for too many pixels. A JPEG counts as reduced, unless it is progressive and so held whole."""
     counted = size[0] * size[1] if "progression" in image.info else image.width * image.height
     if counted > most:
         raise BadPicture(f"{size[1]}x{size[0]} pixels are more than {most:,}; --max-pixels sets how many may be")
 
 
 def _drafted(image: Image.Image, side: int) -> tuple[float, float]:
-    """Let a JPEG be decoded at a lower resolution where that leaves ``side`` pixels a side.
+    """Make a JPEG decode at a lower resolution that has at least ``side`` pixels a side.
 
-    Returns the width and height that hold the picture, of which the last pixels can be a part.
+    Returns the picture's width and height at that resolution, which need not be whole numbers.
     """
     drafted = image.draft(None, (side, side)) if min(image.size) > side else None
     return drafted[1][2:] if drafted else image.size
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation of the pixels that Pillow gives, which it turns by itself in a TIFF."""
+    """The EXIF orientation still to be applied; Pillow applies it itself for TIFF."""
     if image.format == "TIFF" or (image.format == "JPEG" and not image.info.keys() & {"exif", "xmp"}):
         return 1
     try:

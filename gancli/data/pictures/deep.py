@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits a channel: their values, and the one range by which all of a set become 8 bits."""
+"""Pictures with more than 8 bits a channel: one range scales all pictures of a set to 8 bits."""
 
 import math
 import sys
@@ -14,16 +14,16 @@ from gancli.config.pictures import parsed_range
 SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 SIXTEEN, THIRTY_TWO, FLOATS = "16 bits", "32 bits", "floats"
 FULL = {SIXTEEN: (0.0, 65535.0), THIRTY_TWO: (0.0, 2.0**31 - 1), FLOATS: (0.0, 1.0)}
-"""All values of a kind that a picture is expected to have."""
+"""The full range of each kind of values."""
 NICE_FLOATS = (1.0, 255.0, 65535.0)
-"""Largest values that pictures of floats usually have; a set that reaches more than half of one is scaled by it."""
+"""Usual maxima of float pictures; one is used if the set's maximum is more than half of it."""
 MIN_BRIGHTEST = 64
-"""Level of the brightest pixel of a set below which pictures look black."""
+"""If the brightest pixel of a set is darker than this, the pictures look black."""
 Extent = tuple[float, float]
 
 
 class Deep(NamedTuple):
-    """What the values of one picture are, and the range that its pixels were scaled by."""
+    """The values of one picture, and the range that its pixels were scaled by."""
 
     kind: str
     low: float
@@ -37,21 +37,21 @@ class Deep(NamedTuple):
 
 @dataclass(frozen=True)
 class Ranges:
-    """The values that become black and white, for pictures of integers and of floats."""
+    """The values that become black and white, for integer and for float pictures."""
 
     integers: Extent = FULL[SIXTEEN]
     floats: Extent = FULL[FLOATS]
 
     def of(self, kind: str) -> Extent:
-        """The range of a kind of picture."""
+        """The range for one kind of values."""
         return self.floats if kind == FLOATS else self.integers
 
 
 def ranges_of(pictures: Sequence[Deep], choice: str) -> Ranges:
-    """The range of a set as ``--range`` chooses it; found over all of its pictures with ``auto``.
+    """The range of a set for a value of ``--range``.
 
-    Integers start at 0, unless some are negative, and end at the largest value of as many bits as they need. Floats end
-    at 1, 255 or 65,535 if they come near to one, else at their largest value.
+    ``auto`` looks at all pictures. Integers start at 0, unless some are negative, and end at 2^bits - 1 for as many
+    bits as they need. Floats end at 1, 255 or 65,535 if more than half of it is used, otherwise at their maximum.
     """
     if given := parsed_range(choice):
         return Ranges(given, given)
@@ -65,7 +65,7 @@ def ranges_of(pictures: Sequence[Deep], choice: str) -> Ranges:
 
 
 def described(pictures: Sequence[Deep], ranges: Ranges) -> list[str]:
-    """A line for each kind of picture: "16 bits, values 0 to 4,095: scaled by 4,095"."""
+    """One line for each kind of values: "16 bits, values 0 to 4,095: scaled by 4,095"."""
     lines = []
     for kind in (SIXTEEN, THIRTY_TWO, FLOATS):
         some = [each for each in pictures if each.kind == kind]
@@ -77,19 +77,19 @@ def described(pictures: Sequence[Deep], ranges: Ranges) -> list[str]:
 
 
 def as_choice(pictures: Sequence[Deep], ranges: Ranges) -> str:
-    """The range as ``--range`` takes it; ``auto`` if there is none, or one of integers and one of floats."""
+    """The range as a value of ``--range``; ``auto`` without deep pictures, or if integers and floats differ."""
     used = {ranges.of(each.kind) for each in pictures}
     return ",".join(f"{number:.17g}" for number in used.pop()) if len(used) == 1 else "auto"
 
 
 def levels(picture: Deep, ranges: Ranges) -> tuple[int, int]:
-    """The pixels of its smallest and largest value."""
+    """The pixel values of a picture's smallest and largest value."""
     low, high = scaled(np.array([picture.low, picture.high]), ranges.of(picture.kind))
     return int(low), int(high)
 
 
 def kind_of(image: Image.Image) -> str | None:
-    """The kind of values of a picture that was opened and not loaded; None for 8 bits and fewer."""
+    """The kind of values of a picture that is opened but not loaded; None for up to 8 bits."""
     if image.mode == "F":
         return FLOATS
     if image.mode == "I":
@@ -100,7 +100,7 @@ def kind_of(image: Image.Image) -> str | None:
 def eight_bit(
     image: Image.Image, kind: str, ranges: Ranges, reopened: Callable[[], Image.Image]
 ) -> tuple[Image.Image, Deep]:
-    """An opened picture as L, RGB or RGBA; ``reopened`` gives it once more, for the lower half of 16-bit colours."""
+    """Scale a picture to L, RGB or RGBA; ``reopened`` opens it again, to read the low bytes of 16-bit colours."""
     values = np.asarray(image) if image.mode in ("F", "I", *SIXTEEN_BIT) else _colours(image, reopened())
     alpha = None
     if values.ndim == 3:
@@ -115,14 +115,14 @@ def eight_bit(
 
 
 def scaled(values: np.ndarray, extent: Extent) -> np.ndarray:
-    """Values to uint8, linearly, so that ``extent`` becomes 0 and 255; what is beyond it is cut off."""
+    """Map values linearly to uint8: ``extent`` becomes 0 and 255, and values beyond are clipped."""
     black, white = extent
     levels = (values.astype(np.float32) - np.float32(black)) * (255.0 / (white - black))
     return np.clip(np.rint(np.nan_to_num(levels, nan=0.0, posinf=255.0, neginf=0.0)), 0, 255).astype(np.uint8)
 
 
 def _other_half(image: Image.Image) -> Any:
-    """The arguments of Pillow's decoder that give the lower halves of 16-bit colours, where it gives the upper ones."""
+    """Arguments for Pillow's decoder to return the low bytes of 16-bit colours instead of the high ones."""
     tiles = getattr(image, "tile", None)
     arguments = tiles[0][3] if tiles else None
     raw = arguments[0] if isinstance(arguments, tuple) and arguments else arguments

@@ -1,4 +1,4 @@
-"""What is known of the pictures of a listing once each was decoded: their split, digests, and which are of no use."""
+"""Facts about the pictures of a listing, collected while decoding: splits, digests, traits and bad files."""
 
 import hashlib
 import json
@@ -22,33 +22,33 @@ MAX_IN_BLOCK = 1024
 
 
 class Seen(NamedTuple):
-    """One sound picture."""
+    """A picture that was decoded."""
 
     row: int
-    """Its place in the listing."""
+    """Index in the listing."""
     digest: str
-    """Of its file's content, 16 hexadecimal digits."""
+    """Hash of its file's content, 16 hexadecimal digits."""
     stamp: str
-    """Of its file's name, size and time, as many."""
+    """Hash of its file's name, size and time, 16 hexadecimal digits."""
     traits: Traits
 
 
 @dataclass
 class Facts:
-    """What is known of consecutive pictures, by their places in the listing. Plain data, for JSON."""
+    """Facts about consecutive pictures, by index in the listing; JSON-serialisable."""
 
     done: int = 0
-    """How many files were looked at."""
+    """Number of files that were read."""
     train: list[Seen] = field(default_factory=list)
     heldout: list[Seen] = field(default_factory=list)
     bad: list[tuple[int, str]] = field(default_factory=list)
-    """Files that cannot be read, and why."""
+    """Index and reason of each file that cannot be read."""
     too_small: list[tuple[int, str]] = field(default_factory=list)
-    """Pictures that were left out because of their size."""
+    """Index and reason of each picture that is skipped because of its size."""
 
     @staticmethod
     def of_json(line: str) -> "Facts":
-        """The facts that `json` wrote; errors may be any of KeyError, TypeError and ValueError."""
+        """Parse what `json` wrote; raises KeyError, TypeError or ValueError."""
         plain = json.loads(line)
         for part in PARTS:
             plain[part] = [_seen_of(*columns) for columns in plain[part]]
@@ -59,12 +59,12 @@ class Facts:
         return json.dumps(asdict(self)) + "\n"
 
     def add(self, later: "Facts") -> None:
-        """Take in what is known of the pictures that follow."""
+        """Append the facts about the pictures that follow."""
         for each in fields(self):
             setattr(self, each.name, getattr(self, each.name) + getattr(later, each.name))
 
     def take(self, number: int, reading: Reading, options: PictureOptions) -> str:
-        """Note what became of the next file; returns the split its picture is in, empty if there is no picture."""
+        """Record the next reading; returns the split of its picture, or "" if there is none."""
         self.done += 1
         picture = reading.picture
         if picture is None:
@@ -86,32 +86,34 @@ class Facts:
         return self.train if name == "train" else self.heldout
 
     def rows(self, part: str) -> list[int]:
-        """Places in the listing of one split."""
+        """Indices in the listing of one split."""
         return [seen.row for seen in self.part(part)]
 
     def seen(self) -> list[Seen]:
-        """All sound pictures."""
+        """All decoded pictures."""
         return [*self.train, *self.heldout]
 
     def count(self, trait: str) -> int:
-        """How many pictures have a trait."""
+        """Number of pictures with a trait."""
         return sum(bool(getattr(seen.traits, trait)) for seen in self.seen())
 
     def deep(self) -> list[Deep]:
-        """The values of the pictures of more than 8 bits."""
+        """The values of each picture with more than 8 bits."""
         return [seen.traits.deep for seen in self.seen() if seen.traits.deep is not None]
 
     def ranges(self, options: PictureOptions) -> Ranges:
-        """The range by which all pictures of more than 8 bits become 8 bits."""
+        """The range that scales all pictures with more than 8 bits."""
         return deep.ranges_of(self.deep(), options.range)
 
     def are_grey(self, options: PictureOptions) -> bool:
-        """Whether one channel holds all there is, and that is wanted."""
+        """Return True if all pictures are grey and ``--color auto`` may use one channel."""
         return options.color == "auto" and all(seen.traits.is_grey for seen in self.seen())
 
     def fingerprint(self, shape: tuple[int, int, int], options: PictureOptions, labels: Sequence[int]) -> str:
-        """16 hexadecimal digits of all that the pixels come from, order, split and labels (none, or one for each entry
-        of the listing), for which no pixel has to be read. ``shape`` is ``(C, H, W)``."""
+        """16 hexadecimal digits that identify pixels, order, split and labels, computed without reading pixels.
+
+        ``labels`` has one for each entry of the listing, or none. ``shape`` is ``(C, H, W)``.
+        """
         made = (VERSION, shape, options.fit, options.alpha)
         digest = hashlib.blake2b(str(made).encode(), digest_size=8)
         for part in PARTS:
@@ -120,7 +122,7 @@ class Facts:
                 digest.update(f"{seen.digest}{labels[seen.row] if labels else ''}\n".encode())
         ranges = self.ranges(options)
         if any(each.kind != SIXTEEN or each.is_colour or ranges != Ranges() for each in self.deep()):
-            digest.update(str(ranges).encode())  # others have the pixels of earlier versions
+            digest.update(str(ranges).encode())  # all others decode as in version 0.1.0
         return digest.hexdigest()
 
 
@@ -131,29 +133,31 @@ def _seen_of(row: int, digest: str, stamp: str, traits: list[Any]) -> Seen:
 
 @dataclass
 class Block:
-    """Pictures that follow each other, decoded, and the facts of them alone."""
+    """Consecutive decoded pictures with their facts."""
 
     facts: Facts
     pixels: dict[str, list[np.ndarray]]
-    """Of each split, uint8 ``(C, H, W)``."""
+    """Pictures of each split, uint8 ``(C, H, W)``."""
 
 
 def stamp_of(entry: Entry) -> str:
-    """16 hexadecimal digits that change when a file's name, size or time does."""
+    """16 hexadecimal digits that change with a file's name, size or time."""
     about = f"{entry.name}\0{entry.size}\0{entry.stamp}\0{entry.frame}"
     return hashlib.blake2b(about.encode(errors="surrogatepass"), digest_size=8).hexdigest()
 
 
 def is_heldout(digest: bytes, share: float) -> bool:
-    """Whether a file of this digest is held out. It depends on the content alone: other files, names and order move
-    nothing, and copies are on one side."""
+    """Return True if a file with this digest is held out.
+
+    This depends on the content alone: adding, renaming or reordering files moves none, and copies share a split.
+    """
     return int.from_bytes(digest, "big") < int(share * 2**64)
 
 
 def share_that_splits(facts: Facts, wanted: float) -> float | None:
-    """The share nearest to the one wanted that holds out some of these pictures and not all.
+    """The share nearest to ``wanted`` that holds out some but not all pictures, in whole per cent if possible.
 
-    In whole per cent if it can be. None if there is none, since all are of one content.
+    None if all pictures have the same content.
     """
     places = [int(seen.digest, 16) / 2**64 for seen in facts.seen()]
     least, most = min(places, default=0.0), max(places, default=0.0)
@@ -166,7 +170,7 @@ def share_that_splits(facts: Facts, wanted: float) -> float | None:
 
 
 def read_blocks(decoder: Decoder, done: int, shape: tuple[int, int, int]) -> Iterator[Block]:
-    """The pictures after the first ``done``, decoded to ``shape`` ``(C, H, W)``."""
+    """Decode the pictures after the first ``done`` to ``shape`` ``(C, H, W)``, block by block."""
     listing: Listing = decoder.listing
     size = max(1, min(MAX_IN_BLOCK, BLOCK_BYTES // math.prod(shape)))
     block = Block(Facts(), {part: [] for part in PARTS})

@@ -1,5 +1,4 @@
-"""Which picture formats are read here, by Pillow and by pillow-heif where it is installed, and which are known but not
-read."""
+"""Supported picture formats, read by Pillow, or by pillow-heif if it is installed; and known unsupported ones."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ _BY_FEATURE = {
     "AVIF": ("avif", (".avif", ".avifs")),
     "JPEG2000": ("jpg_2000", (".jp2", ".j2k", ".jpx", ".jpf", ".j2c", ".jpc")),
 }
-"""Formats that not every build of Pillow reads, with Pillow's name of the feature."""
+"""Formats that only some builds of Pillow read, with Pillow's name of the feature."""
 _HEIC = (".heic", ".heif", ".hif")
 _OTHERS = (
     ".jxl", ".psd", ".svg", ".exr", ".hdr", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".dcm",
@@ -25,9 +24,9 @@ _OTHERS = (
 
 
 def _readable() -> dict[str, tuple[str, ...]]:
-    """Formats by Pillow's names, with their suffixes.
+    """Supported formats, by Pillow's names, with their suffixes.
 
-    Pillow reads more, some of them with the help of other programs, which a stranger's file shall not start.
+    Pillow reads more, some of them by running other programs, which an untrusted file must not start.
     """
     Image.init()  # the plugins of all formats, before threads ask for them
     found = {name: suffixes for name, suffixes in _ALWAYS.items() if name in Image.OPEN}
@@ -50,16 +49,16 @@ FORMATS = tuple(_FOUND)
 SUFFIXES = frozenset(suffix for suffixes in _FOUND.values() for suffix in suffixes)
 _WITH_FRAMES = tuple(each for name in ("GIF", "TIFF", "WEBP", "PNG", "AVIF", "HEIF") for each in _FOUND.get(name, ()))
 UNREAD = frozenset({*_HEIC, *_OTHERS, *(each for _, suffixes in _BY_FEATURE.values() for each in suffixes)}) - SUFFIXES
-"""Suffixes of pictures that are not read here."""
+"""Suffixes of pictures in unsupported formats."""
 
 
 def may_have_frames(name: str) -> bool:
-    """Whether files of such a name may hold several pictures."""
+    """Return True if a file with this name may hold several pictures."""
     return name.lower().endswith(_WITH_FRAMES)
 
 
 def named_inside(head: bytes) -> str | None:
-    """The format that the first bytes of a file are of, whatever its name, if it is one that is not read here."""
+    """The unsupported format that a file's first bytes show, whatever its name, and what to do; None for others."""
     if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"mif1", b"msf1") and "HEIF" not in FORMATS:
         return "HEIC; pip install 'gancli[heic]' or convert it"
     if head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis") and "AVIF" not in FORMATS:
@@ -69,7 +68,7 @@ def named_inside(head: bytes) -> str | None:
 
 
 def advice(unread: Mapping[str, int]) -> str:
-    """A warning of pictures that are not read, by their suffixes; empty if there are none."""
+    """A warning about pictures in unsupported formats, by suffix; empty if there are none."""
     if not unread:
         return ""
     total = sum(unread.values())

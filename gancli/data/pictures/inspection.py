@@ -1,4 +1,4 @@
-"""What a folder or an archive of pictures holds, found out before any training."""
+"""Inspect a folder or archive of pictures before training."""
 
 import time
 from collections import Counter, defaultdict
@@ -26,44 +26,44 @@ SHEET = 64
 
 @dataclass
 class Inspection:
-    """Counts of everything that matters, what would be done, and whether training would refuse it."""
+    """Counts of everything that matters, how training would read it, and whether it would refuse."""
 
     path: str
     image_size: tuple[int, int]
-    """Height and width that training would use."""
+    """Height and width in training."""
     options: dict[str, Any]
     other_files: int
     unread: dict[str, int] = field(default_factory=dict)
-    """Pictures among the other files, in formats that are not read here, by suffix."""
+    """Number of pictures in unsupported formats, by suffix; `other_files` includes them."""
     pictures: int = 0
     frames: int = 0
-    """Frames and pages in the files of these pictures, whether they are used or not."""
+    """Frames and pages in these pictures' files, used or not."""
     values: list[str] = field(default_factory=list)
-    """What values pictures of more than 8 bits have, and how they are scaled."""
+    """Values of pictures with more than 8 bits, and how they are scaled."""
     formats: Counter[str] = field(default_factory=Counter)
     modes: Counter[str] = field(default_factory=Counter)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     """Height and width in the files."""
     classes: Counter[str] = field(default_factory=Counter)
     duplicates: list[list[str]] = field(default_factory=list)
-    """Names of files of equal content."""
+    """Names of files with equal content."""
     transparent: int = 0
     enlarged: int = 0
     bad: list[tuple[str, str]] = field(default_factory=list)
-    """Each file that cannot be read, and why."""
+    """Each file that cannot be read, with the reason."""
     too_small: list[tuple[str, str]] = field(default_factory=list)
     channels: int = 1
     heldout: int = 0
     memory_bytes: int = 0
-    """Of all pictures, decoded; as much is taken on the disk, and on the device where it fits."""
+    """Size of all decoded pictures, on the disk and, if it fits, on the device."""
     seconds: float = 0.0
-    """That decoding took, as it would once before training."""
+    """Time to decode all pictures, once."""
     warnings: list[str] = field(default_factory=list)
-    """What may not be as it is meant."""
+    """Warnings, one sentence each."""
     refusal: str | None = None
-    """Why training would not begin; None if it would."""
+    """The reason why training would refuse; None if it would not."""
     sheet: Tensor | None = None
-    """Some of the pictures as training would see them, uint8 ``(n, C, H, W)``."""
+    """Some pictures as training would see them, uint8 ``(n, C, H, W)``."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -77,7 +77,7 @@ def inspect(
     options: PictureOptions,
     on_progress: Progress = lambda done, total: None,
 ) -> Inspection:
-    """Decode every picture once and count; UsageError if there is none, or if labels are asked for that are not."""
+    """Decode every picture once and count; UsageError if there are none, or if wanted labels are missing."""
     listing = with_frames(list_pictures(path), options)
     labels = labels_of(listing, options)
     height, width = size or usual_size(listing)
@@ -130,7 +130,7 @@ def _conclude(found: Inspection, facts: Facts, listing: Listing, options: Pictur
 
 
 def _copies(facts: Facts, listing: Listing) -> list[list[str]]:
-    """Names of files of equal content, together."""
+    """Groups of names of files with equal content."""
     names: dict[str, list[str]] = defaultdict(list)
     for seen in sorted(facts.seen()):
         names[seen.digest].append(listing.entries[seen.row].shown)

@@ -1,4 +1,4 @@
-"""The class of each picture: the folder it lies in, or what a ``dataset.json`` says."""
+"""The class of each picture, from its folder or from ``dataset.json``."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,21 +12,21 @@ from gancli.errors import DataError, UsageError, counted
 log = logging.getLogger(__name__)
 MAX_SHOWN_CLASSES = 3
 SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"}
-"""Folders of these names are splits of a data set, where there are no others."""
+"""If all folders have these names, they are splits, not classes."""
 MIN_IMBALANCE = 10
-"""Times the smallest class that the largest has at least, where that is worth a warning."""
+"""Ratio of the largest class to the smallest that is worth a warning."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """The class of each entry of a listing, and the names of the classes; both empty without labels. -1: none."""
+    """The class of each entry of a listing (-1: none) and the names of the classes; both empty without labels."""
 
     numbers: tuple[int, ...] = ()
     classes: tuple[str, ...] = ()
 
 
 def labels_of(listing: Listing, options: PictureOptions) -> Labels:
-    """The labels that ``--labels`` asks for.
+    """The labels for a value of ``--labels``.
 
     UsageError if there are not at least two folders of classes, DataError for a ``dataset.json`` that is damaged or
     lacks a picture.
@@ -55,9 +55,9 @@ def labels_of(listing: Listing, options: PictureOptions) -> Labels:
 
 
 def used(labels: Labels, train: Sequence[int], heldout: Sequence[int]) -> Labels:
-    """Only the classes that have pictures in these places of the listing.
+    """Keep the classes that have pictures at these indices of the listing.
 
-    Warns of classes that have no picture to train on, and of classes that have far fewer than others.
+    Warns about classes without training pictures, and about classes of very different sizes.
     """
     learnt, shown = ({labels.numbers[row] for row in rows} if labels.numbers else set() for rows in (train, heldout))
     missing = [name for number, name in enumerate(labels.classes) if number not in learnt]
@@ -71,7 +71,7 @@ def used(labels: Labels, train: Sequence[int], heldout: Sequence[int]) -> Labels
 
 
 def imbalance(counts: Mapping[str, int]) -> str:
-    """A warning of classes that are far smaller than others; empty if there are none."""
+    """A warning if some classes are far smaller than others; empty if not."""
     present = {name: count for name, count in counts.items() if count}
     if not present or max(present.values()) < MIN_IMBALANCE * min(present.values()):
         return ""
@@ -108,7 +108,7 @@ def _of_folders(listing: Listing) -> Labels:
 
 
 def _mention_folders(listing: Listing) -> None:
-    """Say so where folders look like classes that are not used, or like splits that are read as one."""
+    """Log it if folders look like unused classes, or like splits that are read as one set."""
     names = set(_class_folders(listing))
     if len(names) < 2 or "" in names:
         return
@@ -126,7 +126,7 @@ def _are_splits(names: Iterable[str]) -> bool:
 
 
 def _one_split(listing: Listing, names: Iterable[str]) -> str:
-    """How to give the training split alone."""
+    """Advice to use the training split alone."""
     split = min(names, key=lambda name: (not name.lower().startswith("train"), name))
     if listing.archive is not None:
         return f"an archive of {split} alone"
@@ -135,14 +135,14 @@ def _one_split(listing: Listing, names: Iterable[str]) -> str:
 
 
 def _class_folders(listing: Listing) -> list[str]:
-    """The first folder of each picture below those that enclose all of them; empty where there is none."""
+    """The first folder of each picture below the folders that all pictures share; empty if there is none."""
     paths = _folders(listing)
     shared = len(enclosing(paths))
     return [path[shared] if len(path) > shared else "" for path in paths]
 
 
 def _folders(listing: Listing) -> list[list[str]]:
-    """The folders that each picture lies in; archives of Windows may have ``\\`` between them."""
+    """The folders of each picture; archives from Windows may separate them by ``\\``."""
     names = (entry.name if listing.archive is None else entry.name.replace("\\", "/") for entry in listing.entries)
     return [[part for part in name.split("/")[:-1] if part not in ("", ".")] for name in names]
 

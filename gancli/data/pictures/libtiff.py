@@ -1,4 +1,4 @@
-"""The library by which Pillow reads compressed TIFF files, and what it writes to stderr by itself."""
+"""Silence libtiff, which Pillow uses for compressed TIFF files and which prints to stderr."""
 
 import contextlib
 import ctypes
@@ -8,9 +8,9 @@ MAPS = Path("/proc/self/maps")
 
 
 def silence() -> None:
-    """Let it report errors to Pillow alone, which raises them; does nothing where it cannot be found.
+    """Remove libtiff's message handlers; Pillow still raises its errors. Does nothing if libtiff is not found.
 
-    Its handlers are those of the process, and Pillow, which has loaded a copy of its own, leaves them as they are.
+    The handlers are global to the process, and Pillow does not set them in the copy that it loads.
     """
     with contextlib.suppress(OSError, AttributeError):
         for path in {line.split(maxsplit=5)[-1] for line in MAPS.read_text().splitlines() if "/libtiff" in line}:

@@ -1,4 +1,4 @@
-"""Pictures in a folder or a zip file: what is there, in an order that does not depend on the file system."""
+"""List the pictures in a folder or zip file, in an order that does not depend on the file system."""
 
 import os
 import stat
@@ -16,11 +16,11 @@ from gancli.data.pictures.formats import SUFFIXES, UNREAD, advice
 from gancli.errors import DataError, UsageError
 
 LITTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
-OF_A_RUN = {"config.toml", "environment.json"}
-"""Files by which a folder is known to be of a run; the samples in it are not the user's pictures."""
+RUN_FILES = {"config.toml", "environment.json"}
+"""Files that mark a run's folder; the samples in it are not the user's pictures."""
 LABELS = "dataset.json"
-MOST_BYTES = 2**28
-"""Size of a file beyond which it is not read."""
+MAX_BYTES = 2**28
+"""Largest file that is read."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Entry:
     """Path below the root, with ``/``."""
     size: int
     stamp: int
-    """Changes when the file does: its time in a folder, its checksum in an archive."""
+    """Changes with the file: its modification time in a folder, its checksum in an archive."""
     problem: str = ""
-    """Why there is no use in reading it, where the listing knows already."""
+    """Reason not to read it, if listing it already found one."""
     frame: int | None = None
-    """Number of the frame that is meant, where the frames of a file are pictures of their own; else the first."""
+    """Number of the frame, if each frame of the file is a picture; None for the file's first frame."""
 
     @property
     def shown(self) -> str:
@@ -45,22 +45,22 @@ class Entry:
 
 @dataclass
 class Listing:
-    """All picture files of a folder or an archive, sorted by name, and how to read one. Safe to use from threads."""
+    """All picture files of a folder or archive, sorted by name, with a method to read one. Thread-safe."""
 
     root: Path
     entries: list[Entry]
     others: int
-    """Files that do not look like pictures by their name, the labels apart."""
+    """Number of files whose names are not those of pictures or labels."""
     archive: zipfile.ZipFile | None = None
     labels: Entry | None = None
-    """The file of labels that the StyleGAN tools write, ``dataset.json``, if there is one: at the root or in one of
-    the folders that enclose all pictures."""
+    """``dataset.json``, the StyleGAN tools' file of labels, if there is one at the root or in a folder that encloses
+    all pictures."""
     unread: dict[str, int] = field(default_factory=dict)
-    """Pictures in formats that are not read here, by suffix; they are among ``others``."""
+    """Number of pictures in unsupported formats, by suffix; ``others`` includes them."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self, entry: Entry) -> bytes:
-        """A file's content; ValueError or OSError with the reason if it cannot be read."""
+        """Read a file; ValueError or OSError with the reason if that fails."""
         _require_readable(entry)
         if self.archive is None:
             with open(f"{self.root}/{entry.name}", "rb", buffering=0) as file:  # noqa: PTH123  a tenth of the time
@@ -74,7 +74,7 @@ class Listing:
             raise ValueError(f"damaged in the archive: {error}") from error
 
     def open(self, entry: Entry) -> BinaryIO:
-        """A file to read the first bytes of, while no other thread reads; errors may be any."""
+        """Open a file for its first bytes. Not thread-safe; raises any error."""
         _require_readable(entry)
         if self.archive is None:
             return (self.root / entry.name).open("rb")
@@ -82,10 +82,10 @@ class Listing:
 
 
 def list_pictures(path: Path) -> Listing:
-    """The pictures below a folder, or in a zip file. Hidden files, what systems leave behind, and the folders of
-    gancli's own runs are passed over.
+    """List the pictures below a folder or in a zip file.
 
-    UsageError if there are none or the path is neither, DataError if an archive is damaged.
+    Skips hidden files, files that systems leave behind, and the folders of gancli's runs. UsageError if there are no
+    pictures or the path is neither, DataError if an archive is damaged.
     """
     if path.is_dir():
         listing = _list_folder(path)
@@ -102,12 +102,12 @@ def list_pictures(path: Path) -> Listing:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name is text that can be shown and written down, in any script."""
+    """Return True if a name is printable text, in any script."""
     return not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)
 
 
 def enclosing(folders: Sequence[list[str]]) -> list[str]:
-    """The folders, from the root down, that all of these paths have in common."""
+    """The leading folders that all of these paths share."""
     pairs = zip(min(folders), max(folders), strict=False)  # what these two share, all between them do
     return [one for one, other in takewhile(lambda pair: pair[0] == pair[1], pairs)]
 
@@ -115,8 +115,8 @@ def enclosing(folders: Sequence[list[str]]) -> list[str]:
 def _require_readable(entry: Entry) -> None:
     if entry.problem:
         raise ValueError(entry.problem)
-    if entry.size > MOST_BYTES:
-        raise ValueError(f"{entry.size:,} bytes are more than a picture has")
+    if entry.size > MAX_BYTES:
+        raise ValueError(f"{entry.size:,} bytes are more than a picture file may have")
 
 
 def _list_folder(root: Path) -> Listing:
@@ -132,12 +132,12 @@ def _list_folder(root: Path) -> Listing:
 
 
 def _walk(root: str, refused: list[OSError]) -> Iterator[str]:
-    """Names of all files. Links to folders are followed, but none twice, and none to where the walk came from."""
+    """Yield the names of all files. Follows links to folders, but none twice and none to a folder above."""
     above = {_identity(folder) for folder in Path(root).resolve().parents}
     seen: set[tuple[int, int]] = set()
     for folder, folders, files in os.walk(root, followlinks=True, onerror=refused.append):
         here = _identity(folder)
-        is_run = folder != root and set(files) >= OF_A_RUN
+        is_run = folder != root and set(files) >= RUN_FILES
         if here in seen or here in above or is_run:
             folders.clear()
             continue
@@ -188,7 +188,7 @@ def _list_archive(path: Path) -> Listing:
 
 
 def _labels_among(names: Sequence[str]) -> str | None:
-    """Where the labels are: at the root, else in the outermost of the folders that enclose all pictures."""
+    """The name of the labels' file: at the root, otherwise in the outermost folder that encloses all pictures."""
     folders = [name.split("/")[:-1] for name in names if _is_picture(name)]
     if not folders:
         return None

@@ -1,4 +1,4 @@
-"""A folder or an archive of pictures as a data set: sized, labelled, split by content, and decoded once."""
+"""Load a folder or archive of pictures as a data set: resized, labelled, and split by content."""
 
 import logging
 import statistics
@@ -24,7 +24,7 @@ from gancli.errors import DataError, counted
 
 log = logging.getLogger(__name__)
 MAX_HEADERS = 200
-"""Pictures whose headers decide on the size, if none is asked for."""
+"""Number of headers that decide the size, if none is given."""
 USUAL_SIDES = (64, 32, 16, 8)
 CHANNELS = {"grey": 1, "rgba": 4}
 
@@ -36,11 +36,11 @@ def load(
     on_progress: Progress = lambda done, total: None,
     cache: bool = True,
 ) -> DataSet:
-    """The pictures below a folder or in a zip file, at ``size`` (height, width) or at one that suits them.
+    """Load the pictures below a folder or in a zip file at ``size`` (height, width), or at a size that suits them.
 
-    With ``cache`` they are decoded once, into the user's cache folder; else whenever they are needed. Raises
-    UsageError if there are no pictures, or no labels where they are asked for, and DataError for bad files, more than
-    a tenth of them even if they are to be skipped.
+    With ``cache`` they are decoded once, into the user's cache folder, otherwise whenever they are needed. Raises
+    UsageError if there are no pictures, or if wanted labels are missing. Raises DataError for bad files, unless they
+    are to be skipped and are at most a tenth.
     """
     listing = with_frames(list_pictures(path), options)
     labels = labels_of(listing, options)
@@ -66,7 +66,7 @@ def load(
 
 
 def say_other_share(facts: Facts, options: PictureOptions, share: float | None) -> None:
-    """Say which share is held out where the one asked for would leave nothing on one side."""
+    """Log the share that is held out in place of one that would leave a split empty."""
     log.info(
         "--holdout %g would hold out %s of %s, by their content; %.4g is held out.",
         options.holdout, "all" if facts.heldout else "none", counted(len(facts.seen()), "picture"), share,
@@ -81,10 +81,10 @@ def load_all(
     cache: bool = True,
     told: bool = False,
 ) -> Tensor:
-    """All pictures below a folder or in a zip file, without a split, in the order of their names.
+    """Load all pictures below a folder or in a zip file, without a split, sorted by name.
 
-    uint8 ``(N, C, H, W)`` of that ``shape``, ``(C, H, W)``. Errors are those of `load`. ``told``: that files are left
-    out has been said.
+    Returns uint8 ``(N, C, H, W)``; ``shape`` is ``(C, H, W)``. Raises the errors of `load`. ``told``: do not warn about
+    skipped files again.
     """
     listing = with_frames(list_pictures(path), options)
     colour: Colour = "grey" if shape[0] == 1 else "rgba" if shape[0] == 4 else "rgb"
@@ -101,14 +101,14 @@ def load_all(
 
 
 def usual_size(listing: Listing) -> tuple[int, int]:
-    """The one size of all pictures looked at, if it is from 8 to 256 a side; else 64 or the next that they have."""
+    """The pictures' common size if it is 8 to 256 a side; otherwise 64, or less if they are smaller."""
     step = max(1, len(listing.entries) // MAX_HEADERS)
     sizes = []
     for entry in listing.entries[::step]:
         try:
             with listing.open(entry) as file:
                 sizes.append(header_size(file))
-        except Exception:  # what is wrong with it is found out when it is decoded
+        except Exception:  # decoding it will report the error
             continue
     if not sizes:
         return USUAL_SIDES[-1], USUAL_SIDES[-1]

@@ -1,4 +1,4 @@
-"""PNG files whose text or colour profile is larger than Pillow allows: a sound picture is read without them."""
+"""Drop text and colour profiles that are larger than Pillow allows, so that the PNG file can be read."""
 
 import struct
 import zlib
@@ -11,7 +11,7 @@ METADATA = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 
 
 def without_large_metadata(content: bytes) -> bytes:
-    """A PNG file without the text and profiles that would make Pillow refuse it; other files as they are."""
+    """Return a PNG file without text and profiles that Pillow would refuse; return other files unchanged."""
     if not content.startswith(SIGNATURE):
         return content
     total, dropped = 0, list[tuple[int, int]]()
@@ -31,7 +31,7 @@ def without_large_metadata(content: bytes) -> bytes:
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start and end of each whole chunk."""
+    """Yield kind, start and end of each complete chunk."""
     place = len(SIGNATURE)
     while place + 12 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, place)
@@ -43,7 +43,7 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _size(kind: bytes, data: bytes) -> int:
-    """Bytes of text or profile once it is unpacked, no more of them than are needed to know that it is too large."""
+    """Unpacked size of text or a profile in bytes, or just above the limit if it is larger."""
     _, _, rest = data.partition(b"\0")
     if kind == b"tEXt" or (kind == b"iTXt" and rest[:1] != b"\1"):
         return len(data)

@@ -1,4 +1,4 @@
-"""Many picture files decoded side by side, in order, with few of them in memory at a time."""
+"""Decode many picture files in parallel, in order, with few of them in memory at a time."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -14,29 +14,29 @@ from gancli.data.pictures.listing import Entry, Listing
 from gancli.machine import cores
 
 TOGETHER = 8
-"""Files that a thread reads before it hands them over."""
+"""Files in one task of a thread."""
 MAX_FRAMES_TOGETHER = 128
 AHEAD = 8
-"""Times `TOGETHER` files that are read ahead of those asked for."""
+"""Tasks that are started ahead of the one that is waited for."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What became of one file, or of one frame."""
+    """The result of reading one file or frame."""
 
     entry: Entry
     digest: bytes
-    """8 bytes of a hash of its content; none where it cannot be used."""
+    """An 8-byte hash of its content; empty if it cannot be used."""
     picture: Picture | None
     reason: str = ""
-    """Why there is no picture."""
+    """The reason why there is no picture."""
     too_small: bool = False
-    """The file is sound, but the picture is smaller than asked for."""
+    """True if the file is good but smaller than the wanted size."""
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """How pictures of a listing are read: their shape, the options, and the range of deep ones."""
+    """Reads the pictures of a listing at one size, with these options and this range."""
 
     listing: Listing
     height: int
@@ -44,14 +44,14 @@ class Decoder:
     options: PictureOptions
     ranges: Ranges = field(default_factory=Ranges)
     kept: Callable[[Entry, bytes], Reading | None] = lambda entry, digest: None
-    """The reading that is known of an entry already, or of a content's digest; an empty digest is not known yet."""
+    """Looks up an earlier reading by entry, or by digest if that is not empty; None if there is none."""
 
     def read(self, entry: Entry) -> Reading:
-        """Read and decode one picture; whatever is wrong with it ends up in the reason."""
+        """Read and decode one picture; an error becomes the reason."""
         return self.read_file([entry])[0]
 
     def read_file(self, entries: Sequence[Entry]) -> list[Reading]:
-        """Read one file and decode frames of it."""
+        """Read one file and decode the frames that its entries name."""
         known = [self.kept(entry, b"") for entry in entries]
         missing = [entry for entry, reading in zip(entries, known, strict=True) if reading is None]
         decoded = iter(self._decoded(missing) if missing else [])
@@ -82,9 +82,9 @@ def _bad(entry: Entry, error: Exception) -> Reading:
 
 
 def read_pictures(decoder: Decoder, entries: Sequence[Entry]) -> Iterator[Reading]:
-    """Read each entry, in their order, by as many threads as there are cores.
+    """Read all entries in order, with one thread for each core.
 
-    Pillow releases Python's lock while it decodes and resizes, so threads are enough.
+    Threads are enough, as Pillow releases Python's global lock while it decodes and resizes.
     """
     pool = ThreadPoolExecutor(cores.available(), "decoder")
     waiting: deque[Future[list[Reading]]] = deque()
@@ -104,7 +104,7 @@ def read_pictures(decoder: Decoder, entries: Sequence[Entry]) -> Iterator[Readin
 
 
 def with_frames(listing: Listing, options: PictureOptions) -> Listing:
-    """The listing with an entry for each frame that ``--frames`` asks for, where a file has several."""
+    """Return the listing with one entry for each frame that ``--frames`` selects."""
     if options.frames == "first":
         return listing
 
@@ -113,7 +113,7 @@ def with_frames(listing: Listing, options: PictureOptions) -> Listing:
             return [entry]
         try:
             numbers = PictureFile(listing.read(entry)).frame_numbers()
-        except (OSError, ValueError, MemoryError):  # what is wrong with it is said when it is decoded
+        except (OSError, ValueError, MemoryError):  # decoding it will report the error
             return [entry]
         wanted = numbers if options.frames == "all" else numbers[: int(options.frames)]
         return [replace(entry, frame=number) for number in wanted] if len(numbers) > 1 else [entry]
@@ -123,7 +123,7 @@ def with_frames(listing: Listing, options: PictureOptions) -> Listing:
 
 
 def _portions(entries: Sequence[Entry]) -> Iterator[list[list[Entry]]]:
-    """Entries for a thread: frames of a file together, but not too many."""
+    """Yield the entries of one task at a time; frames of a file stay together, up to a limit."""
     files: list[list[Entry]] = []
     for _, group in groupby(entries, key=lambda entry: entry.name):
         frames = list(group)

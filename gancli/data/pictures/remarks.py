@@ -1,4 +1,4 @@
-"""What there is to say of a folder or an archive before training: refusals, warnings, and what is done."""
+"""Messages about a folder or archive before training: refusals, warnings and a summary."""
 
 import logging
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ log = logging.getLogger(__name__)
 MAX_BAD = 0.1
 MAX_SHOWN_BAD = 3
 MIN_TRAINING = 10
-"""Pictures to train on below which a generator learns them by heart."""
+"""A generator memorises fewer training pictures than this."""
 COLOURS = {1: "grey", 3: "RGB", 4: "RGBA"}
 
 
 def refusal(listing: Listing, facts: Facts, options: PictureOptions) -> str | None:
-    """Why training would not begin with these pictures; None if it would."""
+    """The reason why training would refuse these pictures; None if it would not."""
     if refused := refusal_of_bad(listing, facts, options):
         return refused
     total = len(facts.seen())
@@ -35,7 +35,7 @@ def refusal(listing: Listing, facts: Facts, options: PictureOptions) -> str | No
 
 
 def refusal_of_bad(listing: Listing, facts: Facts, options: PictureOptions) -> str | None:
-    """Why so many files that cannot be read are refused; None if they are not."""
+    """The reason why training would refuse this many bad files; None if it would not."""
     bad, total = named(listing, facts.bad), len(listing.entries)
     if not bad:
         return None
@@ -50,24 +50,24 @@ def refusal_of_bad(listing: Listing, facts: Facts, options: PictureOptions) -> s
 
 
 def named(listing: Listing, rows: Sequence[tuple[int, str]]) -> tuple[tuple[str, str], ...]:
-    """Places in the listing with reasons, as names with reasons."""
+    """Replace indices in the listing by names."""
     return tuple((listing.entries[row].shown, reason) for row, reason in rows)
 
 
 def frames_of(listing: Listing, facts: Facts) -> int:
-    """Frames and pages of all sound files together, whether they are used or not."""
+    """Total number of frames and pages in all good files, used or not."""
     return sum(seen.traits.frames for seen in facts.seen() if not listing.entries[seen.row].frame)
 
 
 def warnings_of(listing: Listing, facts: Facts, options: PictureOptions) -> list[str]:
-    """What may not be as it is meant, a sentence each."""
+    """Warnings about the pictures, one sentence each."""
     found = [advice(listing.unread)]
     unused = frames_of(listing, facts) - len(facts.seen())
     if unused > 0:
         found.append(f"{_are(unused, 'further frame')} left out; --frames all takes them")
     found += [_of_range(facts, options)]
     if 0 < len(facts.train) < MIN_TRAINING:
-        found.append(f"only {counted(len(facts.train), 'picture')} to train on: so few are learnt by heart")
+        found.append(f"only {counted(len(facts.train), 'picture')} to train on: a generator memorises so few")
     return [text for text in found if text]
 
 
@@ -79,7 +79,7 @@ def say_what_is_done(
     classes: tuple[str, ...],
     is_own_size: bool,
 ) -> None:
-    """The policy in a line or two, and the warnings."""
+    """Log how the pictures are read, in one line, and the warnings."""
     channels, height, width = shape
     hint = " (--image-size changes it)" if is_own_size else ""
     notes = [
@@ -101,7 +101,7 @@ def say_what_is_done(
 
 
 def warn_of_left_out(listing: Listing, facts: Facts) -> None:
-    """Say how many files are left out."""
+    """Warn about skipped files."""
     kinds = ((len(facts.bad), "bad file"), (len(facts.too_small), "too small picture"))
     if left_out := " and ".join(counted(count, kind) for count, kind in kinds if count):
         log.warning("left out of %s: %s; gancli data check names each.", listing.root, left_out)
@@ -112,7 +112,7 @@ def _are(number: int, noun: str) -> str:
 
 
 def _of_range(facts: Facts, options: PictureOptions) -> str:
-    """A warning of pictures that look black, or all of one grey, as they are scaled."""
+    """A warning if the scaled pictures look black or have little contrast; empty otherwise."""
     pictures, ranges = facts.deep(), facts.ranges(options)
     if not pictures and options.range != "auto" and facts.seen():
         return "--range does nothing, as no picture has more than 8 bits"

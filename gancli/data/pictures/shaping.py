@@ -1,4 +1,4 @@
-"""Pictures of any size to one shape: their middle, a frame about them, or distorted; always antialiased."""
+"""Bring pictures of any size to one shape: crop, pad or stretch, always antialiased."""
 
 from PIL import Image
 
@@ -6,14 +6,14 @@ from gancli.config.pictures import PictureOptions
 
 BACKGROUNDS = {"white": (255, 255, 255), "black": (0, 0, 0), "keep": (0, 0, 0)}
 GAP = 2.0
-"""Times the size wanted to which a much larger picture is brought by whole factors first, so that the rest is cheap."""
+"""A much larger picture is first reduced by whole factors to this many times the wanted size, which is fast."""
 Box = tuple[float, float, float, float]
 
 
 def shaped(
     image: Image.Image, extent: tuple[float, float], size: tuple[int, int], options: PictureOptions
 ) -> Image.Image:
-    """A picture of mode L, RGB or RGBA at ``size`` (width, height), of which the first ``extent`` pixels count."""
+    """Bring a picture (L, RGB or RGBA) to ``size`` (width, height); only its first ``extent`` pixels count."""
     if image.size == size == extent:
         return image
     if options.fit == "pad":
@@ -22,7 +22,7 @@ def shaped(
 
 
 def _middle(extent: tuple[float, float], size: tuple[int, int]) -> Box:
-    """The largest box of the shape wanted about the centre."""
+    """The largest centred box with the wanted aspect ratio."""
     scale = min(have / wanted for have, wanted in zip(extent, size, strict=True))
     width, height = (min(have, wanted * scale) for have, wanted in zip(extent, size, strict=True))
     left, top = (extent[0] - width) / 2, (extent[1] - height) / 2
@@ -42,7 +42,7 @@ def _padded(
 
 
 def _resized(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
-    """The box at another size; transparent pixels give none of their colour to their neighbours."""
+    """Resize the box; transparent pixels do not bleed their colour into their neighbours."""
     if image.mode == "RGBA":
         return _resized(image.convert("RGBa"), size, box).convert("RGBA")
     return image.resize(size, Image.Resampling.LANCZOS, box, reducing_gap=GAP)

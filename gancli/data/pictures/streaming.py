@@ -1,4 +1,4 @@
-"""Pictures that are decoded each time they are asked for, so that neither memory nor disk holds them."""
+"""Decode pictures each time they are needed, so that neither memory nor disk holds them."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ from gancli.machine import cores
 
 
 class StreamedImages:
-    """Stands for a uint8 tensor ``(N, C, H, W)`` on the CPU, of which it has shape, length, ``split`` and indexing."""
+    """Stands in for a uint8 CPU tensor ``(N, C, H, W)``: it has its shape, length, ``split`` and indexing."""
 
     dtype, device = torch.uint8, torch.device("cpu")
 
@@ -33,14 +33,14 @@ class StreamedImages:
         return len(self._seen)
 
     def __getitem__(self, chosen: Tensor | slice) -> Tensor:
-        """The pictures at these places, decoded now; DataError if one is not what it was."""
+        """Decode the pictures at these places; DataError if a file has changed."""
         places = self._places[chosen].tolist()
         if not places:
             return torch.empty(0, *self.shape[1:], dtype=torch.uint8)
         return torch.stack(list(self._pool.map(self._decoded, places)))
 
     def split(self, size: int) -> Iterator[Tensor]:
-        """All pictures, ``size`` at a time."""
+        """Yield all pictures, ``size`` at a time."""
         return (self[slice(start, start + size)] for start in range(0, len(self), size))
 
     def _decoded(self, place: int) -> Tensor:
@@ -59,10 +59,9 @@ class StreamedImages:
 def streamed(
     listing: Listing, shape: Shape, options: PictureOptions, on_progress: Progress = lambda done, total: None
 ) -> tuple[dict[str, Tensor], Facts]:
-    """Like `decoded`, but keeps nothing.
+    """Like `decoded`, but keeps no pixels.
 
-    Each picture is decoded once now, to know which are sound and which are held out, and again whenever it is asked
-    for.
+    Decodes each picture once now, to find bad files and the held-out ones, and again whenever it is needed.
     """
     facts, decoder = Facts(), Decoder(listing, shape[1], shape[2], options)
     on_progress(0, len(listing.entries))
@@ -72,4 +71,4 @@ def streamed(
     channels = 1 if facts.are_grey(options) else shape[0]
     decoder = replace(decoder, ranges=facts.ranges(options))
     images = {part: StreamedImages(decoder, facts.part(part), channels) for part in PARTS}
-    return cast(dict[str, Tensor], images), facts  # all that is asked of either is in the class's first line
+    return cast(dict[str, Tensor], images), facts  # callers use only what StreamedImages has

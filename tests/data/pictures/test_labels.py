@@ -169,7 +169,7 @@ def test_labels_that_cannot_be_unpacked_are_refused(
         raw[start : start + 8] = b"\xff" * 8
         path.write_bytes(raw)
     else:
-        monkeypatch.setattr(listings, "MOST_BYTES", 5000)
+        monkeypatch.setattr(listings, "MAX_BYTES", 5000)
     with pytest.raises(DataError, match=r"damaged in the archive|bytes are more"):
         json_labels(list_pictures(path))
 
