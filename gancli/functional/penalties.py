@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from gancli import whole_batch
 from gancli.functional import layerwise
 from gancli.functional.layerwise import Visit
 from gancli.functional.losses import at_least_fp32
@@ -90,7 +91,7 @@ def between(real: Tensor, fake: Tensor) -> Tensor:
         >>> bool((points >= 0).all() and (points <= 1).all() and (points == points[:, :, :1, :1]).all())
         True
     """
-    epsilon = torch.rand(len(real), 1, 1, 1, device=real.device)
+    epsilon = whole_batch.drawn(lambda like: torch.rand(len(like), 1, 1, 1, device=like.device), real)
     return real + epsilon * (fake - real)
 
 
@@ -107,7 +108,8 @@ def around(real: Tensor, deviation: float) -> Tensor:
         >>> round((around(real, 0.5) - real).std().item(), 1)
         0.5
     """
-    return real + deviation * real.std() * torch.randn_like(real)
+    noise = whole_batch.drawn(torch.randn_like, real)
+    return real + deviation * whole_batch.gathered(real).std() * noise
 
 
 @dataclass(frozen=True)

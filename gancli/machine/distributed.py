@@ -39,6 +39,13 @@ class Group:
             dist.all_reduce(values)
         return values
 
+    def average_scalars(self, scalars: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The means of named scalars over the processes, in one exchange."""
+        if self.world == 1:
+            return scalars
+        means = self.total(torch.stack([value.detach() for value in scalars.values()])) / self.world
+        return dict(zip(scalars, means.unbind(), strict=True))
+
     def average_gradients(self, network: nn.Module) -> None:
         """Replace each gradient by its mean over the processes, in one exchange.
 

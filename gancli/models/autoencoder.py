@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from gancli import whole_batch
+from gancli.models.batch_layers import BatchNorm2d
 from gancli.models.convolutional import Shape, cropped
 
 LATENT_SIDE = 8
@@ -66,7 +68,7 @@ class Encoder(nn.Module):
         for before, after in pairwise(sizes):
             layers += [*activated(before), nn.Conv2d(before, after, 4, 2, 1), Residual(after)]
         layers += [Residual(sizes[-1]), *activated(sizes[-1]), nn.Conv2d(sizes[-1], channels, 1)]
-        self.layers = nn.Sequential(*layers, nn.BatchNorm2d(channels, affine=False))
+        self.layers = nn.Sequential(*layers, BatchNorm2d(channels, affine=False))
 
     def forward(self, images: Tensor) -> Tensor:
         """Pictures ``(N, C, H, W)`` in [-1, 1] -> latents ``(N, channels, h, w)``, each channel of unit variance."""
@@ -103,4 +105,4 @@ class Autoencoder(nn.Module):
     def forward(self, images: Tensor, noise: float = 0.0) -> Tensor:
         """Pictures ``(N, C, H, W)`` through their latents, to which normal noise of this deviation is added."""
         latents = self.encoder(images)
-        return self.decoder(latents + noise * torch.randn_like(latents) if noise else latents)
+        return self.decoder(latents + noise * whole_batch.drawn(torch.randn_like, latents) if noise else latents)

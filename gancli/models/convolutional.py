@@ -8,11 +8,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from gancli.models.batch_layers import BatchNorm2d, Dropout
+
 Shape = tuple[int, int, int]
 """Channels, height and width."""
 Norm = Literal["batch", "layer", "none"]
 NORMS: dict[str, Callable[[int], nn.Module]] = {
-    "batch": nn.BatchNorm2d,
+    "batch": BatchNorm2d,
     "layer": lambda channels: nn.GroupNorm(1, channels),
     "none": lambda channels: nn.Identity(),
 }
@@ -61,10 +63,10 @@ class Generator(nn.Module):
         self.base = tuple(math.ceil(side / 2**times) for side in self.size)
         channels = [width * 2**i for i in reversed(range(times))]
         self.project = nn.Linear(latent_dim + classes, channels[0] * self.base[0] * self.base[1], bias=False)
-        layers: list[nn.Module] = [nn.BatchNorm2d(channels[0]), nn.ReLU(True)]
+        layers: list[nn.Module] = [BatchNorm2d(channels[0]), nn.ReLU(True)]
         for before, after in pairwise(channels):
             layers += [
-                nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU(True)
+                nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), BatchNorm2d(after), nn.ReLU(True)
             ]  # fmt: skip
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(channels[-1], shape[0], 4, 2, 1), nn.Tanh())
         initialise(self)
@@ -90,7 +92,7 @@ class Discriminator(nn.Module):
                 nn.Conv2d(before, after, 4, 2, 1, bias=norm == "none"),
                 NORMS[norm](after),
                 nn.LeakyReLU(0.2, True),
-                *([nn.Dropout(dropout)] if dropout else []),
+                *([Dropout(dropout)] if dropout else []),
             ]
         self.layers = nn.Sequential(*layers)
         self.feature_count = channels[-1] * (shape[1] >> times) * (shape[2] >> times)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from gancli import whole_batch
 from gancli.models.efficientnet_lite0 import Lite0
 
 CHANNELS = (1, 3, 4)
@@ -29,7 +30,8 @@ class Perception(nn.Module):
         with torch.no_grad():
             targets = self.features(wanted)
         pairs = zip(self.features(images), targets, strict=True)
-        return torch.stack([(maps - target).abs().mean() / target.abs().mean() for maps, target in pairs]).mean()
+        distances = [(maps - target).abs().mean() / whole_batch.average(target.abs().mean()) for maps, target in pairs]
+        return torch.stack(distances).mean()
 
 
 def rgb(images: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 from torch.nn.utils.parametrizations import spectral_norm
 
+from gancli.models.batch_layers import BatchNorm2d
 from gancli.models.convolutional import Shape, cropped, doublings
 
 Weighted = TypeVar("Weighted", nn.Conv2d, nn.Linear, nn.Embedding)
@@ -20,7 +21,7 @@ class ClassNorm(nn.Module):
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(channels, affine=not classes)
+        self.norm = BatchNorm2d(channels, affine=not classes)
         self.gain, self.bias = (nn.Embedding(classes, channels) if classes else None for _ in range(2))
         if self.gain is not None and self.bias is not None:
             nn.init.ones_(self.gain.weight)
@@ -59,7 +60,7 @@ class Generator(nn.Module):
         self.base = tuple(math.ceil(side / 2**times) for side in self.size)
         self.project = initialised(nn.Linear(latent_dim, width * self.base[0] * self.base[1]), gain=1.0)
         self.blocks = nn.ModuleList(GeneratorBlock(width, classes) for _ in range(times))
-        self.norm = nn.BatchNorm2d(width)
+        self.norm = BatchNorm2d(width)
         self.to_image = initialised(nn.Conv2d(width, shape[0], 3, padding=1), gain=1.0)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -6,6 +6,7 @@ its two losses and its rates. It opens no file, prints nothing and moves nothing
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
@@ -57,8 +58,12 @@ class Batch:
 
     def rows(self, chosen: Tensor | slice) -> "Batch":
         """The images with these indices, int64 ``(n,)`` or a slice, and what belongs to them."""
-        rest = (None if value is None else value[chosen] for value in (self.labels, self.latents))
-        return Batch(self.images[chosen], *rest)
+        return self.mapped(lambda values: values[chosen])
+
+    def mapped(self, function: Callable[[Tensor], Tensor]) -> "Batch":
+        """The batch with the function's results in place of all its tensors."""
+        rest = (None if value is None else function(value) for value in (self.labels, self.latents))
+        return Batch(function(self.images), *rest)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
+from gancli import whole_batch
 from gancli.functional import losses
 from gancli.models.convolutional import Shape, cropped, doublings
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
@@ -110,7 +111,8 @@ class BEGAN(Recipe):
         real_error, fake_error = -real_logits.mean(), -fake_logits.mean()
         terms = {"real": real_error, "fake": -d.balance.clone() * fake_error}
         with torch.no_grad():
-            d.balance.add_(self.proportion * (self.diversity * real_error - fake_error)).clamp_(0, 1)
+            ahead = whole_batch.average(self.diversity * real_error - fake_error)
+            d.balance.add_(self.proportion * ahead).clamp_(0, 1)
         return Loss(terms, {"real": real_logits, "fake": fake_logits})
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gancli.functional import losses
+from gancli.models.batch_layers import Dropout
 from gancli.models.convolutional import one_hot
 from gancli.models.maxout import Maxout
 from gancli.recipes.base import Recipe, Spec, hyper
@@ -20,7 +21,7 @@ class Generator(nn.Module):
         self.shape, self.classes = spec.shape, spec.classes
         self.latent, self.label = nn.Linear(latent_dim, 200), nn.Linear(spec.classes, 1000)
         self.joint = nn.Linear(1200, 1200)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.pixels = nn.Linear(1200, spec.channels * spec.height * spec.width)
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
@@ -38,7 +39,7 @@ class Discriminator(nn.Module):
         self.classes = spec.classes
         self.image, self.label = Maxout(spec.channels * spec.height * spec.width, 240, 5), Maxout(spec.classes, 50, 5)
         self.joint = Maxout(290, 240, 4)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.logit = nn.Linear(240, 1)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool1d, glu, interpolate
 from torch.nn.utils.parametrizations import spectral_norm
 
+from gancli import whole_batch
 from gancli.functional import losses
+from gancli.models.batch_layers import BatchNorm2d
 from gancli.models.convolutional import Shape, cropped, doublings, initialise
 from gancli.recipes.base import Augmentation, Batch, Loss, Rates, Recipe, Spec, hyper
 
@@ -31,14 +33,14 @@ class Gated(nn.Module):
 
     def __init__(self, before: int, after: int, noisy: bool) -> None:
         super().__init__()
-        self.convolution, self.norm = convolution(before, 2 * after), nn.BatchNorm2d(2 * after)
+        self.convolution, self.norm = convolution(before, 2 * after), BatchNorm2d(2 * after)
         self.noise = nn.Parameter(torch.zeros(())) if noisy else None
 
     def forward(self, maps: Tensor) -> Tensor:
         """``(N, before, H, W)`` -> ``(N, after, H, W)``."""
         maps = self.convolution(maps)
         if self.noise is not None and self.training:
-            maps = maps + self.noise * torch.randn_like(maps[:, :1])
+            maps = maps + self.noise * whole_batch.drawn(torch.randn_like, maps[:, :1])
         return glu(self.norm(maps), 1)
 
 
@@ -91,7 +93,7 @@ class Generator(nn.Module):
         self.base = tuple(-(-side // 2**times) for side in self.size)
         channels = [min(MOST_CHANNELS, width * 2 ** (times - level)) for level in range(times + 1)]
         self.project = spectral_norm(nn.Linear(latent_dim, 2 * channels[0] * self.base[0] * self.base[1], bias=False))
-        self.norm = nn.BatchNorm2d(2 * channels[0])
+        self.norm = BatchNorm2d(2 * channels[0])
         self.doublings = nn.ModuleList(
             doubling(channels[level], channels[level + 1], composite=level % 2 == 0) for level in range(times)
         )
@@ -118,11 +120,11 @@ class Halving(nn.Module):
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
         self.long = nn.Sequential(
-            convolution(before, after, 4, 2), nn.BatchNorm2d(after), nn.LeakyReLU(0.2),
-            convolution(after, after), nn.BatchNorm2d(after), nn.LeakyReLU(0.2),
+            convolution(before, after, 4, 2), BatchNorm2d(after), nn.LeakyReLU(0.2),
+            convolution(after, after), BatchNorm2d(after), nn.LeakyReLU(0.2),
         )  # fmt: skip
         self.short = nn.Sequential(
-            nn.AvgPool2d(2), convolution(before, after, 1), nn.BatchNorm2d(after), nn.LeakyReLU(0.2)
+            nn.AvgPool2d(2), convolution(before, after, 1), BatchNorm2d(after), nn.LeakyReLU(0.2)
         )
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -156,7 +158,7 @@ class Discriminator(nn.Module):
         self.first = nn.Sequential(convolution(shape[0], channels[0]), nn.LeakyReLU(0.2))
         self.halvings = nn.ModuleList(Halving(channels[level], channels[level + 1]) for level in range(times))
         self.logits = nn.Sequential(
-            convolution(channels[-1], channels[-1], 1), nn.BatchNorm2d(channels[-1]), nn.LeakyReLU(0.2),
+            convolution(channels[-1], channels[-1], 1), BatchNorm2d(channels[-1]), nn.LeakyReLU(0.2),
             convolution(channels[-1], 1),
         )  # fmt: skip
         decoded = times - max(0, (max(shape[1:]) // DECODED).bit_length() - 1)
@@ -231,7 +233,7 @@ class FastGAN(Recipe):
 
     def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
         """The hinge loss, with margins a little below 1 as in the authors' code, where the paper's are 1."""
-        margins = [1 - self.smoothing * torch.rand_like(places) for places in (real, fake)]
+        margins = [1 - self.smoothing * whole_batch.drawn(torch.rand_like, places) for places in (real, fake)]
         return (margins[0] - real).relu().mean() + (margins[1] + fake).relu().mean()
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:

@@ -6,6 +6,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
+from gancli import whole_batch
 from gancli.functional import losses
 from gancli.models import convolutional
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
@@ -24,7 +25,7 @@ class MinibatchDiscrimination(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """``(N, inputs)`` -> o(x) ``(N, kernels)``, the sum over the batch of exp(-|M_i - M_j|_1)."""
         matrices = torch.einsum("na,abc->nbc", features, self.tensor)
-        distances = (matrices[:, None] - matrices[None]).abs().sum(3)
+        distances = (matrices[:, None] - whole_batch.gathered(matrices)[None]).abs().sum(3)
         return distances.neg().exp().sum(1)
 
 
@@ -161,8 +162,8 @@ class Improved(Recipe):
         if not self.feature_matching:
             return Loss({"adv": losses.non_saturating_g(d(fake.images))} | self._history(d, 1, g))
         with torch.no_grad():
-            wanted = losses.at_least_fp32(d.features(real.images)).mean(0)
-        distance = (losses.at_least_fp32(d.features(fake.images)).mean(0) - wanted).square().sum()
+            wanted = _mean(d.features(real.images))
+        distance = (_mean(d.features(fake.images)) - wanted).square().sum()
         return Loss({"features": distance} | self._history(d, 1, g))
 
     def _history(self, d: nn.Module, place: int, network: nn.Module) -> dict[str, Tensor]:
@@ -170,6 +171,11 @@ class Improved(Recipe):
             return {}
         d = cast(Discriminator, d)
         return {"history": self.historical_averaging * d.histories[place].distance(network)}  # type: ignore[operator]
+
+
+def _mean(features: Tensor) -> Tensor:
+    """``(N, features)`` -> ``(features,)``, over the whole batch."""
+    return whole_batch.average(losses.at_least_fp32(features).mean(0))
 
 
 RECIPE = Improved

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from gancli import whole_batch
 from gancli.functional import losses, penalties
 from gancli.functional.pixels import moved
 from gancli.models import autoencoder, latent_gan
@@ -167,8 +168,7 @@ class Latent(Recipe):
 
     def lone_loss(self, g: nn.Module, d: nn.Module, real: Batch, rates: Rates) -> Loss:
         """|x - x'|, and the relative difference of features, of pictures that are moved a little."""
-        shape, device = (len(real.images), 2), real.images.device
-        images = moved(real.images, torch.randint(-self.shift, self.shift + 1, shape, device=device))
+        images = moved(real.images, whole_batch.drawn(self._steps, real.images))
         rebuilt = losses.at_least_fp32(cast(Autoencoder, g)(images, self.noise))
         terms = {"l1": (rebuilt - images).abs().mean()}
         if (perception := cast(Discriminator, d).perception) is not None:
@@ -199,8 +199,12 @@ class Latent(Recipe):
         """The pairing loss."""
         return losses.relativistic_d(real, fake)
 
+    def _steps(self, images: Tensor) -> Tensor:
+        """``(N, 2)``, how far each picture is moved down and to the right."""
+        return torch.randint(-self.shift, self.shift + 1, (len(images), 2), device=images.device)
+
     def _noisy(self, latents: Tensor) -> Tensor:
-        return latents + self.latent_noise * torch.randn_like(latents)
+        return latents + self.latent_noise * whole_batch.drawn(torch.randn_like, latents)
 
     def schedule(self, images_seen: int) -> Rates:
         """A half cosine in either stage."""

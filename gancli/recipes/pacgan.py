@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from gancli.functional import losses
 from gancli.models import convolutional
+from gancli.models.batch_layers import BatchNorm1d
 from gancli.models.maxout import Maxout
 from gancli.recipes.base import Recipe, Spec, hyper
 
@@ -22,7 +23,7 @@ class PointGenerator(nn.Module):
         self.scale = scale
         layers: list[nn.Module] = []
         for before in (latent_dim, 400, 400, 400):
-            layers += [nn.Linear(before, 400, bias=False), nn.BatchNorm1d(400), nn.ReLU()]
+            layers += [nn.Linear(before, 400, bias=False), BatchNorm1d(400), nn.ReLU()]
         self.layers = nn.Sequential(*layers, nn.Linear(400, coordinates))
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pad
 
+from gancli import whole_batch
 from gancli.functional import losses, penalties
 from gancli.models.convolutional import Shape, cropped, doublings
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
@@ -50,11 +51,13 @@ def pixel_norm(maps: Tensor) -> Tensor:
 
 def minibatch_deviation(maps: Tensor) -> Tensor:
     """One more channel, the mean deviation of all values over each group of images: section 3."""
-    group = next(n for n in range(min(GROUP, len(maps)), len(maps) + 1) if len(maps) % n == 0)
-    values = losses.at_least_fp32(maps).unflatten(0, (-1, group))
-    deviation = (values.var(1, correction=0) + 1e-8).sqrt().mean((1, 2, 3)).to(maps.dtype)
-    channel = deviation.repeat_interleave(group)[:, None, None, None].expand(-1, 1, *maps.shape[2:])
-    return torch.cat([maps, channel], 1)
+    batch = whole_batch.processes() * len(maps)
+    group = next(n for n in range(min(GROUP, batch), batch + 1) if batch % n == 0)
+    apart = len(maps) % group == 0  # no group has images of several processes
+    values = losses.at_least_fp32(maps if apart else whole_batch.gathered(maps)).unflatten(0, (-1, group))
+    deviations = (values.var(1, correction=0) + 1e-8).sqrt().mean((1, 2, 3)).to(maps.dtype).repeat_interleave(group)
+    own = deviations if apart else whole_batch.own_rows(deviations)
+    return torch.cat([maps, own[:, None, None, None].expand(-1, 1, *maps.shape[2:])], 1)
 
 
 class Equalised(nn.Module):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
 
+from gancli import whole_batch
 from gancli.functional import losses
 from gancli.models import points, usual
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
@@ -46,7 +47,8 @@ def unrolled(network: nn.Module, adam: Optimizer, loss: Callable[[Weights], Tens
     means = {name: state["exp_avg"] for name, state in known.items()}
     squares = {name: state["exp_avg_sq"] for name, state in known.items()}
     for ahead in range(1, steps + 1 if known else 1):
-        gradients = torch.autograd.grad(loss(weights), [weights[name] for name in known], create_graph=True)
+        own = torch.autograd.grad(loss(weights), [weights[name] for name in known], create_graph=True)
+        gradients = [whole_batch.average(gradient) for gradient in own]
         for (name, state), gradient in zip(known.items(), gradients, strict=True):
             means[name] = beta1 * means[name] + (1 - beta1) * gradient
             squares[name] = beta2 * squares[name] + (1 - beta2) * gradient.square()

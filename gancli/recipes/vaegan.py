@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from gancli import whole_batch
 from gancli.functional import losses
 from gancli.models import convolutional
+from gancli.models.batch_layers import BatchNorm2d
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 
 
@@ -21,7 +23,7 @@ class Encoder(nn.Module):
         times = convolutional.doublings(spec.shape)
         layers: list[nn.Module] = []
         for before, after in pairwise([spec.channels, *(width * 2**i for i in range(times))]):
-            layers += [nn.Conv2d(before, after, 4, 2, 1), nn.BatchNorm2d(after), nn.ReLU(True)]
+            layers += [nn.Conv2d(before, after, 4, 2, 1), BatchNorm2d(after), nn.ReLU(True)]
         values = after * (spec.height >> times) * (spec.width >> times)
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(values, 2 * latent_dim))
         convolutional.initialise(self)
@@ -50,7 +52,7 @@ class Generator(convolutional.Generator):
 
 def sampled(mean: Tensor, log_variance: Tensor) -> Tensor:
     """A draw of z for each image, through which gradients flow; from torch's global generator."""
-    return mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+    return mean + (0.5 * log_variance).exp() * whole_batch.drawn(torch.randn_like, mean)
 
 
 def prior_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

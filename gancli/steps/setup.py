@@ -9,6 +9,7 @@ from typing import Protocol
 
 import torch
 
+from gancli import whole_batch
 from gancli.machine.distributed import Group
 from gancli.recipes.base import Batch, Rates, Recipe
 from gancli.steps.augmentation import Augmentation
@@ -60,6 +61,11 @@ class Setup:
         images = self.noise.batch_size // self.noise.world
         bounds = [images * part // self.accumulate for part in range(self.accumulate + 1)]
         return [slice(first, last) for first, last in pairwise(bounds)]
+
+    def whole_batches(self) -> AbstractContextManager[None]:
+        """Losses, penalties and layers in it give what one process would give for the batches of all of them."""
+        images = self.noise.batch_size // self.noise.world
+        return whole_batch.shared(self.group.rank, self.group.world, images)
 
     def images_seen(self, step: int) -> int:
         """Real images that D has trained on before this step, over all processes."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from gancli.functional.losses import at_least_fp32
 from gancli.functional.pixels import moved
 from gancli.machine import devices
 from gancli.randomness import generator
@@ -32,7 +33,7 @@ def encoded(images: ResidentImages, encoder: nn.Module, stage: Stage, device: to
     """
     versions = [
         torch.cat([
-            encoder(_version(images, rows, version, stage.shift, device)).float()
+            at_least_fp32(encoder(_version(images, rows, version, stage.shift, device)))
             for rows in torch.arange(len(images.images)).split(CHUNK)
         ])
         for version in range(stage.versions)

@@ -37,14 +37,15 @@ class Step:
         setup, part, update = self._of_stage() if setup.recipe.has_stages else (setup, state, self.update)
         rates, draws = setup.rates(step), setup.draws(step)
         state.set_rates(rates)
-        seed_layers(key(setup.noise.seed, "layers", step, setup.group.rank), setup.noise.device)
+        seed_layers(key(setup.noise.seed, "layers", step, 0), setup.noise.device)
         state.half_done = True
-        outcome = update(setup, part, draws, rates)
+        with setup.whole_batches():
+            outcome = update(setup, part, draws, rates)
         for number, logits in enumerate(outcome.real_logits, step * setup.recipe.d_steps):
             setup.augment.observe(state.feedback, logits, number)
         state.step += 1
         state.half_done = False
-        return outcome.scalars
+        return setup.group.average_scalars(outcome.scalars)
 
     def _of_stage(self) -> tuple[Setup, TrainState, Update]:
         """Set-up, part of the state and update of the stage that training is in, which begins with this step or not."""

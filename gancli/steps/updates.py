@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gancli import whole_batch
 from gancli.functional.losses import at_least_fp32
 from gancli.recipes.base import Batch, Loss, Rates, Recipe
 from gancli.steps.batches import Draws
@@ -107,8 +108,9 @@ def d_loss_of(setup: Setup, state: TrainState, real: Batch, fake: Batch, rates: 
 def g_loss_of(setup: Setup, state: TrainState, real: Batch, fake: Batch, rates: Rates) -> Loss:
     """G's loss in the run's precision; of the fakes with D's highest logits alone where the set-up asks for a share.
 
-    That is top-k training, Sinha 2020 (arXiv:2002.06224), algorithm 1. A loss that is more than a function of logits
-    gets those fakes alone, to be judged again, and as many real images beside them.
+    That is top-k training, Sinha 2020 (arXiv:2002.06224), algorithm 1, over the whole batch of all processes, each of
+    which works the same loss out. A loss that is more than a function of logits gets those fakes alone, to be judged
+    again, and as many real images beside them.
     """
     recipe, share = setup.recipe, setup.best_share(setup.images_seen(state.step))
     with setup.autocast():
@@ -116,12 +118,14 @@ def g_loss_of(setup: Setup, state: TrainState, real: Batch, fake: Batch, rates: 
             return recipe.g_loss(state.g, state.d, real, fake, rates)
         of_logits = type(recipe).g_loss is Recipe.g_loss
         with torch.set_grad_enabled(of_logits):
-            logits = state.d(fake.images, fake.labels)
+            logits = whole_batch.gathered(state.d(fake.images, fake.labels))
         best = logits.topk(max(1, round(share * len(logits))))
         if of_logits:
             return Loss({"adv": recipe.g_adversarial(best.values)})
-        real, fake = real.rows(slice(len(best.indices))), fake.rows(best.indices)
-        return recipe.g_loss(state.g, state.d, real, fake, rates)
+        whole_real, whole_fake = (batch.mapped(whole_batch.gathered) for batch in (real, fake))
+        with whole_batch.alone():
+            chosen = whole_real.rows(slice(len(best.indices))), whole_fake.rows(best.indices)
+            return recipe.g_loss(state.g, state.d, *chosen, rates)
 
 
 def backward(state: TrainState, loss: Loss, share: float = 1.0) -> None:

@@ -1,0 +1,65 @@
+"""Batches that several processes share: in float64 they end where one process ends, whatever the recipe."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from several_processes import after, difference
+
+from gancli import recipes
+from gancli.machine.distributed import Group
+
+SCRIPT = Path(__file__).parents[1] / "several_processes.py"
+TOLERANCE = 1e-9
+Cases = dict[str, dict[str, Any]]
+QUICK: Cases = {
+    "batch statistics": {"recipe": "dcgan"},
+    "dropout, real and generated images in one pass": {"recipe": "cgan"},
+    "minibatch discrimination, virtual batch norm": {"recipe": "improved"},
+    "a penalty that draws, top-k": {"recipe": "wgan-gp", "top_k": 0.5},
+}
+ALL: Cases = {name: {"recipe": name} for name in recipes.names()}
+ALL |= {
+    f"{name}, {policy}": {"recipe": name, "augmentation": policy}
+    for name in ("vanilla", "began", "fastgan")
+    for policy in ("ada", "diffaug")
+}
+ALL |= {f"{name}, top-k": {"recipe": name, "top_k": 0.5} for name in ("vanilla", "acgan", "r3gan", "pacgan")}
+ALL |= {f"{name}, points": {"recipe": name, "spec": "points"} for name in ("pacgan", "unrolled", "wgan-gp")}
+ALL["improved, features and history"] = {
+    "recipe": "improved", "hyperparameters": {"feature_matching": True, "historical_averaging": 0.1},
+}  # fmt: skip
+ALL["progressive, grown"] = {"recipe": "progressive", "hyperparameters": {"grown": True}}
+ALL["r3gan, residual"] = {"recipe": "r3gan", "spec": "colour", "hyperparameters": {"network": "residual", "width": 16}}
+
+
+def held_by(processes: int, cases: Cases, steps: int, folder: Path) -> dict[str, dict[str, torch.Tensor]]:
+    """What rank 0 holds of each case after so many steps of real processes."""
+    out = folder / "held.pt"
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    command = [*launcher, str(SCRIPT), str(out), json.dumps(cases), str(steps)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return torch.load(out)
+
+
+def assert_as_one_process(processes: int, cases: Cases, steps: int, folder: Path) -> None:
+    held = held_by(processes, cases, steps, folder)
+    differences = {name: difference(held[name], after(steps, Group(), case)) for name, case in cases.items()}
+    assert {name: found for name, found in differences.items() if not found[0] <= TOLERANCE} == {}
+
+
+def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
+    assert_as_one_process(2, QUICK, 3, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("processes", [2, 4])
+def test_every_recipe_ends_where_one_process_does(processes: int, tmp_path: Path) -> None:
+    """With four, groups of the minibatch deviation have images of several processes."""
+    assert_as_one_process(processes, ALL, 50, tmp_path)
