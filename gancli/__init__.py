@@ -1,16 +1,17 @@
 """gancli: train a GAN on your images, draw from it, and measure honestly how good it is.
 
-``train``, ``sample``, ``reconstruct`` and ``evaluate`` do what the commands of the same names do.
+``train``, ``sample``, ``reconstruct`` and ``evaluate`` do what the commands of the same names do; ``load`` gives a
+generator as an object.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gancli.api import Callback, evaluate, reconstruct, sample, train
+    from gancli.api import Callback, evaluate, load, reconstruct, sample, train
 
 from gancli.version import __version__ as __version__
 
-__all__ = ["Callback", "evaluate", "reconstruct", "sample", "train"]
+__all__ = ["Callback", "evaluate", "load", "reconstruct", "sample", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,9 +1,8 @@
 """The commands as functions: each flag is a keyword, each message names keywords, and nothing global is changed."""
 
-import contextlib
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -11,22 +10,24 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
-from gancli.artifacts.lookup import run_called
+from gancli.artifacts.lookup import generator_called, run_called
 from gancli.config import TrainConfig
-from gancli.config.commands import Measuring, Reconstructing, Sampling, Training
+from gancli.config.commands import Loading, Measuring, Reconstructing, Sampling, Training
 from gancli.config.settings import declarations
-from gancli.config.spelling import in_keywords
+from gancli.config.spelling import in_keywords, naming_keywords
 from gancli.config.values import COMMAND_LINE, build, typed
-from gancli.errors import GancliError, UsageError, nearest
+from gancli.errors import UsageError, nearest
 from gancli.evaluation import Report
 from gancli.evaluation.sources import measure
 from gancli.evaluation.sources.request import Request
-from gancli.machine import global_state
+from gancli.machine import devices, global_state
 from gancli.recipes import hyperparameters_like
 from gancli.runs import train as training
 from gancli.runs.dry_run import DryRun, dry_run
 from gancli.runs.reconstruct import reconstructed
 from gancli.runs.train import TrainResult
+from gancli.sampling.generator import load_generator
+from gancli.sampling.loaded import Generator
 from gancli.sampling.plan import Drawing, plan_sample
 from gancli.training.loop import Callback
 
@@ -34,10 +35,12 @@ __all__ = [
     "Callback",
     "Drawing",
     "DryRun",
+    "Generator",
     "TrainResult",
     "dry_run",
     "evaluate",
     "evaluate_run",
+    "load",
     "plan_sample",
     "reconstruct",
     "sample",
@@ -62,7 +65,7 @@ def _function(told: Callable[P, object], run: Callable[..., R], **defaults: Any)
     def call(*arguments: P.args, **keywords: P.kwargs) -> R:
         for name in keywords:
             _require_known(name, signature, call.__name__)
-        with global_state.restored(), _naming_keywords(told):
+        with global_state.restored(), naming_keywords(told):
             return run(**signature.bind_partial(*arguments, **keywords).arguments)
 
     call.__name__ = call.__qualname__ = run.__name__.lstrip("_")
@@ -87,16 +90,6 @@ def _in_lines(cls: type) -> str:
     return "\n".join(textwrap.fill(line, 112, initial_indent=" " * 4, subsequent_indent=" " * 8) for line in lines)
 
 
-@contextlib.contextmanager
-def _naming_keywords(cls: type) -> Iterator[None]:
-    """Errors name keywords, where the command line's name flags."""
-    try:
-        yield
-    except GancliError as error:
-        error.args = (in_keywords(str(error), cls),)
-        raise
-
-
 @dataclass(frozen=True, kw_only=True)
 class TrainingHere(Training):
     """What ``train`` is told, with what only Python has."""
@@ -115,6 +108,12 @@ def _train(config: str | Path | TrainConfig | None = None, **given: Any) -> Trai
     if isinstance(config, str | Path):
         config = Path(config).expanduser()
     return training.train(config, **beside, **typed(TrainConfig, own, COMMAND_LINE))
+
+
+def _load(ckpt: str | Path, device: str = "auto") -> Generator:
+    """A generator as an object: draws images, gives its latents, classes and torch module. See `Generator`."""
+    path = generator_called(ckpt)
+    return Generator(path, load_generator(path, devices.select(device)))
 
 
 def _sample(**given: Any) -> Tensor:
@@ -141,12 +140,13 @@ def _evaluate(**given: Any) -> Report:
 
 def evaluate_run(run: str | Path, **given: Any) -> list[tuple[int, Report]]:
     """Measure each kept checkpoint of a run: its step and its report, oldest first; keywords as for `evaluate`."""
-    with global_state.restored(), _naming_keywords(Measuring):
+    with global_state.restored(), naming_keywords(Measuring):
         request = build(Request, given, COMMAND_LINE)
         return list(measure.evaluate_run(run_called(run).path, request))
 
 
 train = _function(TrainingHere, _train, progress="tqdm")
+load = _function(Loading, _load)
 sample = _function(Sampling, _sample)
 reconstruct = _function(Reconstructing, _reconstruct)
 evaluate = _function(Measuring, _evaluate)

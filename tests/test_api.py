@@ -1,6 +1,7 @@
 """The functions in Python: their signatures, their messages, and what they leave as it was."""
 
 import inspect
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -82,3 +83,23 @@ def test_a_run_its_latest_and_its_best_stand_for_generators(
     finally:
         if out.name != "runs":
             (out.parent / "runs").unlink()
+
+
+def test_a_loaded_generator_draws_what_sample_draws(tiny_run: TrainResult) -> None:
+    generator = gancli.load(tiny_run.run)
+    expected = gancli.sample(tiny_run.generator, n=5, seed=3)
+    assert torch.equal(generator.draw(5, seed=3), expected)
+    assert torch.equal(generator.draw_from(generator.latents(5, seed=3)), expected)
+    assert (generator.shape, generator.classes, generator.steps) == ((1, 8, 8), (), 12)
+    images = generator.module(generator.latents(5, seed=3), None)
+    assert images.abs().max() <= 1
+    assert generator._repr_png_().startswith(b"\x89PNG")
+    with pytest.raises(UsageError, match="n=0 must be more than 0"):
+        generator.draw(0)
+
+
+def test_a_report_prints_as_the_table_of_eval(tiny_run: TrainResult) -> None:
+    report = gancli.evaluate(tiny_run.generator, metrics="fd", sets=1, n=20)
+    shown = str(report)
+    assert re.search(r"^\s*metric +generated +real", shown) and max(map(len, shown.splitlines())) < 150
+    assert f"<td>{report.figures[0].name}</td>" in report._repr_html_()

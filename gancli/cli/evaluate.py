@@ -79,4 +79,4 @@ def _print(reports: "list[tuple[int | None, Report]]", as_json: bool, as_csv: bo
     elif steps:
         report_output.print_curve(steps)
     else:
-        report_output.print_report(reports[0][1])
+        print(reports[0][1])

@@ -1,6 +1,5 @@
 """``gancli reconstruct``."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gancli.cli import output
@@ -21,7 +20,7 @@ def reconstruct(told: "ReconstructFlags") -> None:
     from gancli.sampling import output as sample_output
     from gancli.sampling import reconstruction
 
-    target = sample_output.target(Path(told.out) if told.out else None, told.overwrite)
+    target = sample_output.target(told.out, told.overwrite)
     images, rebuilt = reconstructed(part_of(told, Reconstructing))
     if target.kind == "grid":
         sample_output.write_picture(target, reconstruction.beside(images, rebuilt))

@@ -1,6 +1,5 @@
 """``gancli sample``."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gancli.cli import output
@@ -25,7 +24,7 @@ def sample(told: "SampleFlags") -> None:
 
     if told.classes is not None and told.one_class:
         raise UsageError("--classes and --class exclude each other; give one of them.")
-    target = sample_output.target(Path(told.out) if told.out else None, told.overwrite, told.form)
+    target = sample_output.target(told.out, told.overwrite, told.form)
     drawing = plan_sample(part_of(told, Sampling, classes=told.one_class or told.classes))
     with output.bar("drawing", len(drawing.numbers), told.quiet) as advance:
         sample_output.write(target, output.counted(drawing.batches, advance), drawing.numbers, drawing.columns)

@@ -158,6 +158,14 @@ class Sampling(Settings):
     )
 
 
+@dataclass(frozen=True)
+class Loading(Settings):
+    """What ``gancli.load`` is told."""
+
+    ckpt: str | Path = like(Sampling, "ckpt")
+    device: str = like(Machine, "device")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Target(Settings):
     """Where images are written to."""

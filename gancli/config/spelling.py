@@ -1,9 +1,11 @@
 """Messages name settings as flags; in Python and in files the same settings are keywords."""
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from gancli.config.settings import Declared, declarations
+from gancli.errors import GancliError
 
 _FLAG = re.compile(r"--([a-z][a-z0-9-]*)(?: (?=(\w+|['\d.-])))?")
 
@@ -20,6 +22,16 @@ def in_keywords(message: str, cls: type | None = None) -> str:
         said += message[position : match.start()] + keyword
         position = match.end(1) if length is None else length
     return said + message[position:]
+
+
+@contextlib.contextmanager
+def naming_keywords(cls: type) -> Iterator[None]:
+    """Errors name keywords, where the command line's name flags."""
+    try:
+        yield
+    except GancliError as error:
+        error.args = (in_keywords(str(error), cls),)
+        raise
 
 
 def spellings(declared: Declared) -> list[str]:

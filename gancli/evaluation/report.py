@@ -5,15 +5,18 @@ import math
 import operator
 import re
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from gancli.errors import FileFormatError, UsageError, nearest
 from gancli.evaluation.pictures import Pictures
+from gancli.evaluation.tables import as_html, as_text, multiple, with_error
 
 SIDES = ("generated_pictures", "real_pictures")
+HEADS = ("metric", "generated", "real", "x real", "better")
+"""Of the columns of the table."""
 KIND = "gancli-report"
 VERSION = 1
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -86,6 +89,50 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON; a number that is not finite becomes None."""
         return {"format": KIND, "version": VERSION} | finite(asdict(self))
+
+    def __str__(self) -> str:
+        """The table that ``gancli eval`` prints."""
+        return as_text(HEADS, self.rows(), ("metric", "better"), self.remarks())
+
+    def _repr_html_(self) -> str:
+        """The same in a notebook."""
+        return as_html(HEADS, self.rows(), self.remarks())
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """A row of the table for each figure, as text."""
+        return [
+            (
+                each.name,
+                with_error(each.value, each.error),
+                with_error(each.baseline, each.baseline_error),
+                multiple(each.times_real),
+                each.better,
+            )
+            for each in self.figures
+        ]
+
+    def remarks(self) -> Iterator[str]:
+        """Lines below the table: findings, what the columns mean, warnings, time."""
+        yield from (f"finding: {finding}" for finding in self.findings)
+        if self.generated_pictures is not None:
+            sides = f"generated {self.generated_pictures}, real {self.real_pictures}"
+            yield f"pictures: {sides}; compared at {self.compared_at}."
+        if self.accuracy is not None:
+            yield f"features: {self.extractor}, whose accuracy on the held-out images is {100 * self.accuracy:.1f} %."
+        n = self.figures[0].n
+        yield f"N = {f'{n:,} images on each side' if n else 'unknown'}; ±: standard error over sets."
+        yield "real: real images in place of the generated ones, at the same N."
+        if any(figure.times_real is not None for figure in self.figures):
+            yield "x real: a distance as a multiple of that between real images."
+        if self.per_class:
+            shares = ", ".join(f"{name} {100 * share:.0f}" for name, share in self.per_class.items())
+            yield f"images taken for the class that was asked for, in %: {shares}"
+        if self.class_diversity:
+            kinds = ", ".join(f"{name} {ours:.1f} ({real:.1f})" for name, (ours, real) in self.class_diversity.items())
+            yield f"different images of a class, effectively (and of as many real ones): {kinds}"
+        yield from (f"note: {warning}" for warning in self.warnings)
+        if self.seconds:
+            yield f"time: {sum(self.seconds.values()):.1f} s"
 
     def figure(self, metric: str) -> Figure:
         """The figure with this short or full name; UsageError with the nearest if there is none."""

@@ -39,19 +39,23 @@ class Target:
     """The picture files' format, one of `rendering.FORMATS`."""
 
 
-def target(out: Path | None, overwrite: bool, form: str | None = None) -> Target:
-    """What ``--out`` means by its suffix, a folder if it has none; None the next free samples-0001.png.
+def target(place: str | Path | None, overwrite: bool, form: str | None = None) -> Target:
+    """What ``--out`` means by its suffix, a folder without one or with a slash at its end.
+
+    None means the next free samples-0001.png.
 
     UsageError if something is there already, unless ``overwrite``, or if nothing can be written there.
     """
     if form is not None and form not in rendering.FORMATS:
         raise UsageError(f"--format {form!r}: {nearest(form, rendering.FORMATS)}")
-    if out is None:
-        out, overwrite = _next_free(Path()), False
+    out = Path(place) if place is not None else _next_free(Path())
+    overwrite = overwrite and place is not None
+    is_folder = out.is_dir() or str(place).endswith(("/", os.sep))
     suffix = out.suffix.lower().replace(".jpeg", ".jpg")
-    kind = "folder" if out.is_dir() else KINDS.get(suffix, "folder")
-    if kind == "folder" and suffix and not out.is_dir():
-        raise UsageError(f"--out {out}: cannot write {suffix}; use {', '.join(KINDS)} or a folder.")
+    kind = "folder" if is_folder else KINDS.get(suffix, "folder")
+    if kind == "folder" and suffix and not is_folder:
+        kinds = ", ".join(KINDS)
+        raise UsageError(f"--out {out}: cannot write {suffix}; use {kinds}, or a folder with a slash at its end.")
     if form is not None and kind != "folder":
         raise UsageError(f"--format is for a folder of pictures; the name {out} says what it is.")
     if kind == "folder" and out.is_file():

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -11,7 +11,7 @@ from gancli.artifacts.lookup import generator_called
 from gancli.config.commands import MAX_IMAGES, Sampling
 from gancli.errors import UsageError
 from gancli.machine import devices
-from gancli.sampling.generator import draw, labels_of, load_generator, parse_numbers
+from gancli.sampling.generator import LoadedGenerator, draw, labels_of, load_generator, parse_numbers
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,19 @@ class Drawing:
 
 def plan_sample(told: Sampling) -> Drawing:
     """Like `gancli.sample`, one batch at a time, with what is known before the first."""
+    return plan_drawing(told, lambda: load_generator(generator_called(told.ckpt), devices.select(told.device)))
+
+
+def plan_drawing(told: Sampling, load: Callable[[], LoadedGenerator]) -> Drawing:
+    """The same with a generator that ``load`` gives, once the numbers of the images are found to be sound."""
     frames = told.interpolate or 1
     numbers = range(told.n) if told.seeds is None else told.seeds
     if isinstance(numbers, str):
         numbers = parse_numbers(numbers)
     if len(numbers) * frames > MAX_IMAGES:
         raise UsageError(f"more than {MAX_IMAGES:,} images are asked for; draw them in parts, with --seeds.")
-    classes = _names(told.classes) if isinstance(told.classes, str) else told.classes
-    generator = load_generator(generator_called(told.ckpt), devices.select(told.device))
+    classes = names_in(told.classes) if isinstance(told.classes, str) else told.classes
+    generator = load()
     labels = None if classes is None else labels_of(generator, classes, len(numbers))
     batches = draw(generator, numbers, told.seed, labels, told.batch_size, told.trunc, frames)
     if told.interpolate:
@@ -44,7 +49,7 @@ def plan_sample(told: Sampling) -> Drawing:
     return Drawing(batches, numbers, _columns(len(numbers), turns))
 
 
-def _names(text: str) -> list[str]:
+def names_in(text: str) -> list[str]:
     """``3,7`` -> 3 and 7; quotes keep a comma: ``"red, white",blue``."""
     return [name.strip() for name in next(csv.reader([text], skipinitialspace=True))]
 

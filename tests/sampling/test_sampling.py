@@ -15,7 +15,7 @@ from gancli.config.commands import Sampling
 from gancli.errors import FileFormatError, UsageError
 from gancli.sampling import generator, output
 from gancli.sampling import latents as latent_walk
-from gancli.sampling.plan import plan_sample
+from gancli.sampling.plan import names_in, plan_sample
 
 
 def test_an_image_does_not_depend_on_number_or_batch(tiny_run: TrainResult) -> None:
@@ -177,3 +177,13 @@ def test_a_file_of_an_unknown_recipe_says_so(tiny_run: TrainResult, tmp_path: Pa
     torch.save(content | {"weights": {}}, tmp_path / "g.pth")
     with pytest.raises(FileFormatError, match="weights do not fit"):
         sample(tmp_path / "g.pth")
+
+
+def test_a_slash_makes_a_folder_of_any_name(tmp_path: Path) -> None:
+    assert output.target(f"{tmp_path}/my.samples/", overwrite=False).kind == "folder"
+    assert output.target(f"{tmp_path}/pictures.png/", overwrite=False).kind == "folder"
+
+
+def test_a_quoted_class_may_have_a_comma_in_its_name() -> None:
+    assert names_in("3, 7") == ["3", "7"]
+    assert names_in('"red, white",blue') == ["red, white", "blue"]

@@ -1,0 +1,97 @@
+"""A generator as an object in Python, as ``gancli.load`` gives it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gancli.config.commands import Sampling
+from gancli.config.spelling import naming_keywords
+from gancli.config.values import COMMAND_LINE, build
+from gancli.randomness import numbered_latents
+from gancli.sampling import rendering
+from gancli.sampling.drawing import draw_latents
+from gancli.sampling.generator import LoadedGenerator
+from gancli.sampling.plan import plan_drawing
+
+SHOWN = 64
+"""Images that a notebook shows."""
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A generator, ready to draw. A notebook shows a grid of its images.
+
+    >>> generator = gancli.load("gen.pth")  # doctest: +SKIP
+    >>> generator.draw(16, seed=3).shape  # doctest: +SKIP
+    torch.Size([16, 1, 8, 8])
+    """
+
+    path: Path
+    """The file it was read from."""
+    loaded: LoadedGenerator
+
+    @property
+    def module(self) -> nn.Module:
+        """The network: ``module(latents, labels)`` gives float images in [-1, 1]; labels are None or int64."""
+        return self.loaded.network
+
+    @property
+    def latent_dim(self) -> int:
+        """Values of a latent."""
+        return self.loaded.latent_dim
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes it draws on demand; empty for an unconditional generator."""
+        return self.loaded.classes
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        return self.loaded.file.origin.spec.shape
+
+    @property
+    def recipe(self) -> str:
+        """Name of the GAN."""
+        return self.loaded.file.origin.recipe
+
+    @property
+    def data(self) -> str:
+        """Name or path of the data that it was trained on."""
+        return self.loaded.file.origin.data
+
+    @property
+    def steps(self) -> int:
+        """Steps that it was trained for."""
+        return self.loaded.file.steps
+
+    def latents(self, n: int = 64, *, seed: int = 0) -> Tensor:
+        """The latents of the first ``n`` images of a seed, float32 ``(n, latent_dim)``, from N(0, I)."""
+        return numbered_latents(seed, range(n), self.latent_dim)
+
+    def draw(self, n: int = 64, **keywords: Any) -> Tensor:
+        """Images, uint8 ``(n, C, H, W)``, or points, float32 ``(n, 2, 1, 1)``, on the CPU.
+
+        Keywords are those of `gancli.sample`: seed, seeds, classes, trunc, interpolate, batch_size.
+        """
+        with naming_keywords(Sampling):
+            told = build(Sampling, {"ckpt": self.path, "n": n} | keywords, COMMAND_LINE)
+            return torch.cat(list(plan_drawing(told, lambda: self.loaded).batches))
+
+    def draw_from(self, latents: Tensor, classes: Sequence[str] | None = None) -> Tensor:
+        """Images as of `draw` from latents ``(n, latent_dim)``, of these classes, a name for each latent."""
+        labels = None if classes is None else [self.classes.index(name) for name in classes]
+        return draw_latents(self.module, latents, labels, self.loaded.file.origin.spec.point_scale)
+
+    def __str__(self) -> str:
+        channels, height, width = self.shape
+        classes = f", {len(self.classes)} classes" if self.classes else ""
+        return f"{self.recipe} of {self.data}: {channels} x {height} x {width}{classes}, after {self.steps:,} steps"
+
+    def _repr_png_(self) -> bytes:
+        """A grid for a notebook."""
+        return rendering.as_file(rendering.sheet(self.draw(SHOWN)), "png")
