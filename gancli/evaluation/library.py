@@ -52,8 +52,8 @@ def evaluate(
         extractor = (
             random_extractor(theirs.shape, seed) if isinstance(theirs, Tensor) else extractor_of_features(theirs)
         )
-    judge = Evaluator(extractor, known, theirs, fingerprint_of(theirs), seed, classes)
-    return judge.evaluate(ours, metrics)
+    evaluator = Evaluator(extractor, known, theirs, fingerprint_of(theirs), seed, classes)
+    return evaluator.evaluate(ours, metrics)
 
 
 def fingerprint_of(images: Given) -> str:

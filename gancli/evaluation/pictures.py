@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+ARRAY = "array"
 LOSSY = ("JPEG", "MPO")
 MAX_LOOKED_AT = 200
 MOST = 0.5
@@ -21,10 +22,11 @@ class Pictures:
     colours: Mapping[str, int]
     """``grey`` where all channels are equal, else ``RGB`` or ``RGBA``."""
     formats: Mapping[str, int]
-    """By file format, such as ``PNG``; ``array`` for pixels that come from no picture file."""
+    """By file format, such as ``PNG``; `ARRAY` for pixels that come from no picture file."""
 
     def __str__(self) -> str:
-        return " ".join(map(_most, (self.sizes, self.colours, self.formats)))
+        files = () if ARRAY in self.formats else (self.formats,)
+        return " ".join(map(_most, (self.sizes, self.colours, *files)))
 
     def share(self, colour: str) -> float:
         """Share of the pictures that are of this colour."""
@@ -37,7 +39,7 @@ def pictures_of(images: Tensor) -> Pictures:
     grey = int((some[:, :3] == some[:, :1]).flatten(1).all(1).sum())
     counts = {"RGBA" if images.shape[1] == 4 else "RGB": len(some) - grey, "grey": grey}
     colours = {colour: count for colour, count in counts.items() if count}
-    return Pictures({size_of(*images.shape[2:]): len(some)}, colours, {"array": len(some)})
+    return Pictures({size_of(*images.shape[2:]): len(some)}, colours, {ARRAY: len(some)})
 
 
 def size_of(height: int, width: int) -> str:

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, replace
 
 from gancli.evaluation import Figure, merit
-from gancli.evaluation.sources.choose_evaluator import best_metric_of, judge_for
+from gancli.evaluation.sources.choose_evaluator import best_metric_of, evaluator_for
 from gancli.runs.prepare import Prepared
 from gancli.sampling import drawing
 from gancli.steps.state import Best, TrainState
@@ -25,14 +25,14 @@ class QuickEvaluation:
         dataset, config = self.prepared.dataset, self.prepared.config
         self.best_metric = best_metric_of(config.best_metric, dataset)
         most = None if dataset.mixture else MOST_IMAGES
-        self.judge, self.count = judge_for(dataset, self.prepared.device, config.seed, most)
+        self.evaluator, self.count = evaluator_for(dataset, self.prepared.device, config.seed, most)
 
     def __call__(self, state: TrainState) -> Evaluation:
         """Measure the averaged generator; changes nothing."""
         began = time.perf_counter()
         noise, scale = self.prepared.step.setup.noise, self.prepared.origin.spec.point_scale
         drawn = drawing.draw_first(state.ema, noise.latent_dim, noise.classes, noise.seed, self.count, scale)
-        report = self.judge.evaluate(drawn, "fast")
+        report = self.evaluator.evaluate(drawn, "fast")
         first = report.figure(self.best_metric)
         best = Best(first.name, first.value, state.step) if is_better(first, state.best) else state.best
         values = {f"eval/{figure.name}": figure.value for figure in report.figures}

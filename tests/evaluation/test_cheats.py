@@ -17,7 +17,7 @@ N = len(HELDOUT)
 
 
 @pytest.fixture(scope="module")
-def judge() -> Evaluator:
+def evaluator() -> Evaluator:
     """It holds the first half of the training images for the generator's own, so that the others are unseen."""
     assert LABELS is not None
     extractor = extractor_for(
@@ -51,13 +51,13 @@ def findings(report: Report) -> str:
     return "\n".join(report.findings)
 
 
-def test_honest_images_are_not_accused(judge: Evaluator) -> None:
-    report = judge.evaluate(unseen(), "standard")
+def test_honest_images_are_not_accused(evaluator: Evaluator) -> None:
+    report = evaluator.evaluate(unseen(), "standard")
     assert report.findings == ("nothing stands out against real images, by these figures.",)
 
 
-def test_one_image_of_each_class_repeated(judge: Evaluator) -> None:
-    report = judge.evaluate(of_each_class(1), "standard")
+def test_one_image_of_each_class_repeated(evaluator: Evaluator) -> None:
+    report = evaluator.evaluate(of_each_class(1), "standard")
     best = report.figure("is")
     assert best.baseline is not None
     assert best.value > 0.95 * best.baseline, "the inception score is taken in"
@@ -68,17 +68,17 @@ def test_one_image_of_each_class_repeated(judge: Evaluator) -> None:
         assert word in findings(report)
 
 
-def test_a_few_of_each_class_repeated(judge: Evaluator) -> None:
-    report = judge.evaluate(of_each_class(10), "standard")
+def test_a_few_of_each_class_repeated(evaluator: Evaluator) -> None:
+    report = evaluator.evaluate(of_each_class(10), "standard")
     assert report.figure("duplicates").value == 1
     assert "near-duplicates: 100.0%" in findings(report)
 
 
 @pytest.mark.parametrize(("share", "sigma"), [(1.0, 0.0), (0.5, 0.0), (1.0, 12.0)])
-def test_copies_of_the_training_images(judge: Evaluator, share: float, sigma: float) -> None:
+def test_copies_of_the_training_images(evaluator: Evaluator, share: float, sigma: float) -> None:
     copied = shuffled(TRAIN[: len(TRAIN) // 2], 2)[: int(share * N)]
     fakes = torch.cat([noisy(copied, sigma), unseen()[: N - len(copied)]])
-    report = judge.evaluate(fakes, "standard")
+    report = evaluator.evaluate(fakes, "standard")
     assert report.figure("copies").value == pytest.approx(share, abs=0.05)
     assert report.figure("c_t").value < -3
     assert report.figure("authpct").value < 40
@@ -87,32 +87,34 @@ def test_copies_of_the_training_images(judge: Evaluator, share: float, sigma: fl
 
 
 @pytest.mark.parametrize("kind", ["mirrored", "half of them moved"])
-def test_copies_that_are_moved(judge: Evaluator, kind: str) -> None:
+def test_copies_that_are_moved(evaluator: Evaluator, kind: str) -> None:
     copied = shuffled(TRAIN[: len(TRAIN) // 2], 2)[:N]
     fakes = copied.flip(3) if kind == "mirrored" else torch.cat([copied[: N // 2].roll(1, 3), unseen()[: N - N // 2]])
-    report = judge.evaluate(fakes, "standard")
+    report = evaluator.evaluate(fakes, "standard")
     share = 1 if kind == "mirrored" else 0.5
     assert report.figure("moved_copies").value == pytest.approx(share, abs=0.05)
     assert "moved by a pixel or mirrored" in findings(report)
 
 
 @pytest.mark.parametrize(("share", "sigma"), [(1.0, 0.0), (0.3, 0.0), (1.0, 12.0)])
-def test_images_that_they_are_compared_with(judge: Evaluator, share: float, sigma: float) -> None:
+def test_images_that_they_are_compared_with(evaluator: Evaluator, share: float, sigma: float) -> None:
     count = int(share * N)
-    report = judge.evaluate(torch.cat([noisy(shuffled(HELDOUT, 1)[:count], sigma), unseen()[: N - count]]), "standard")
+    report = evaluator.evaluate(
+        torch.cat([noisy(shuffled(HELDOUT, 1)[:count], sigma), unseen()[: N - count]]), "standard"
+    )
     assert report.figure("leaks").value == pytest.approx(share, abs=0.05)
     assert "held-out images: " in findings(report)
     assert "memorised" not in findings(report)
 
 
-def test_averages_show(judge: Evaluator) -> None:
+def test_averages_show(evaluator: Evaluator) -> None:
     pairs = ((unseen().int() + shuffled(unseen(), 5).int()) // 2).to(torch.uint8)
-    assert "features differ" in findings(judge.evaluate(pairs, "standard"))
+    assert "features differ" in findings(evaluator.evaluate(pairs, "standard"))
 
 
-def test_other_brightness_shows(judge: Evaluator) -> None:
+def test_other_brightness_shows(evaluator: Evaluator) -> None:
     darker = (unseen().float() * 0.8).to(torch.uint8)
-    assert "brightness or contrast differs" in findings(judge.evaluate(darker, "tone"))
+    assert "brightness or contrast differs" in findings(evaluator.evaluate(darker, "tone"))
 
 
 @pytest.mark.parametrize(("copies", "tone", "memorised"), [(0.018, 7.1, False), (1.0, 7.1, True), (0.018, 0.4, True)])
@@ -130,22 +132,22 @@ def test_darker_images_are_called_memorised_only_if_they_are(copies: float, tone
     assert ("near-duplicates" in said) == (tone < 1)
 
 
-def test_one_class_alone_is_not_called_memorised(judge: Evaluator) -> None:
+def test_one_class_alone_is_not_called_memorised(evaluator: Evaluator) -> None:
     assert LABELS is not None
     second = len(TRAIN) // 2
-    report = judge.evaluate(TRAIN[second:][LABELS[second:] == 3], "standard")
+    report = evaluator.evaluate(TRAIN[second:][LABELS[second:] == 3], "standard")
     assert "variety is missing" in findings(report)
     assert "memorised" not in findings(report)
 
 
-def test_missing_classes_are_named(judge: Evaluator) -> None:
+def test_missing_classes_are_named(evaluator: Evaluator) -> None:
     assert LABELS is not None
     second = len(TRAIN) // 2
-    report = judge.evaluate(TRAIN[second:][LABELS[second:] != 7][:N], "standard")
+    report = evaluator.evaluate(TRAIN[second:][LABELS[second:] != 7][:N], "standard")
     assert "1 of 10 classes are missing or nearly so: 7." in findings(report)
     assert report.shares["7"][0] < 0.01 < report.shares["7"][1]
 
 
-def test_noise_that_a_classifier_does_not_see_shows_in_the_pixels(judge: Evaluator) -> None:
-    clean, dirty = (judge.evaluate(images, "swd,coverage") for images in (unseen(), noisy(unseen(), 40)))
+def test_noise_that_a_classifier_does_not_see_shows_in_the_pixels(evaluator: Evaluator) -> None:
+    clean, dirty = (evaluator.evaluate(images, "swd,coverage") for images in (unseen(), noisy(unseen(), 40)))
     assert dirty.figure("swd").value > 1.3 * clean.figure("swd").value

@@ -12,7 +12,7 @@ from gancli import data
 from gancli.errors import UsageError
 from gancli.evaluation import Evaluator, Extractor, Report, extractor_for, findings, parse_limit
 from gancli.evaluation.per_class import Demand
-from gancli.evaluation.sources.choose_evaluator import feature_cache, judge_for
+from gancli.evaluation.sources.choose_evaluator import evaluator_for, feature_cache
 
 DIGITS = data.load("digits")
 LABELS = DIGITS.train.labels
@@ -104,11 +104,11 @@ def test_images_of_stacked_digits_are_judged_by_the_classes_of_their_channels(da
             heldout=data.Split(stacked.channels.heldout.images[:500], stacked.channels.heldout.labels[:500]),
         ),
     )
-    judge, count = judge_for(small, torch.device("cpu"), 0, 1000)
-    assert isinstance(judge, Evaluator)
+    evaluator, count = evaluator_for(small, torch.device("cpu"), 0, 1000)
+    assert isinstance(evaluator, Evaluator)
     one_channel = stacked.train.images[:count].clone()
     one_channel[:, 1:] = one_channel[0, 1:]
-    report = judge.evaluate(one_channel, "modes,reverse_kl")
+    report = evaluator.evaluate(one_channel, "modes,reverse_kl")
     assert report.extractor.startswith("channels_lenet_")
     assert report.figure("modes").value == pytest.approx(9, abs=1), "only the first channel varies"
     assert report.figure("modes").baseline > 500
@@ -117,12 +117,12 @@ def test_images_of_stacked_digits_are_judged_by_the_classes_of_their_channels(da
 
 
 def test_a_conditional_generator_is_measured_in_each_class() -> None:
-    judge, count = judge_for(DIGITS, torch.device("cpu"), 0)
-    assert isinstance(judge, Evaluator)
+    evaluator, count = evaluator_for(DIGITS, torch.device("cpu"), 0)
+    assert isinstance(evaluator, Evaluator)
     assert LABELS is not None
     asked = [number % 10 for number in range(count)]
     one_of_each = torch.stack([DIGITS.train.images[label == LABELS][0] for label in asked])
-    report = judge.evaluate(
+    report = evaluator.evaluate(
         one_of_each.where(torch.tensor(asked)[:, None, None, None] != 3, one_of_each[0]), "fd", asked
     )
     assert [name for name, share in report.per_class.items() if share < 0.5] == ["3"]
@@ -130,7 +130,7 @@ def test_a_conditional_generator_is_measured_in_each_class() -> None:
     for ours, real in report.class_diversity.values():
         assert ours == pytest.approx(1, abs=1e-6)
         assert real > 1.3
-    assert judge.evaluate(one_of_each, "fd").class_diversity == {}
+    assert evaluator.evaluate(one_of_each, "fd").class_diversity == {}
 
 
 def test_a_class_that_chance_leaves_out_is_not_called_missing() -> None:

@@ -54,13 +54,13 @@ def test_the_divergence_of_perfect_points_is_on_average_its_floor(name: str) -> 
 
 
 def test_the_report_has_the_real_points_beside_it() -> None:
-    judge = MixtureEvaluator("square", CENTRES, 0.1, CENTRES.repeat(10, 1), "f")
-    report = judge.evaluate(torch.zeros(40, 2, 1, 1))
+    evaluator = MixtureEvaluator("square", CENTRES, 0.1, CENTRES.repeat(10, 1), "f")
+    report = evaluator.evaluate(torch.zeros(40, 2, 1, 1))
     assert report.figure("modes").value == 1
     assert report.figure("modes_square").baseline == 4
     assert report.figure("reverse_kl").better == "lower"
     with pytest.raises(UsageError, match="no metric 'fd'"):
-        judge.evaluate(torch.zeros(4, 2), ["fd"])
+        evaluator.evaluate(torch.zeros(4, 2), ["fd"])
 
 
 def test_divergence_is_the_textbooks() -> None:

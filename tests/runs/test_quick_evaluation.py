@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from gancli import data, evaluate, sample, train
 from gancli.api import TrainResult
 from gancli.cli import run
 from gancli.config import TrainConfig
+from gancli.errors import UsageError
 from gancli.evaluation import Figure, features, image_set
-from gancli.evaluation.sources.choose_evaluator import judge_for
+from gancli.evaluation.sources.choose_evaluator import best_metric_of, evaluator_for
 from gancli.machine.distributed import Group
 from gancli.runs.prepare import prepare
 from gancli.runs.quick_evaluation import is_better
@@ -99,6 +101,19 @@ def test_runs_are_evaluated_unasked_unless_they_are_short(options: dict[str, int
     assert prepare(TrainConfig(**options), Group()).plan.eval_every == expected  # type: ignore[arg-type]
 
 
+def test_figures_of_pixels_may_choose_where_there_are_no_labels() -> None:
+    digits = data.load("digits")
+    unlabelled = replace(
+        digits, train=data.Split(digits.train.images), heldout=data.Split(digits.heldout.images), classes=()
+    )
+    assert best_metric_of("tone", unlabelled) == "tone"
+    assert best_metric_of("auto", unlabelled) == "fd"
+    with pytest.raises(UsageError, match="not measured during training"):
+        best_metric_of("tone", digits)
+    with pytest.raises(UsageError, match="not measured during training"):
+        best_metric_of("modes", unlabelled)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -132,8 +147,8 @@ def test_real_images_features_are_computed_once_and_kept(monkeypatch: pytest.Mon
         seen.append(len(images))
         return real(images, *rest)  # type: ignore[arg-type]
 
-    judge_for(digits, torch.device("cpu"), 0, 100)[0].evaluate(digits.train.images[:100], "fd")
+    evaluator_for(digits, torch.device("cpu"), 0, 100)[0].evaluate(digits.train.images[:100], "fd")
     monkeypatch.setattr(image_set, "extract", counting)
-    judge_for(digits, torch.device("cpu"), 0, 100)[0].evaluate(digits.train.images[:100], "fd")
+    evaluator_for(digits, torch.device("cpu"), 0, 100)[0].evaluate(digits.train.images[:100], "fd")
     assert len(digits.heldout) not in seen
     assert sum(seen) <= 100 + 100 + len(digits.train)

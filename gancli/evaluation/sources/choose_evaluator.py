@@ -1,4 +1,4 @@
-"""Which judge a data set needs: its extractor, its real images, and how many generated ones it wants."""
+"""Choose the evaluator and the feature extractor for a data set."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +15,16 @@ from gancli.evaluation.extractors.imagenet import imagenet_extractor
 from gancli.files.user_cache import user_cache
 
 POINTS = 2500
-"""Drawn to count modes, as in the papers."""
+"""Points drawn to count modes, as in the papers."""
 LEAST_HELDOUT = 6
 """Images that the fast group needs on each side, for neighbourhoods of five."""
 OFFLINE = ("auto", "lite0", "random", "pixels")
-Judge = Evaluator | MixtureEvaluator
+AnyEvaluator = Evaluator | MixtureEvaluator
 
 
 @dataclass(frozen=True)
 class ExtractorChoice:
-    """What ``--extractor`` and ``--weights`` say."""
+    """The extractor that ``--extractor`` and ``--weights`` ask for."""
 
     name: str = "auto"
     """``auto``: a classifier of the training images, or for those without labels, ImageNet features (``lite0``)."""
@@ -48,20 +48,20 @@ def feature_cache() -> Path:
     return user_cache("features")
 
 
-def judge_for(
+def evaluator_for(
     dataset: DataSet,
     device: torch.device,
     seed: int,
     most: int | None = None,
     choice: ExtractorChoice = AUTO,
-) -> tuple[Judge, int]:
-    """What measures generated images or points of such data, and how many it wants, ``most`` at most."""
+) -> tuple[AnyEvaluator, int]:
+    """The evaluator of such images or points, and how many generated ones it compares: ``most`` at most."""
     if dataset.mixture:
         mixture = dataset.mixture
         points = dataset.heldout.images.flatten(1) * mixture.scale
         centres = torch.tensor(mixture.centres)
-        judge = MixtureEvaluator(dataset.name, centres, mixture.sigma, points, dataset.fingerprint, seed)
-        return judge, min(most or POINTS, len(points))
+        evaluator = MixtureEvaluator(dataset.name, centres, mixture.sigma, points, dataset.fingerprint, seed)
+        return evaluator, min(most or POINTS, len(points))
     count = min(most or len(dataset.heldout), len(dataset.heldout))
     extractor = choose_extractor(dataset, device, choice)
     train, heldout = dataset.train.images, dataset.heldout.images
@@ -72,7 +72,7 @@ def judge_for(
 
 
 def choose_extractor(dataset: DataSet, device: torch.device, choice: ExtractorChoice) -> Extractor:
-    """The extractor that was chosen, for images like the data set's; UsageError if its weights cannot be used."""
+    """Build the extractor for images like the data set's; FileFormatError if its weights cannot be used."""
     if choice.name == "auto" and dataset.channels is not None:
         return per_channel(choose_extractor(dataset.channels, device, choice))
     train, heldout = dataset.train, dataset.heldout
@@ -91,11 +91,15 @@ def choose_extractor(dataset: DataSet, device: torch.device, choice: ExtractorCh
 
 
 def best_metric_of(asked: str, dataset: DataSet) -> str:
-    """The figure that chooses the best checkpoint of such data; UsageError if it is not measured during training."""
+    """The short name of the figure that chooses the best checkpoint; ``auto`` is ``fd``, or ``reverse_kl`` of points.
+
+    Raises UsageError for a figure that is not measured during training on such data.
+    """
     names: tuple[str, ...] = POINT_METRICS
     if dataset.mixture is None:
-        judged = bool(dataset.classes or dataset.channels)
-        names = tuple(metric.name for metric in metrics.choose("fast")[0] if judged or not metric.logits)
+        labelled = bool(dataset.classes or dataset.channels)
+        measured, _ = metrics.choose("fast", labelled)
+        names = tuple(metric.name for metric in measured if labelled or not metric.logits)
     if asked == "auto":
         return names[0]
     if asked not in names:

@@ -23,7 +23,7 @@ from gancli.evaluation import Evaluator, Features, ImageSet
 from gancli.evaluation.library import extractor_of_features, fingerprint_of
 from gancli.evaluation.pictures import MAX_LOOKED_AT, Pictures, pictures_of, size_of
 from gancli.evaluation.sources.arrays import at_shape, dataset_of, is_array, read_array
-from gancli.evaluation.sources.choose_evaluator import judge_for
+from gancli.evaluation.sources.choose_evaluator import evaluator_for
 from gancli.evaluation.sources.request import Request
 from gancli.sampling.generator import LoadedGenerator
 
@@ -71,7 +71,7 @@ def data_of(generator: LoadedGenerator, request: Request) -> DataSet:
     return dataset
 
 
-def judge_of_pictures(request: Request, where: torch.device, array: Tensor | None = None) -> Evaluator:
+def evaluator_of_pictures(request: Request, where: torch.device, array: Tensor | None = None) -> Evaluator:
     """The evaluator of ``--real``, or of its ``array``, with its own training split or the pictures of ``--train``."""
     assert request.data is not None
     dataset = _real_pictures(request) if array is None else dataset_of(f"--real {request.data}", array, HALF)
@@ -79,9 +79,9 @@ def judge_of_pictures(request: Request, where: torch.device, array: Tensor | Non
         raise UsageError(f"--real {request.data} has points; --fake is for pictures.")
     if request.train is not None:
         dataset = _with_train(dataset, request)
-    judge, _ = judge_for(dataset, where, request.seed, None, request.choice)
-    assert isinstance(judge, Evaluator)
-    return judge
+    evaluator, _ = evaluator_for(dataset, where, request.seed, None, request.choice)
+    assert isinstance(evaluator, Evaluator)
+    return evaluator
 
 
 def _real_pictures(request: Request) -> DataSet:
@@ -130,7 +130,7 @@ def _pictures_in(flag: str, path: str, shape: tuple[int, ...]) -> Tensor:
     return at_shape(array, shape)
 
 
-def judge_of_features(request: Request, real: Features) -> Evaluator:
+def evaluator_of_features(request: Request, real: Features) -> Evaluator:
     """The evaluator of ``real`` features, with those of ``--train`` if it is given."""
     train = None
     if request.train is not None:
@@ -143,12 +143,12 @@ def judge_of_features(request: Request, real: Features) -> Evaluator:
     return Evaluator(extractor_of_features(real), train, heldout, fingerprint, request.seed)
 
 
-def pictures_like(fake: str, judge: Evaluator, request: Request, array: Tensor | None = None) -> ImageSet:
+def pictures_like(fake: str, evaluator: Evaluator, request: Request, array: Tensor | None = None) -> ImageSet:
     """The pictures of ``--fake``, or of its ``array``, in the size and channels of the real ones."""
-    assert judge.heldout.pixels is not None
-    shape = tuple(judge.heldout.pixels.shape[1:])
+    assert evaluator.heldout.pixels is not None
+    shape = tuple(evaluator.heldout.pixels.shape[1:])
     pixels = _load_folder("--fake", fake, shape, request) if array is None else at_shape(array, shape)
-    return ImageSet("generated", pixels, judge.extractor)
+    return ImageSet("generated", pixels, evaluator.extractor)
 
 
 def stored_pictures(path: str, array: object, named: Tensor | None = None) -> Pictures:

@@ -19,11 +19,11 @@ from gancli.evaluation.metrics.frechet import Moments
 from gancli.evaluation.pictures import pictures_of, size_of
 from gancli.evaluation.sources import folders
 from gancli.evaluation.sources.arrays import is_array, read_array
-from gancli.evaluation.sources.choose_evaluator import Judge, judge_for
+from gancli.evaluation.sources.choose_evaluator import AnyEvaluator, evaluator_for
 from gancli.evaluation.sources.inputs import (
     data_of,
-    judge_of_features,
-    judge_of_pictures,
+    evaluator_of_features,
+    evaluator_of_pictures,
     pictures_like,
     stored_pictures,
 )
@@ -51,8 +51,8 @@ def evaluate_generator(ckpt: Path, request: Request) -> Report:
     """Measure a generator file against the held-out split of its data."""
     where = devices.select(request.device)
     generator = load_generator(ckpt, where)
-    judge, count = _judge_of(generator, request, where)
-    return _evaluate_loaded(generator, judge, count, request, str(ckpt))
+    evaluator, count = _evaluator_of(generator, request, where)
+    return _evaluate_loaded(generator, evaluator, count, request, str(ckpt))
 
 
 def evaluate_run(folder: Path, request: Request) -> Iterator[tuple[int, Report]]:
@@ -62,18 +62,18 @@ def evaluate_run(folder: Path, request: Request) -> Iterator[tuple[int, Report]]
     paths = RunFolder(folder).checkpoints()
     if not paths:
         raise UsageError(f"--run {folder} has no checkpoint (checkpoints/step-000400.pt).")
-    where, judge, count = devices.select(request.device), None, 0
+    where, evaluator, count = devices.select(request.device), None, 0
     for path in paths:
         found = _sound(path)
         if found is None:
             continue
         generator = build_generator(generator_of(found), where)
-        if judge is None:
-            judge, count = _judge_of(generator, request, where)
+        if evaluator is None:
+            evaluator, count = _evaluator_of(generator, request, where)
         log.info("evaluating %s", path)
-        yield found.step, _evaluate_loaded(generator, judge, count, request, str(path))
+        yield found.step, _evaluate_loaded(generator, evaluator, count, request, str(path))
 
-    if judge is None:
+    if evaluator is None:
         raise UsageError(f"--run {folder} has no checkpoint that can be read.")
 
 
@@ -96,24 +96,26 @@ def evaluate_images(fake: str, request: Request) -> Report:
     if isinstance(real, Features):
         if not isinstance(generated, Features):
             raise UsageError("--real has features, so --fake must have features of the same extractor (.npz) too.")
-        judge = judge_of_features(request, real)
+        evaluator = evaluator_of_features(request, real)
     else:
-        judge = judge_of_pictures(request, devices.select(request.device), real)
-    _note_n(request, len(judge.heldout))
+        evaluator = evaluator_of_pictures(request, devices.select(request.device), real)
+    _note_n(request, len(evaluator.heldout))
     if isinstance(generated, Features):
         images = ImageSet("generated", features=generated)
     else:
-        images = pictures_like(fake, judge, request, generated)
-    sets = _disjoint(images, min(request.n or len(judge.heldout), len(judge.heldout)), request)
-    report = judge.evaluate(sets, request.metrics, source=fake, data=request.data)
+        images = pictures_like(fake, evaluator, request, generated)
+    sets = _disjoint(images, min(request.n or len(evaluator.heldout), len(evaluator.heldout)), request)
+    report = evaluator.evaluate(sets, request.metrics, source=fake, data=request.data)
     if images.pixels is not None:
-        sides = (stored_pictures(fake, generated), stored_pictures(request.data, real, judge.heldout.pixels))
+        sides = (stored_pictures(fake, generated), stored_pictures(request.data, real, evaluator.heldout.pixels))
         report = with_pictures(report, *sides, size_of(*images.pixels.shape[2:]))
-    _write(judge, sets, request, report)
+    _write(evaluator, sets, request, report)
     return report
 
 
-def _evaluate_loaded(generator: LoadedGenerator, judge: Judge, count: int, request: Request, source: str) -> Report:
+def _evaluate_loaded(
+    generator: LoadedGenerator, evaluator: AnyEvaluator, count: int, request: Request, source: str
+) -> Report:
     labels = drawing.default_labels(range(count), len(generator.classes))
     drawn: list[Tensor] = []
     total, done = request.sets * count, 0
@@ -124,28 +126,30 @@ def _evaluate_loaded(generator: LoadedGenerator, judge: Judge, count: int, reque
             done += len(batch)
             request.on_batch(done, total)
         drawn.append(torch.cat(parts))
-    if not isinstance(judge, Evaluator):
-        return judge.evaluate(drawn, request.metrics, source=source, data=generator.file.origin.data)
-    sets = [ImageSet("generated", images, judge.extractor) for images in drawn]
-    path = _path(generator, judge, request)
-    asked = labels if generator.classes == tuple(judge.classes) else None
-    report = judge.evaluate(sets, request.metrics, asked, path, source, request.data or generator.file.origin.data)
-    assert judge.heldout.pixels is not None
-    sides = pictures_of(drawn[0]), pictures_of(judge.heldout.pixels)
+    if not isinstance(evaluator, Evaluator):
+        return evaluator.evaluate(drawn, request.metrics, source=source, data=generator.file.origin.data)
+    sets = [ImageSet("generated", images, evaluator.extractor) for images in drawn]
+    path = _path(generator, evaluator, request)
+    asked = labels if generator.classes == tuple(evaluator.classes) else None
+    report = evaluator.evaluate(sets, request.metrics, asked, path, source, request.data or generator.file.origin.data)
+    assert evaluator.heldout.pixels is not None
+    sides = pictures_of(drawn[0]), pictures_of(evaluator.heldout.pixels)
     report = with_pictures(report, *sides, size_of(*drawn[0].shape[2:]))
-    _write(judge, sets, request, report)
+    _write(evaluator, sets, request, report)
     return report
 
 
-def _path(generator: LoadedGenerator, judge: Evaluator, request: Request) -> FeaturePath:
-    return feature_path(generator.network, judge.extractor, generator.latent_dim, len(generator.classes), request.seed)
+def _path(generator: LoadedGenerator, evaluator: Evaluator, request: Request) -> FeaturePath:
+    return feature_path(
+        generator.network, evaluator.extractor, generator.latent_dim, len(generator.classes), request.seed
+    )
 
 
-def _judge_of(generator: LoadedGenerator, request: Request, where: torch.device) -> tuple[Judge, int]:
+def _evaluator_of(generator: LoadedGenerator, request: Request, where: torch.device) -> tuple[AnyEvaluator, int]:
     dataset = data_of(generator, request)
     torch.set_num_threads(devices.default_threads(*dataset.heldout.images.shape[2:]))
     _note_n(request, len(dataset.heldout))
-    return judge_for(dataset, where, request.seed, request.n, request.choice)
+    return evaluator_for(dataset, where, request.seed, request.n, request.choice)
 
 
 def _note_n(request: Request, heldout: int) -> None:
@@ -160,16 +164,16 @@ def _disjoint(images: ImageSet, n: int, request: Request) -> list[ImageSet]:
     return [images.part(order[number * n : (number + 1) * n]) for number in range(count)]
 
 
-def _write(judge: Evaluator, sets: Sequence[ImageSet], request: Request, report: Report) -> None:
+def _write(evaluator: Evaluator, sets: Sequence[ImageSet], request: Request, report: Report) -> None:
     if request.plots is not None:
-        shown = plots.Shown(sets[0], *judge.counterparts(len(sets[0])), judge.train)
+        shown = plots.Shown(sets[0], *evaluator.counterparts(len(sets[0])), evaluator.train)
         folders.write_report(Path(request.plots), report, shown)
     if request.save_features is None:
         return
-    facts = {"fingerprint": judge.fingerprint, "seed": request.seed, "data": report.data}
+    facts = {"fingerprint": evaluator.fingerprint, "seed": request.seed, "data": report.data}
     named = {f"generated-{number}": (each, facts | {"source": report.generated}) for number, each in enumerate(sets, 1)}
-    named["heldout"] = (judge.heldout, facts)
-    if judge.train is not None and "features" in judge.train.__dict__:
-        named["train"] = (judge.train, facts)
+    named["heldout"] = (evaluator.heldout, facts)
+    if evaluator.train is not None and "features" in evaluator.train.__dict__:
+        named["train"] = (evaluator.train, facts)
     for name, (images, about) in named.items():
         save_features(Path(request.save_features) / f"{name}.npz", replace(images.features, facts=about))
