@@ -48,7 +48,7 @@ def evaluate_moments(fake: str, generated: Array | None, real: Array | None, req
     )
     counts = len(ours.moments.mean), len(theirs.moments.mean)
     if counts[0] != counts[1]:
-        raise UsageError(f"--fake has {counts[0]} features and --real {counts[1]}; take both from the same extractor.")
+        raise UsageError(f"--fake has {counts[0]} features, --real has {counts[1]}; take both from the same extractor.")
     known = next((side for side in (ours, theirs) if side.extractor), Side(ours.moments, "given"))
     value = frechet_distance_of_moments(ours.moments, theirs.moments)
     name = f"{known.distance_name}_{known.extractor}"
