@@ -62,7 +62,7 @@ def print_curve(reports: "Sequence[tuple[int, Report]]") -> None:
 
 
 def print_of(figures: "Sequence[Figure]") -> None:
-    """What figures that are shown by their short names were computed on."""
+    """Print the features and N of figures that are shown by their short names."""
     features = dict.fromkeys(figure.name.removeprefix(f"{figure.metric}_") for figure in figures)
     sizes = sorted({figure.n for figure in figures})
     print(f"features: {', '.join(features)}; N = {', '.join(f'{n:,}' for n in sizes)}.")

@@ -1,4 +1,4 @@
-"""Images to features, once; every metric reads these, and a file keeps them."""
+"""Features of images, computed once for all metrics, and files that keep them."""
 
 import json
 import zipfile
@@ -22,7 +22,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Features:
-    """What an extractor says of N images, and where it came from."""
+    """An extractor's output for N images, and where the images came from."""
 
     values: Tensor
     """float64 ``(N, d)`` on the CPU."""
@@ -33,13 +33,13 @@ class Features:
     split: str
     """Which images: ``train``, ``heldout`` or ``generated``."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """What else a reader should know: data set, fingerprint, seed."""
+    """Further facts, such as data set, fingerprint and seed."""
 
     def __len__(self) -> int:
         return len(self.values)
 
     def part(self, rows: slice | Tensor) -> "Features":
-        """Those of some of the images."""
+        """The features of some of the images."""
         logits = None if self.logits is None else self.logits[rows]
         return Features(self.values[rows], logits, self.extractor, self.split, self.facts)
 

@@ -1,4 +1,4 @@
-"""What figures say, in sentences: a set of images that was made to look good by one figure is exposed by another."""
+"""Sentences on figures that stand out: images made to look good by one figure are exposed by another."""
 
 import math
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Some images as metrics see them: pixels, features, and what is computed of them once."""
+"""A set of images as metrics see it: pixels, features, and results that are computed once."""
 
 import contextlib
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def thumbnails(images: Tensor, side: int = PIXEL_SIDE) -> Tensor:
 
 
 class TooFewImages(UsageError):
-    """A metric needs more than there are."""
+    """Too few images for a metric."""
 
 
 def require(count: int, least: int, what: str) -> None:
@@ -97,7 +97,7 @@ class ImageSet:
         return thumbnails(self.pixels)
 
     def once(self, what: str, compute: Callable[[], Tensor]) -> Tensor:
-        """What was computed of these images under this name, or is now."""
+        """The result of this name, computed when it is first asked for."""
         if what not in self._computed:
             self._computed[what] = compute()
         return self._computed[what]

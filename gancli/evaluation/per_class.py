@@ -1,4 +1,4 @@
-"""What is said of each class: how often it is drawn, whether on demand, and how much its images differ."""
+"""Figures by class: how often it is drawn, whether on demand, and how much its images differ."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

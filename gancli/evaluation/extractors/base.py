@@ -1,4 +1,4 @@
-"""What a feature extractor is."""
+"""The feature extractor: a network and its name."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Extractor:
-    """A feature network and what a reader of a figure must know of it."""
+    """A feature network, with its name and accuracy, which reports show beside its figures."""
 
     name: str
     """Kind and the first digits of a hash of the weights, e.g. ``lenet_1a2b``."""

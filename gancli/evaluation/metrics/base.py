@@ -1,4 +1,4 @@
-"""What a metric is: a function of two sides, with what is needed to read its figures."""
+"""The metric: a function of generated and real images, with what is needed to read its figures."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Sides:
     """Training images in place of generated ones, which have no held-out images among them."""
     path: FeaturePath | None = None
     number: int = 0
-    """Of the generated set."""
+    """Number of the generated set."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What ``gancli eval`` compares: a generator's own data, pictures from anywhere, or features from a file."""
+"""Load the sides of an evaluation: a generator's own data, pictures from anywhere, or features from a file."""
 
 import logging
 import os

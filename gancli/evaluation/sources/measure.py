@@ -1,4 +1,4 @@
-"""What ``gancli eval`` does: a generator file, a set of pictures or features, or each checkpoint of a run, measured."""
+"""Measure a generator file, pictures, features, or each checkpoint of a run: the work of ``gancli eval``."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -78,7 +78,7 @@ def evaluate_run(folder: Path, request: Request) -> Iterator[tuple[int, Report]]
 
 
 def _sound(path: Path) -> checkpoint.Checkpoint | None:
-    """One is enough to spoil hours of work: a damaged file, or one that a training run has replaced by now."""
+    """The checkpoint, or None with a warning if it is damaged or a training run has replaced it meanwhile."""
     try:
         return checkpoint.load(path)
     except FileFormatError as error:
