@@ -84,6 +84,9 @@ class Latent(Recipe):
         "images for the autoencoder before the GAN begins; 0: a twentieth of the length, 500,000 at most",
         least=1.0,
     )
+    trained: bool = hyper(
+        False, "the autoencoder is trained already, as --init-from has it, and the GAN begins at once"
+    )
     channels: int = hyper(8, "channels of the latents")
     width: int = hyper(128, "channels of the autoencoder's smallest maps; each doubling of the size halves them")
     autoencoder_lr: float = hyper(1e-3, "Adam's first learning rate for the autoencoder; 1/25 is left at its end")
@@ -110,7 +113,7 @@ class Latent(Recipe):
     def fitted(self, spec: Spec, images: int, length: int) -> Self:
         """See `Recipe.fitted`."""
         first = self.autoencoder_images or max(1.0, min(SHARE * length, MAX_AUTOENCODER_IMAGES))
-        decay = self.decay_images or max(1.0, length - first)
+        decay = self.decay_images or max(1.0, length - (0.0 if self.trained else first))
         return replace(
             self,
             autoencoder_images=first,
@@ -120,6 +123,15 @@ class Latent(Recipe):
             decay_images=decay,
             ema_half_life=self.ema_half_life or decay / 40,
         )
+
+    def continued(self) -> Self:
+        """See `Recipe.continued`: latents keep their meaning, so the GAN goes on in those that it knows."""
+        return replace(self, trained=True)
+
+    @property
+    def border(self) -> float:
+        """Images seen when the GAN begins."""
+        return 0.0 if self.trained else self.autoencoder_images
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """See `Recipe.networks`."""
@@ -147,11 +159,11 @@ class Latent(Recipe):
 
     def stage(self, images_seen: int) -> Stage:
         """The autoencoder first, with D's features to compare pictures; then the networks for latents."""
-        if images_seen < self.autoencoder_images:
+        if images_seen < self.border:
             return Stage(FIRST, g="autoencoder", without_d=True)
         return Stage(
             SECOND,
-            begins=self.autoencoder_images,
+            begins=self.border,
             g="inner",
             d="inner",
             encoder="autoencoder.encoder",
@@ -208,7 +220,7 @@ class Latent(Recipe):
 
     def schedule(self, images_seen: int) -> Rates:
         """A half cosine in either stage."""
-        rest = images_seen - self.autoencoder_images
+        rest = images_seen - self.border
         return self._of_autoencoder(images_seen) if rest < 0 else self._of_gan(rest)
 
     def _of_autoencoder(self, images_seen: int) -> Rates:

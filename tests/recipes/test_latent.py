@@ -86,6 +86,12 @@ def test_the_gan_begins_with_the_averaged_autoencoder_in_all_three_networks() ->
     assert not same(g.inner, ema.inner)
 
 
+def test_a_run_that_goes_on_from_another_keeps_its_autoencoder() -> None:
+    recipe = Latent().continued().fitted(SPEC, 100, 10_000)
+    assert not recipe.stage(0).without_d and recipe.stage(0).begins == 0
+    assert recipe.decay_images == 10_000 and recipe.schedule(0).gamma == pytest.approx(recipe.gamma)
+
+
 def same(one: Any, other: Any) -> bool:
     pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
     return all(torch.equal(mine, theirs) for mine, theirs in pairs)
@@ -141,6 +147,13 @@ def test_a_run_resumes_bit_for_bit_before_and_after_the_border(
             assert (half / file).read_bytes() == (whole / file).read_bytes(), (last, file)
     lines = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
     assert {"g/l1"} <= lines[0].keys() and "d/adv" not in lines[0]
+    capsys.readouterr()
+    onward = ["--init-from", str(whole), "--steps", "1", "--batch-size", "16", "--out", str(tmp_path / "c"), "-q"]
+    assert run(["train", *look, *flags, *onward, "--json"]) == 0
+    later = torch.load(Path(json.loads(capsys.readouterr().out)["run"]) / "gen.pth", weights_only=True)["weights"]
+    earlier = torch.load(whole / "gen.pth", weights_only=True)["weights"]
+    moved = {name for name, value in later.items() if not torch.equal(value, earlier[name])}
+    assert moved and all(name.startswith("inner.") for name in moved), "the autoencoder is kept"
     assert run(["reconstruct", "--ckpt", str(whole / "gen.pth"), "--out", str(tmp_path / "pairs.png"), "-q"]) == 0
     drawn = ["sample", "--ckpt", str(whole / "gen.pth"), "--n", "2", "--classes", "second", "-q"]
     assert run([*drawn, "--out", str(tmp_path / "x.npy")]) == 0
