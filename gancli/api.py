@@ -25,7 +25,7 @@ from gancli.recipes import hyperparameters_like
 from gancli.runs import train as training
 from gancli.runs.dry_run import DryRun, dry_run
 from gancli.runs.reconstruct import reconstructed
-from gancli.runs.train import TrainResult
+from gancli.runs.result import TrainResult
 from gancli.sampling.generator import load_generator
 from gancli.sampling.loaded import Generator
 from gancli.sampling.plan import Drawing, plan_sample

@@ -78,8 +78,8 @@ def doctor(path: Path) -> object:
     run = path.with_name("doctored")
     run.mkdir(exist_ok=True)
     (run / "metrics.jsonl").write_bytes(path.read_bytes())
-    found = checkup.examine(run)
-    return [str(alarm) for alarm in found.alarms], found.verdict
+    examined = checkup.examine(run)
+    return [str(finding) for finding in examined.findings], examined.verdict
 
 
 def settings(path: Path) -> object:

@@ -98,6 +98,11 @@ def network_files(state: TrainState, origin: Origin, images_seen: int) -> tuple[
     )
 
 
+def generator_file(checkpoint: Checkpoint) -> NetworkFile:
+    """The averaged generator that a checkpoint holds."""
+    return NetworkFile("generator", checkpoint.origin, checkpoint.step, checkpoint.images_seen, checkpoint.state["ema"])
+
+
 def remove_old(folder: RunFolder, keep: int, best_step: int | None, sick_since: int | None = None) -> None:
     """Delete all but the newest ``keep`` checkpoints, the best, and the newest from before the GAN fell sick."""
     found = folder.checkpoints()

@@ -1,6 +1,6 @@
 """The run or generator that somebody means by ``runs/0003-digits``, ``gen.pth``, ``latest`` or ``best``.
 
-``latest`` is the newest run under ``runs``; ``best`` its best checkpoint. ``DIR/latest`` and ``DIR/best`` look in
+``latest`` is the newest run under ``runs``; ``best`` its best generator. ``DIR/latest`` and ``DIR/best`` look in
 another folder, and ``RUN/best`` in one run.
 """
 
@@ -63,6 +63,9 @@ def _last_of(run: RunFolder) -> Path:
 
 
 def _best_of(run: RunFolder) -> Path:
+    """``best.pth``, or the best checkpoint of a run that an older gancli wrote."""
+    if run.best_generator.is_file():
+        return run.best_generator
     newest = checkpoint.newest_sound(run.checkpoints())
     best = {} if newest is None else newest.state.get("best")
     path = run.checkpoint(best["step"]) if isinstance(best, Mapping) and "step" in best else None

@@ -48,6 +48,11 @@ class RunFolder:
         return self.path / "gen.pth"
 
     @property
+    def best_generator(self) -> Path:
+        """The averaged generator of the best evaluation, if there was one; self-contained."""
+        return self.path / "best.pth"
+
+    @property
     def discriminator(self) -> Path:
         """The discriminator, self-contained."""
         return self.path / "dis.pth"
@@ -75,19 +80,19 @@ def go_on_from(folder: RunFolder, step: int) -> None:
     remove_leftovers(folder.path)
     later = [path for path in folder.checkpoints() if step_of(path) > step]
     for path in later:
-        path.rename(_aside(path))
+        put_aside(path)
     if later:
         log.warning("%s and later ones are now called *%s; nothing uses them.", later[0], ASIDE)
 
 
-def _aside(path: Path) -> Path:
-    """A name that nothing has, not even what was put aside before."""
+def put_aside(path: Path) -> Path:
+    """Rename a file that belongs to a part of the run which is given up; returns its new name, which nothing had."""
     name = path.with_name(path.name + ASIDE)
     for number in itertools.count(2):
         if not name.exists():
             break
         name = path.with_name(f"{path.name}.{number}{ASIDE}")
-    return name
+    return path.rename(name)
 
 
 def step_of(checkpoint: Path) -> int:

@@ -11,7 +11,7 @@ from gancli.errors import UsageError
 if TYPE_CHECKING:
     from gancli.config.commands import BesideConfigFlags
     from gancli.runs.dry_run import DryRun
-    from gancli.runs.train import TrainResult
+    from gancli.runs.result import TrainResult
 
 
 def train(given: dict[str, Any]) -> None:
@@ -38,15 +38,20 @@ def train(given: dict[str, Any]) -> None:
 
 
 def _print(trained: "TrainResult", as_json: bool) -> None:
-    result = asdict(trained)
-    metrics, best = result.pop("metrics"), result.pop("best")
-    if best and not as_json:
-        best = f"{best['metric']} {best['value']:.4g} at step {best['step']}: {best['checkpoint']}"
-    result["seconds"] = round(result["seconds"], 1)
     from gancli.training.progress import shown_values
 
-    shown = {"metrics": metrics} if as_json else {k: f"{v:.4g}" for k, v in shown_values(metrics).items()}
-    output.print_result(result | {"best": best or None} | shown, as_json)
+    result = asdict(trained) | {"seconds": round(trained.seconds, 1)}
+    if as_json:
+        output.print_result(result, as_json)
+        return
+    metrics, best, commands, verdict = (result.pop(name) for name in ("metrics", "best", "next_commands", "verdict"))
+    for name in ("failures", "alarms", "best_generator"):  # the verdict and the line of the best tell them
+        del result[name]
+    if best:
+        best = f"{best['metric']} {best['value']:.4g} at step {best['step']}: {trained.best_generator}"
+    shown = {name: f"{value:.4g}" for name, value in shown_values(metrics).items()}
+    end = {"verdict": verdict, "best": best or None} | dict(zip(("next", "then"), commands, strict=True))
+    output.print_result(result | shown | end, as_json)
 
 
 def _print_plan(told: "BesideConfigFlags", flags: dict[str, Any]) -> None:

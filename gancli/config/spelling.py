@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from gancli.config.settings import Declared, declarations
-from gancli.errors import GancliError
+from gancli.errors import GancliError, Interrupted
 
 _FLAG = re.compile(r"--([a-z][a-z0-9-]*)(?: (?=(\w+|['\d.-])))?")
 
@@ -29,6 +29,8 @@ def naming_keywords(cls: type) -> Iterator[None]:
     """Errors name keywords, where the command line's name flags."""
     try:
         yield
+    except Interrupted:
+        raise  # it names a command
     except GancliError as error:
         error.args = (in_keywords(str(error), cls),)
         raise

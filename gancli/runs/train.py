@@ -4,7 +4,7 @@ import contextlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ from gancli.runs import batch_size, environment, lock, rollback
 from gancli.runs import resume as resuming
 from gancli.runs.prepare import Prepared, after_rollbacks
 from gancli.runs.quick_evaluation import QuickEvaluation
+from gancli.runs.result import TrainResult, result_of, resume_command
 from gancli.runs.stage_notes import StageNotes
-from gancli.steps.state import TrainState
 from gancli.training import progress, signals
 from gancli.training.loop import Callback, Loop
 from gancli.training.progress import Shown, View, decoding_progress
@@ -35,24 +35,6 @@ from gancli.training.records import MetricsFile, TensorBoard
 from gancli.training.saving import Checkpoints, Samples
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """Where a finished run is and how it ended."""
-
-    run: Path
-    generator: Path
-    discriminator: Path
-    samples: Path | None
-    """The last grid."""
-    steps: int
-    images_seen: int
-    seconds: float
-    metrics: dict[str, float]
-    """The last line of ``metrics.jsonl`` but its counters."""
-    best: dict[str, Any]
-    """Metric, value, step and checkpoint of the best evaluation; empty if there was none."""
 
 
 def train(
@@ -180,21 +162,11 @@ def _run(
             fatal=bool(config.watch_every) and config.on_failure != "warn",
         )
         _describe(prepared, folder)
+    if folder is not None:
+        loop.resume_command = resume_command(folder, group.world)
     with signals.caught(loop.stop):
         loop.run()
-    where = folder or RunFolder(Path(prepared.config.out))
-    samples = where.sample(loop.state.step)
-    return TrainResult(
-        run=where.path,
-        generator=where.generator,
-        discriminator=where.discriminator,
-        samples=samples if samples.exists() else None,
-        steps=loop.state.step,
-        images_seen=loop.step.images_seen,
-        seconds=loop.state.seconds,
-        metrics=loop.last_record.values if loop.last_record else {},
-        best=_best(loop.state, where),
-    )
+    return result_of(loop, folder or RunFolder(Path(prepared.config.out)))
 
 
 def _describe(prepared: Prepared, folder: RunFolder) -> None:
@@ -204,13 +176,6 @@ def _describe(prepared: Prepared, folder: RunFolder) -> None:
         lines = [json.dumps({"file": name, "reason": reason}) for name, reason in prepared.dataset.skipped]
         write_text_atomically(folder.path / "skipped.jsonl", "\n".join(lines) + "\n")
     environment.write_environment(folder, environment.facts_of(prepared))
-
-
-def _best(state: TrainState, folder: RunFolder) -> dict[str, Any]:
-    if state.best is None:
-        return {}
-    path = folder.checkpoint(state.best.step)
-    return asdict(state.best) | {"checkpoint": path if path.exists() else None}
 
 
 def own_callbacks(prepared: Prepared, folder: RunFolder, view: View) -> list[Callback]:

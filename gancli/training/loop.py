@@ -110,6 +110,8 @@ class Loop:
     """Whether an alarm ends the training."""
     stop_signal: int | None = None
     """Set by a signal handler; the loop stops after the step under way."""
+    resume_command: str = "gancli train --resume latest"
+    """Goes on with this run after a signal."""
     last_record: Record | None = None
     _resumed_at: float = field(default=0.0, init=False)
 
@@ -144,7 +146,7 @@ class Loop:
                 callback.close()
         if self.stop_signal is not None and self.state.step < self.plan.total_steps:
             raise Interrupted(
-                f"interrupted after step {self.state.step}; the state is saved, --resume goes on from it.",
+                f"interrupted after step {self.state.step}; the state is saved. Go on with: {self.resume_command}",
                 self.stop_signal,
             )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gancli.artifacts import checkpoint, network_file
+from gancli.artifacts import checkpoint, network_file, run_folder
 from gancli.artifacts.network_file import Origin
 from gancli.artifacts.run_folder import RunFolder
 from gancli.errors import CannotSave, FileFormatError
@@ -69,9 +69,14 @@ class Checkpoints(Callback):
     _best_saved: int | None = field(default=None, init=False)
     """The step of the best checkpoint that there is; a better one may not have fitted on the disk."""
 
+    _best_written: int | None = field(default=None, init=False)
+    """The step whose generator ``best.pth`` holds, once that is known."""
+
     def on_start(self, loop: Loop) -> None:
         """Nothing is saved twice after a resume, unless the run died before all of it was."""
         self._best_saved = _best_step(loop.state)
+        with tolerated(str(self.folder.best_generator)):
+            self._begin_best(loop)
         if loop.state.step and self._has_networks_of(loop.state.step):
             self.saved_step = loop.state.step
 
@@ -83,6 +88,8 @@ class Checkpoints(Callback):
                 self._save_checkpoint(loop)
             with tolerated(str(self.folder.generator)):
                 self._save_networks(loop)
+            with tolerated(str(self.folder.best_generator)):
+                self._save_best(loop)
 
     def on_finish(self, loop: Loop) -> None:
         """Save what was not saved; CannotSave if that fails."""
@@ -130,6 +137,30 @@ class Checkpoints(Callback):
         if self.folder.checkpoint(loop.state.step).exists():
             self.saved_step = loop.state.step
 
+    def _begin_best(self, loop: Loop) -> None:
+        """Make ``best.pth`` the present state's; one of a later step belongs to a part that is given up."""
+        path = self.folder.best_generator
+        if path.exists() and (_steps_in(path) or 0) > loop.state.step:
+            run_folder.put_aside(path)
+        self._save_best(loop)
+
+    def _save_best(self, loop: Loop) -> None:
+        """Write ``best.pth`` if it is missing or older, from the best checkpoint unless the state is the best."""
+        step, path = _best_step(loop.state), self.folder.best_generator
+        if step is None or (step == self._best_written and path.exists()):
+            return
+        if path.exists() and _steps_in(path) == step:
+            self._best_written = step
+            return
+        if step == loop.state.step:
+            file, _ = checkpoint.network_files(loop.state, self.origin, loop.step.images_seen)
+        elif self.folder.checkpoint(step).exists():
+            file = checkpoint.generator_file(checkpoint.load(self.folder.checkpoint(step)))
+        else:
+            return
+        network_file.save(path, file)
+        self._best_written = step
+
     def _has_networks_of(self, step: int) -> bool:
         try:
             generator = network_file.load(self.folder.generator, "generator")
@@ -137,6 +168,14 @@ class Checkpoints(Callback):
         except FileFormatError:
             return False
         return generator.steps == discriminator.steps == step
+
+
+def _steps_in(path: Path) -> int | None:
+    """Steps of training behind a generator file; None if it cannot be read."""
+    try:
+        return network_file.load(path, "generator").steps
+    except FileFormatError:
+        return None
 
 
 def _best_step(state: TrainState) -> int | None:
