@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo reference test test-slow check gpu bench bench-gpu bench-quality bench-health torture fuzz clean
+.PHONY: install demo docs reference test test-slow check gpu bench bench-gpu bench-quality bench-health torture fuzz clean
 
 install: $(STAMP)
 
@@ -21,6 +21,10 @@ demo: $(STAMP)
 
 reference: $(STAMP)
 	$(BIN)/python -m gancli.cli.reference > docs/reference.md
+
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet '.[docs]'
+	$(BIN)/python -m mkdocs build --strict --quiet --site-dir build/site
 
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal

@@ -32,7 +32,7 @@ from gancli.machine import cores
 from gancli.recipes.base import Spec
 
 HERE = Path(__file__).parent
-RESULTS, PICTURES = HERE / "quality.json", HERE / "pictures" / "quality"
+RESULTS, PICTURES = HERE / "quality.json", HERE.parent / "docs" / "pictures" / "quality"
 MNIST_MINUTES = 8.0
 """Of one core, which is four minutes of two."""
 MNIST_LONG_MINUTES = 20.0

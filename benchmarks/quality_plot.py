@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from quality import load
 
-TARGET = Path(__file__).parent / "pictures" / "quality.png"
+TARGET = Path(__file__).parents[1] / "docs" / "pictures" / "quality.png"
 PANELS = (
     ("grid", "modes", "modes of 25", (-0.5, 26)),
     ("grid", "high_quality", "share of high quality", (-0.02, 1.02)),

@@ -98,12 +98,12 @@ def draw(axes: Any, panel: Panel) -> None:
 
 
 def main() -> None:
-    """Write benchmarks/pictures/training_step.png."""
+    """Write docs/pictures/training_step.png."""
     panels = [*on_processor(), *on_cards()]
     figure, places = plt.subplots(1, len(panels), figsize=(5.5 * len(panels), 4.2), squeeze=False, layout="constrained")
     for axes, panel in zip(places[0], panels, strict=True):
         draw(axes, panel)
-    figure.savefig(HERE / "pictures" / "training_step.png", dpi=110)
+    figure.savefig(HERE.parent / "docs" / "pictures" / "training_step.png", dpi=110)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Every command of the README runs, with fewer steps, and its Python too."""
+"""Every command of the README and of docs/ runs, with fewer steps, and their Python too; links lead somewhere."""
 
 import re
 import shlex
@@ -15,13 +15,20 @@ from gancli import cli, evaluate
 from gancli.api import TrainResult
 from gancli.data import load
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-COMMANDS = [
-    line.strip().removeprefix("$ ")
-    for block in re.findall(r"```(?:console|sh)\n(.*?)```", README, re.DOTALL)
-    for line in block.splitlines()
-    if line.strip().removeprefix("$ ").startswith("gancli ")
-]
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+MAX_README_LINES = 200
+
+
+def commands_of(text: str) -> list[str]:
+    """The commands of a page's blocks."""
+    blocks = re.findall(r"```(?:console|sh)\n(.*?)```", text, re.DOTALL)
+    lines = [line.strip().removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("gancli ")]
+
+
+COMMANDS = list(dict.fromkeys(command for page in PAGES for command in commands_of(page.read_text())))
 SHORT = ["--steps", "2", "--threads", "1"]
 
 
@@ -49,7 +56,8 @@ def write_photos(folder: Path) -> None:
 
 
 def test_the_readme_shows_the_three_commands() -> None:
-    assert {"train", "sample", "eval"} <= {command.split()[1] for command in COMMANDS}
+    assert {"train", "sample", "eval"} <= {command.split()[1] for command in commands_of(README)}
+    assert len(README.splitlines()) <= MAX_README_LINES
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -62,7 +70,7 @@ def test_a_command_of_the_readme_runs(
         pytest.skip("needs a GPU")
     run = tmp_path / "runs" / tiny_run.run.name
     shutil.copytree(tiny_run.run, run)
-    shutil.copytree(Path(__file__).parents[1] / "configs", tmp_path / "configs")
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
     write_photos(tmp_path / "photos")
     shutil.make_archive(str(tmp_path / "photos"), "zip", tmp_path / "photos")
     shutil.copytree(tmp_path / "photos" / "cats", tmp_path / "pictures")
@@ -81,11 +89,18 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     images = load("digits").train.images
     given = {"fakes": images[:200], "more_fakes": images[200:400], "real": images[400:600], "training_images": images}
-    for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
-        exec(re.sub(r"epochs=\d+", "steps=3, threads=1", code), given)
+    for page in (README, (ROOT / "docs" / "evaluation.md").read_text()):
+        for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+            exec(re.sub(r"epochs=\d+", "steps=3, threads=1", code), given)
 
 
-def test_every_picture_of_the_readme_is_there() -> None:
-    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)
-    assert pictures
-    assert all((Path(__file__).parents[1] / path).is_file() for path in pictures)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_pictures_of_a_page_are_there(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    listed = set(re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text()))
+    assert listed == {page.name for page in PAGES[1:]}
