@@ -18,8 +18,8 @@ RUNS = Path("runs")
 LATEST, BEST = "latest", "best"
 
 
-def run_called(name: str | Path) -> RunFolder:
-    """The run that is meant: its folder, a file in it, or the newest; UsageError if there is none."""
+def run_called(name: str | Path, flag: str = "") -> RunFolder:
+    """The run that is meant: its folder, a file in it, or the newest; UsageError, naming the flag, if there is none."""
     path = Path(name)
     if path.name in (LATEST, BEST) and not path.exists():
         return _newest(path)
@@ -27,7 +27,7 @@ def run_called(name: str | Path) -> RunFolder:
         path = path.absolute().parent
         path = path.parent if path.name == "checkpoints" else path
     if not path.is_dir():
-        raise UsageError(f"{name}: there is no such run; give a run's folder, or latest.")
+        raise UsageError(f"{flag} {name}: there is no such run; give a run's folder, or latest.".lstrip())
     return RunFolder(path)
 
 

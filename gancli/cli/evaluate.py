@@ -28,7 +28,7 @@ def evaluate(told: "EvaluateFlags") -> None:
 
     limits = [parse_limit(each) for text in told.fail_if for each in text.split(",")]
     require_measured(limits, told.metrics)
-    run = run_called(told.run).path if told.run else None
+    run = run_called(told.run, "--run").path if told.run else None
     folder = Path(told.plots) if told.plots else folders.next_folder(run) if run else None
     if folder is not None:
         folders.require_free(folder)

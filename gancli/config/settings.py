@@ -195,6 +195,8 @@ class Settings:
 
     PANEL: ClassVar[str | None] = None
     """Heading of the help under which the group's flags stand."""
+    OVER_A_FILE: ClassVar[bool] = False
+    """Whether a file may set the same, so that the word none takes a value back."""
 
     def __post_init__(self) -> None:
         for declared, wrong in wrong_numbers(self):

@@ -209,6 +209,8 @@ class Intervals(Settings):
 class TrainConfig(Intervals, Place, Machine, Length, Gan, Reading, PictureOptions, Data):
     """Everything that decides how a run goes. Its fields are those of its bases, the last one's first."""
 
+    OVER_A_FILE: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.epochs is not None and self.steps is not None:

@@ -39,7 +39,13 @@ def typed(cls: type, values: Mapping[str, Any], what: str) -> dict[str, Any]:
         if name not in allowed:
             raise UsageError(f"{what} has no {name!r}; {nearest(name, allowed)}")
     with _naming(cls, what):
-        return {name: _typed(value, hints[name], name, declared.get(name)) for name, value in values.items()}
+        takes_back = getattr(cls, "OVER_A_FILE", True)
+        return {
+            name: None
+            if takes_back and value == "none" and type(None) in typing.get_args(hints[name])
+            else _typed(value, hints[name], name, declared.get(name))
+            for name, value in values.items()
+        }
 
 
 @contextlib.contextmanager
@@ -91,7 +97,7 @@ def convert(value: Any, hint: Any, given: str) -> Any:
 
 
 def _converted_to_one_of(value: Any, hints: Sequence[Any], given: str) -> Any:
-    if value is None or (value == "none" and type(None) in hints):
+    if value is None:
         return None
     words = [word for hint in hints for word in typing.get_args(hint) if isinstance(word, str)]
     if value in words:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -15,9 +16,9 @@ from PIL import Image
 from gancli import data
 from gancli.api import TrainResult
 from gancli.cli import run
-from gancli.cli.report_output import multiple, with_error
 from gancli.evaluation import load_features
 from gancli.evaluation.sources.folders import report_of
+from gancli.evaluation.tables import multiple, with_error
 from gancli.sampling.rendering import save_png
 
 Capture = pytest.CaptureFixture[str]
@@ -254,7 +255,7 @@ def test_csv_has_a_line_for_each_figure(capsys: Capture, tiny_run: TrainResult) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--ckpt gen.pth, --fake DIR with --real DIR, or --run"),
+        ([], "(RUN, FILE, latest or best, also as --ckpt), --fake DIR with --real DIR, or --run"),
         (["--ckpt", "a", "--fake", "b"], "give one of"),
         (["--fake", "none", "--real", "digits"], "--fake none"),
         (["--fake", "."], "--fake needs --real"),
@@ -295,7 +296,9 @@ def test_conditions_in_a_shell_script(tiny_run: TrainResult) -> None:
     """
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["passed", "4"]
-    assert done.stderr == "gancli: error: coverage<=1, fd>=0 hold.\n"
+    assert re.fullmatch(
+        r"gancli: error: coverage is [\d.]+, fd is [\d.]+: --fail-if coverage<=1 and fd>=0\.\n", done.stderr
+    )
 
 
 def test_more_images_than_are_held_out_are_told(capsys: Capture, tiny_run: TrainResult) -> None:

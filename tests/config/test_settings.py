@@ -97,3 +97,7 @@ def test_the_home_is_found_where_no_shell_expands_it(monkeypatch: pytest.MonkeyP
 def test_messages_for_the_shell_become_messages_for_python() -> None:
     said = "--max-heat 400 is too hot: try --fan, --no-fan, --shelf or --unknown-flag 'x'."
     assert in_keywords(said, Oven) == ("max_heat=400 is too hot: try fan=True, fan=False, shelves or unknown_flag='x'.")
+
+
+def test_a_path_may_be_called_none_where_no_file_is_below() -> None:
+    assert build(Oven, {"recipe_file": "none"}, COMMAND_LINE).recipe_file == "none"

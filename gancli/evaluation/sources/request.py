@@ -20,6 +20,7 @@ class Request(Measuring):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _ = self.choice  # which refuses what cannot be
         measured(self.metrics)
         if self.save_features and any(Path(self.save_features).glob("*.npz")):
             raise UsageError(f"--save-features {self.save_features} has features already; name another folder.")
