@@ -58,10 +58,12 @@ class Group:
     def average_buffers(self, *networks: nn.Module) -> None:
         """Average the buffers of layers, such as batch statistics, over the processes.
 
-        All processes then continue with equal networks, which a checkpoint holds.
+        All processes then continue with equal networks, which a checkpoint holds. Layers that are ``constant``
+        keep nothing of the images that they see.
         """
         if self.world > 1:
-            self._average([b for network in networks for b in network.buffers() if b.is_floating_point()])
+            layers = [m for each in networks for m in each.modules() if not getattr(m, "constant", False)]
+            self._average([b for m in layers for b in m.buffers(recurse=False) if b.is_floating_point()])
 
     def _average(self, tensors: list[Tensor]) -> None:
         if not tensors:

@@ -42,6 +42,8 @@ class FixedConvolution(nn.Module):
     TensorFlow's "same", where these weights come from: at stride 2 an even side gets more after it than before it.
     """
 
+    constant = True
+    """It keeps nothing of what it sees, so processes need not agree on it."""
     weight: Tensor
     bias: Tensor
 

@@ -199,6 +199,8 @@ class Recipe:
     """Whether G has an encoder: ``G.reconstruct(images)`` gives images ``(N, C, H, W)`` back through their codes."""
     draws_points: ClassVar[bool] = True
     """Whether there are networks for points in the plane."""
+    features: ClassVar[str | None] = None
+    """Kind of the frozen features that D trains on, as extractors are named (``lite0``); figures of them flatter."""
 
     latent_dim: int = hyper(100, "size of z ~ N(0, I)")
     g_lr: float = hyper(2e-4, "Adam's learning rate for G")

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, replace
 
 from gancli.evaluation import Figure, merit
-from gancli.evaluation.sources.choose_evaluator import best_metric_of, evaluator_for
+from gancli.evaluation.sources.choose_evaluator import AUTO, best_metric_of, evaluator_for, unseen
 from gancli.runs.prepare import Prepared
 from gancli.sampling import drawing
 from gancli.steps.state import Best, TrainState
@@ -25,7 +25,8 @@ class QuickEvaluation:
         dataset, config = self.prepared.dataset, self.prepared.config
         self.best_metric = best_metric_of(config.best_metric, dataset)
         most = None if dataset.mixture else MOST_IMAGES
-        self.evaluator, self.count = evaluator_for(dataset, self.prepared.device, config.seed, most)
+        choice = unseen(AUTO, self.prepared.recipe.features, dataset)
+        self.evaluator, self.count = evaluator_for(dataset, self.prepared.device, config.seed, most, choice)
 
     def __call__(self, state: TrainState) -> Evaluation:
         """Measure the averaged generator; changes nothing."""

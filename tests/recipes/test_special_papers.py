@@ -12,9 +12,10 @@ from torch.nn.functional import softplus
 from training_steps import make_step
 
 from gancli.functional import losses
+from gancli.models.skip_layer import Gated, Pool
 from gancli.recipes.base import Batch, Spec
 from gancli.recipes.began import BEGAN, Autoencoder
-from gancli.recipes.fastgan import FastGAN, Gated, Pool
+from gancli.recipes.fastgan import FastGAN
 from gancli.recipes.improved import REFERENCE, Generator, History, Improved, MinibatchDiscrimination, VirtualBatchNorm
 from gancli.recipes.pacgan import PacGAN, Packed
 from gancli.recipes.progressive import Progressive, Stage, minibatch_deviation, pixel_norm, stage_at

@@ -71,6 +71,12 @@ def evaluator_for(
     return images, count
 
 
+def unseen(choice: ExtractorChoice, trained_on: str | None, dataset: DataSet) -> ExtractorChoice:
+    """The choice, but where ``auto`` would mean the features that a recipe's D trained on, random convolutions."""
+    labelled = bool(dataset.classes or dataset.channels or dataset.mixture)
+    return ExtractorChoice("random") if choice.name == "auto" and trained_on == "lite0" and not labelled else choice
+
+
 def choose_extractor(dataset: DataSet, device: torch.device, choice: ExtractorChoice) -> Extractor:
     """Build the extractor for images like the data set's; FileFormatError if its weights cannot be used."""
     if choice.name == "auto" and dataset.channels is not None:

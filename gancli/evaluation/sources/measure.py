@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gancli import recipes
 from gancli.artifacts import checkpoint
 from gancli.artifacts.lookup import generator_called
 from gancli.artifacts.run_folder import RunFolder
@@ -19,7 +20,7 @@ from gancli.evaluation.metrics.frechet import Moments
 from gancli.evaluation.pictures import pictures_of, size_of
 from gancli.evaluation.sources import folders
 from gancli.evaluation.sources.arrays import is_array, read_array
-from gancli.evaluation.sources.choose_evaluator import AnyEvaluator, evaluator_for
+from gancli.evaluation.sources.choose_evaluator import AnyEvaluator, evaluator_for, unseen
 from gancli.evaluation.sources.inputs import (
     data_of,
     evaluator_of_features,
@@ -135,8 +136,21 @@ def _evaluate_loaded(
     assert evaluator.heldout.pixels is not None
     sides = pictures_of(drawn[0]), pictures_of(evaluator.heldout.pixels)
     report = with_pictures(report, *sides, size_of(*drawn[0].shape[2:]))
+    report = _marked(report, _trained_on(generator))
     _write(evaluator, sets, request, report)
     return report
+
+
+def _trained_on(generator: LoadedGenerator) -> str | None:
+    return recipes.find(generator.file.origin.recipe).features
+
+
+def _marked(report: Report, trained_on: str | None) -> Report:
+    """The report with a warning where the generator's D trained on the very features of its figures."""
+    if trained_on is None or not report.extractor.startswith(f"{trained_on}_"):
+        return report
+    warning = f"D trained on the features {report.extractor}: figures of them flatter; see --extractor random too."
+    return replace(report, warnings=(*report.warnings, warning))
 
 
 def _path(generator: LoadedGenerator, evaluator: Evaluator, request: Request) -> FeaturePath:
@@ -149,7 +163,8 @@ def _evaluator_of(generator: LoadedGenerator, request: Request, where: torch.dev
     dataset = data_of(generator, request)
     torch.set_num_threads(devices.default_threads(*dataset.heldout.images.shape[2:]))
     _note_n(request, len(dataset.heldout))
-    return evaluator_for(dataset, where, request.seed, request.n, request.choice)
+    choice = unseen(request.choice, _trained_on(generator), dataset)
+    return evaluator_for(dataset, where, request.seed, request.n, choice)
 
 
 def _note_n(request: Request, heldout: int) -> None:
