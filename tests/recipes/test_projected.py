@@ -44,7 +44,7 @@ def test_projections_double_each_level(height: int, width: int) -> None:
 
 
 def test_random_projections_are_saved_and_never_trained_and_features_are_not_saved() -> None:
-    step = make_step(Projected(width=4), spec=Spec(3, 16, 16))
+    step = make_step(Projected(width=4), spec=Spec(3, 16, 16), batch_size=2)
     before = copy.deepcopy(step.state.d.state_dict())
     step()
     after = step.state.d.state_dict()
