@@ -58,7 +58,6 @@ def add(app: Typer, name: str, run: Callable[[Any], object], flags: str, raw: bo
 
 def command(cls: type, run: Callable[[Any], object], raw: bool = False) -> Callable[..., None]:
     """A function whose parameters are the arguments and flags that ``cls`` declares; see `add`."""
-
     from gancli.config.settings import declarations
     from gancli.config.values import COMMAND_LINE, build
 

@@ -15,11 +15,10 @@ arXiv:1705.07761)."""
 
 
 def load(root: Path) -> DataSet:
-    """Images uint8 ``(N, 3, 28, 28)``: 128,000 triples of MNIST's training digits, 26,000 held-out ones of its test
-    digits, always the same.
+    """Triples of MNIST's digits as colour images, uint8 ``(N, 3, 28, 28)``, always the same.
 
-    There are no classes: a generator that is given the triple would have no mode to find. DataError if MNIST is not
-    under ``root`` and cannot be downloaded.
+    128,000 are of training digits, the 26,000 held-out ones of test digits. There are no classes: a generator that is
+    given the triple would have no mode to find. DataError if MNIST is not under ``root`` and cannot be downloaded.
     """
     mnist = torchvision_sets.load("MNIST", "mnist", root)
     train = _stacked(mnist.train.images, TRAIN, "stacked-mnist-train")

@@ -197,8 +197,7 @@ def _of_other_tone(figures: Figures) -> bool:
 
 
 def _near_by_tone(figures: Figures) -> bool:
-    """Whether less contrast alone may bring features near to those of training images: pixels, whatever their
-    brightness, show no copies."""
+    """Whether less contrast alone may bring features near to training images': pixels show no copies."""
     shown = [_beyond(figures[name]) for name in ("copies", "moved_copies") if name in figures]
     return _of_other_tone(figures) and bool(shown) and not any(shown)
 

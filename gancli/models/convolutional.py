@@ -24,8 +24,9 @@ WIDTH = "channels of the largest maps, smaller ones have twice as many; 0: 64, o
 
 
 def doublings(shape: Shape, least: int = 2) -> int:
-    """How often the smallest feature map doubles up to the image: its shorter side is from 4, as in the paper,
-    to 7. Images under 16 pixels have two doublings all the same, since one layer makes no discriminator.
+    """Doublings from the smallest feature map, whose shorter side is 4 (as in the paper) to 7, up to the image.
+
+    Images under 16 pixels have two all the same, since one layer makes no discriminator.
     """
     return max(least, math.floor(math.log2(min(shape[1:]) / 4)))
 

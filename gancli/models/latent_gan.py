@@ -33,8 +33,9 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Features of latents by a ``body``, and one logit of them; with classes the projection of Miyato and Koyama 2018
-    (arXiv:1802.05637), eq. 3.
+    """Features of latents by a ``body``, and one logit of them.
+
+    With classes it adds the projection of Miyato and Koyama 2018 (arXiv:1802.05637), eq. 3.
     """
 
     def __init__(self, body: nn.Module, features: int, classes: int = 0) -> None:

@@ -27,8 +27,10 @@ class Discriminator(convolutional.Discriminator):
 
 @dataclass(frozen=True)
 class ACGAN(Recipe):
-    """Odena et al. 2017, L_S and L_C of its section 3, with DCGAN's networks and Adam; D drops half of what each layer
-    but the first gives, the paper's of all layers.
+    """Odena et al. 2017: L_S and L_C of section 3, with DCGAN's networks and Adam.
+
+    Differs from the paper:
+    - D drops half of the output of each layer but the first; the paper's drops of all layers.
     """
 
     title: ClassVar[str] = "Auxiliary classifier GAN"

@@ -74,10 +74,13 @@ class Autoencoder(nn.Module):
 
 @dataclass(frozen=True)
 class BEGAN(Recipe):
-    """Berthelot et al. 2017, eq. 5; z, normal, is made uniform; a layer has a quarter of the paper's 128 channels, the
-    smallest maps are 4 to 7 wide, the paper's 8, the networks step in turn and k follows the images of D's step, where
-    the paper's steps are of one moment and k follows G's, and the rates stay as they are, where the paper halves them
-    when the measure of convergence stalls.
+    """Berthelot et al. 2017, eq. 5.
+
+    Differs from the paper:
+    - z is drawn from N(0, I) and made uniform.
+    - A layer has 32 channels, not 128, and the smallest maps are 4 to 7 pixels wide, not 8.
+    - The networks step in turn, and k follows the images of D's step; the paper's step at once, and k follows G's.
+    - The learning rates stay; the paper halves them when the measure of convergence stalls.
     """
 
     title: ClassVar[str] = "Boundary equilibrium GAN"

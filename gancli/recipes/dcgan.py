@@ -12,9 +12,13 @@ from gancli.recipes.base import Recipe, Spec, hyper
 
 @dataclass(frozen=True)
 class DCGAN(Recipe):
-    """Radford et al. 2016; a stage fewer or more for each halving or doubling of 64 x 64; z is normal, not uniform,
-    kernels are 4 x 4, not 5 x 5, batches have 64 images, not 128, the largest maps at most 64 channels, not 128, and
-    G's step takes the images that D's step saw, all as in the well-known PyTorch example.
+    """Radford et al. 2016, with a stage fewer or more for each halving or doubling of 64 x 64.
+
+    Differs from the paper, as the well-known PyTorch example does:
+    - z is normal, not uniform.
+    - Kernels are 4 x 4, not 5 x 5, and the largest maps have 64 channels at most, not 128.
+    - Batches have 64 images, not 128.
+    - G's step takes the images that D's step saw.
     """
 
     title: ClassVar[str] = "Deep convolutional GAN"

@@ -12,8 +12,9 @@ from gancli.recipes.base import Batch, Rates, Recipe, Spec, hyper
 
 @dataclass(frozen=True)
 class DRAGAN(Recipe):
-    """Kodali et al. 2017, algorithm 1, with DCGAN's networks; D has no batch normalisation, which would mix the
-    gradients of different images. Adam is DCGAN's.
+    """Kodali et al. 2017, algorithm 1, with DCGAN's networks and Adam.
+
+    D has no batch normalisation, which would mix the gradients of different images.
 
     Between points in [-1, 1] a D of slope 1 tells next to nothing, and G's points stay together; so their lambda is
     that of the toy data of Gulrajani 2017's code.

@@ -116,10 +116,15 @@ class Discriminator(convolutional.Discriminator):
 
 @dataclass(frozen=True)
 class Improved(Recipe):
-    """Salimans et al. 2016. By default what the paper draws its best samples with, but for the labels, on which its D
-    is trained too: minibatch discrimination, smoothed targets and virtual batch normalisation; it uses feature matching
-    for semi-supervised learning instead, with a D that has no batch normalisation, where DCGAN's has. 16 kernels of 8
-    are fewer than the authors' 100 of 5 or 300 of 50.
+    """Salimans et al. 2016: minibatch discrimination, smoothed targets and virtual batch normalisation.
+
+    These draw the paper's best samples. Feature matching, which the paper uses for semi-supervised learning, is a
+    switch.
+
+    Differs from the paper:
+    - D is not trained on labels too.
+    - D has DCGAN's batch normalisation with feature matching as well; the paper's has none there.
+    - Minibatch discrimination has 16 kernels of 8 values; the authors' code has 100 of 5 or 300 of 50.
     """
 
     title: ClassVar[str] = "DCGAN with improved techniques"

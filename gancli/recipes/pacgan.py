@@ -62,9 +62,11 @@ class Packed(nn.Module):
 
 @dataclass(frozen=True)
 class PacGAN(Recipe):
-    """Lin et al. 2018: the networks of section 4.1 for points, of DCGAN for pictures; a batch has ``pack`` times as
-    many images as D gives answers, and stays as it is where ``pack`` changes, where the authors keep the number of
-    answers. On points the authors step both networks at once, from weights of N(0, 0.02^2).
+    """Lin et al. 2018, with the networks of section 4.1 for points and DCGAN's for pictures.
+
+    Differs from the authors' code:
+    - A batch has the same number of images whatever ``pack`` is; the authors keep the number of D's answers.
+    - On points the networks step in turn; the authors step both at once, from weights of N(0, 0.02^2).
     """
 
     title: ClassVar[str] = "GAN with a packed discriminator"

@@ -67,8 +67,9 @@ def with_scaled_gradient(values: Tensor, factor: float) -> Tensor:
 
 @dataclass(frozen=True)
 class VAEGAN(Recipe):
-    """Larsen et al. 2016, algorithm 1, with DCGAN's networks and Adam, not RMSProp; the encoder is part of G and learns
-    with its optimizer.
+    """Larsen et al. 2016, algorithm 1, with DCGAN's networks and Adam in place of RMSProp.
+
+    The encoder is part of G and learns with its optimizer.
 
     L_llike is the squared distance in the features before D's logit, summed over them and halved. The authors' code
     takes a convolution's output before its normalisation, with a hidden layer between it and the logit, weighs it with

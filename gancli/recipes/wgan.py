@@ -14,8 +14,9 @@ from gancli.recipes.base import Recipe, Spec, hyper
 
 @dataclass(frozen=True)
 class WGAN(Recipe):
-    """Arjovsky et al. 2017, algorithm 1, with DCGAN's networks as in section 4.2, and its RMSProp. The authors' code
-    gives D a hundred steps for each of G's first 25 and every 500th, algorithm 1 does not.
+    """Arjovsky et al. 2017, algorithm 1, with its RMSProp, and DCGAN's networks as in section 4.2.
+
+    Differs from the authors' code, which gives D a hundred steps for each of G's first 25 and every 500th.
     """
 
     title: ClassVar[str] = "Wasserstein GAN with weight clipping"

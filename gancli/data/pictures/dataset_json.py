@@ -18,10 +18,10 @@ FORM = 'write {"labels": [["folder/name.png", 0], ...]}'
 
 
 def json_labels(listing: Listing) -> dict[str, str] | None:
-    """The class of each picture, by its name in the listing; None if there is no ``dataset.json`` or no label.
+    r"""The class of each picture, by its name in the listing; None if there is no ``dataset.json`` or no label.
 
     A class is a number, a name or one-hot. Pictures are named relative to ``dataset.json`` or to the root, or by file
-    name alone, also with ``\\`` or ``./``. Raises DataError, which names the file, for anything else.
+    name alone, also with ``\`` or ``./``. Raises DataError, which names the file, for anything else.
     """
     if listing.labels is None:
         return None

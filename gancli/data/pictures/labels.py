@@ -142,7 +142,7 @@ def _class_folders(listing: Listing) -> list[str]:
 
 
 def _folders(listing: Listing) -> list[list[str]]:
-    """The folders of each picture; archives from Windows may separate them by ``\\``."""
+    r"""The folders of each picture; archives from Windows may separate them by ``\``."""
     names = (entry.name if listing.archive is None else entry.name.replace("\\", "/") for entry in listing.entries)
     return [[part for part in name.split("/")[:-1] if part not in ("", ".")] for name in names]
 
