@@ -66,7 +66,7 @@ def restored(run: Path) -> Reader:
     prepared = prepare(configuration.build(TrainConfig, configuration.load_toml(run / "config.toml"), "it"), Group())
 
     def restored(path: Path) -> object:
-        step = after_rollbacks(prepared, 0, Group()).step
+        step = after_rollbacks(prepared, 0).step
         checkpoint.restore(step.state, checkpoint.load(path))
         return step()
 

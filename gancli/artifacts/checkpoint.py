@@ -1,4 +1,4 @@
-"""Checkpoints: everything a run needs to go on, bit for bit, from the step it was written at."""
+"""Checkpoints: everything a run needs to go on bit for bit."""
 
 import contextlib
 import logging
@@ -18,9 +18,9 @@ from gancli.steps.state import TrainState
 log = logging.getLogger(__name__)
 KIND = "gancli-checkpoint"
 VERSION = 4
-"""Raised where older files are read and go on otherwise, too."""
+"""Also raised where older files are still read, but go on with other results."""
 POINTS_CHANGED = 3
-"""In 2, networks for points were others, and DCGAN's G drew new images for its step."""
+"""In version 2, networks for points were others, and DCGAN's G drew new images for its step."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Checkpoint:
     images_seen: int
     state: dict[str, Any]
     fixed: Mapping[str, Any]
-    """Of the run's configuration, what cannot change while it goes on."""
+    """The settings that a resumed run cannot change."""
     older: bool = False
     """Whether an older gancli wrote it."""
 
@@ -72,7 +72,7 @@ def load(path: Path) -> Checkpoint:
 
 
 def newest_sound(paths: Iterable[Path]) -> Checkpoint | None:
-    """The last of these files that can be read, stepping back over damaged ones with a warning."""
+    """The last of these files that can be read; warns of each damaged one."""
     for path in reversed(list(paths)):
         try:
             return load(path)
@@ -82,7 +82,7 @@ def newest_sound(paths: Iterable[Path]) -> Checkpoint | None:
 
 
 def restore(state: TrainState, checkpoint: Checkpoint) -> None:
-    """Put a checkpoint's state into a freshly created one; UsageError if it is another network's."""
+    """Load a checkpoint into a new state; UsageError if it does not fit."""
     try:
         require_loadable(state, checkpoint.state)
     except FileFormatError as error:
@@ -91,7 +91,7 @@ def restore(state: TrainState, checkpoint: Checkpoint) -> None:
 
 
 def network_files(state: TrainState, origin: Origin, images_seen: int) -> tuple[NetworkFile, NetworkFile]:
-    """The averaged generator and the discriminator as files that need nothing else."""
+    """The averaged generator and the discriminator, self-contained."""
     return (
         NetworkFile("generator", origin, state.step, images_seen, state.ema.state_dict()),
         NetworkFile("discriminator", origin, state.step, images_seen, state.d.state_dict()),
@@ -104,7 +104,7 @@ def generator_file(checkpoint: Checkpoint) -> NetworkFile:
 
 
 def remove_old(folder: RunFolder, keep: int, best_step: int | None, sick_since: int | None = None) -> None:
-    """Delete all but the newest ``keep`` checkpoints, the best, and the newest from before the GAN fell sick."""
+    """Delete all but the newest ``keep`` checkpoints, the best, and the newest from before the GAN began to fail."""
     found = folder.checkpoints()
     spared = found[-keep:]
     if best_step is not None:

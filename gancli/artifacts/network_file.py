@@ -16,10 +16,10 @@ from gancli.version import __version__
 
 KIND = "gancli-network"
 VERSION = 2
-"""In 1, networks for points were others."""
+"""In version 1, networks for points were others."""
 Role = Literal["generator", "discriminator"]
 LARGEST = 2**16
-"""Pixels of a side, or channels, beyond which a file is not believed."""
+"""Pixels of a side, or channels; a file with more is refused."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Origin:
     classes: tuple[str, ...]
     data: str
     fingerprint: str
-    """Of the data set; see `gancli.data.DataSet.fingerprint`."""
+    """The data set's; see `gancli.data.DataSet.fingerprint`."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """How a folder or archive of pictures was read; see `gancli.data.PictureOptions`."""
 
 
 @dataclass(frozen=True)
 class NetworkFile:
-    """What a file holds."""
+    """The content of a network file."""
 
     role: Role
     origin: Origin
@@ -49,7 +49,7 @@ class NetworkFile:
 
 
 def require_fit(network: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
-    """FileFormatError names the first that is missing, left over, of another shape or type, or not finite."""
+    """FileFormatError naming the first tensor that is missing, extra, of another shape or type, or not finite."""
     own = network.state_dict()
     for name in sorted(own.keys() ^ weights.keys(), key=str):
         raise FileFormatError(
@@ -70,7 +70,7 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], what: str) -
 
 
 def origin_of(content: Mapping[str, Any]) -> Origin:
-    """The origin among a file's values; KeyError, TypeError or ValueError where it is not one."""
+    """The origin from a file's values; KeyError, TypeError or ValueError if they are not one."""
     try:
         if not all(isinstance(each, Scalar) for each in content["spec"].values()):
             raise TypeError("its spec must be a table of plain values")

@@ -1,4 +1,4 @@
-"""The folder of a run: its number, its name, where each file lies."""
+"""The folder of a run: its number, its name, and the path of each file."""
 
 import contextlib
 import itertools
@@ -34,7 +34,7 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """One JSON object a line."""
+        """Metrics, one JSON object a line."""
         return self.path / "metrics.jsonl"
 
     @property
@@ -121,7 +121,7 @@ def create(out: Path, name: str) -> RunFolder:
 
 @contextlib.contextmanager
 def _reserved_number(out: Path) -> Iterator[int]:
-    """The next number, which no other process gets while this one makes its folder.
+    """The next number; no other process gets it while this one makes its folder.
 
     What reserves it is a folder ``.0007``, since of all who make one a single one succeeds, on any file system.
     """
@@ -143,7 +143,7 @@ def _reserved_number(out: Path) -> Iterator[int]:
 
 
 def newest(out: Path) -> RunFolder:
-    """The run with the highest number under ``out`` that lived to have a configuration; UsageError if there is none."""
+    """The newest run under ``out`` that has a config.toml; UsageError if there is none."""
     runs = sorted(run for run in _numbered(out) if RunFolder(run[1]).config.is_file()) if out.is_dir() else []
     if not runs:
         raise UsageError(f"there is no run in {out}; name its folder, or start one with gancli train.")
@@ -151,7 +151,7 @@ def newest(out: Path) -> RunFolder:
 
 
 def _numbered(out: Path) -> list[tuple[int, Path]]:
-    """Whatever is called like a run, with its number."""
+    """Files and folders named like a run, with their numbers."""
     return [(int(match[1]), Path(entry)) for entry in os.scandir(out) if (match := NUMBERED.match(entry.name))]
 
 

@@ -1,4 +1,4 @@
-"""How much of a batch fits into memory, found out with real steps, and what to say when one did not."""
+"""Find the largest batch that fits by running real steps; explain out-of-memory errors."""
 
 import logging
 import math
@@ -16,14 +16,14 @@ from gancli.steps.prefetching import PrefetchedImages, source_of
 from gancli.steps.step import Step, fastest_step
 
 log = logging.getLogger(__name__)
-LEAST = 4
-"""Images; layers that normalise over the batch need a few."""
+MIN_IMAGES = 4
+"""The smallest batch to try; layers that normalise over the batch need a few images."""
 
 
 def prepare_measured(config: TrainConfig, group: Group, on_progress: Progress = lambda done, total: None) -> Prepared:
-    """Like `prepare`, with ``batch_size = "auto"`` replaced by what was measured to fit.
+    """Like `prepare`, with ``batch_size = "auto"`` replaced by a batch that was measured to fit.
 
-    That is the recipe's batch, worked through in parts if need be; a smaller one where parts would not make it up.
+    That is the recipe's batch, in parts if need be; a smaller one where parts would not give the same result.
     """
     if config.batch_size == "auto":
         if group.world > 1 or config.accumulate > 1:
@@ -56,17 +56,17 @@ def _measured(config: TrainConfig, group: Group, on_progress: Progress) -> Train
 
 
 def sizes(images: int) -> list[int]:
-    """So many images, the half, the quarter and so on, the smallest first."""
+    """This number of images, the half, the quarter and so on; the smallest first."""
     found = [images]
-    while found[0] // 2 >= LEAST:
+    while found[0] // 2 >= MIN_IMAGES:
         found.insert(0, found[0] // 2)
     return found
 
 
 def largest(prepared: Prepared, images: int) -> int:
-    """Of `sizes`, the largest of which a step fits, as it is at the end of the run; 0 if none does.
+    """The largest of `sizes` whose step fits, with the networks as they are at the end of the run; 0 if none does.
 
-    The steps train ``prepared``'s networks, which are of no use afterwards.
+    The steps train ``prepared``'s networks, which cannot be used afterwards.
     """
     step, device = prepared.step, prepared.device
     step.state.step = prepared.plan.total_steps  # networks that grow have grown
@@ -98,7 +98,7 @@ def _fits(step: Step) -> bool:
 
 
 def _of(prepared: Prepared, images: int) -> Step:
-    """The same step in one process, of so many images at once."""
+    """The same step in one process, with this many images at once."""
     setup, device = prepared.step.setup, prepared.device
     source = source_of(setup.real)
     alone = replace(source, batch_size=images, rank=0, world=1)
@@ -113,7 +113,7 @@ def _of(prepared: Prepared, images: int) -> Step:
 
 
 def failure(prepared: Prepared, said: str) -> OutOfMemory:
-    """What to tell after a step was too large, with the flag that makes it fit, which is found out by trying."""
+    """The error after a step was too large, with the flag that makes it fit, found by trying."""
     step, noise = prepared.step, prepared.step.setup.noise
     local = math.ceil(noise.batch_size / noise.world / step.setup.accumulate)
     memory.release(prepared.device)

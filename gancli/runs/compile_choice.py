@@ -1,8 +1,8 @@
 """Whether a run compiles its step: tried with real steps where the run is long, and taken where it pays.
 
-Compiling takes from some seconds to minutes, and what it gains depends on processor, libraries and networks, from
-nothing to a half. So nothing is guessed: `choose` times both ways, and the run records the answer, since it changes
-the rounding and a resume must not decide anew. Compiled code is kept in the user's cache.
+Compiling takes seconds to minutes, and gains between nothing and a half, by processor, libraries and networks. So
+`choose` times both ways. The run records the answer: it changes the rounding, so a resume must not decide anew.
+Compiled code is kept in the user's cache.
 """
 
 import logging
@@ -22,29 +22,29 @@ from gancli.steps.step import Step
 
 log = logging.getLogger(__name__)
 Way = Literal["on", "off"]
-LEAST_STEPS = 5_000
-LEAST_SECONDS = {"cpu": 300.0, "cuda": 300.0}
-"""Of a whole run, below which trying alone would cost too much of it."""
-LEAST_GAIN = 1.05
+MIN_STEPS = 5_000
+MIN_SECONDS = {"cpu": 300.0, "cuda": 300.0}
+"""A shorter run is not tried: the trial would cost too much of it."""
+MIN_GAIN = 1.05
 TRIED = 3
 """Steps after which both ways must agree, and everything is compiled."""
 ROUNDS = 7
-MOST_DIFFERENCE = 0.05
-"""Of a loss or a logit after so few steps; rounding makes far less, even in bfloat16."""
+MAX_DIFFERENCE = 0.05
+"""Of a loss or a logit after `TRIED` steps; rounding makes far less, even in bfloat16."""
 
 
 def choose(asked: Literal["auto", "on", "off"], planned: int, build: Callable[[Way], Step]) -> Way:
-    """Which way a run of so many steps goes, said in a line of the log where it was tried.
+    """Choose the way for a run of ``planned`` steps; logs a line where both were tried.
 
-    ``build`` gives a new step that goes one way or the other, which is used up. "on" is refused only where compiling
-    fails, or computes something else.
+    ``build`` makes a new step of one way, whose state the trial uses up. "on" is refused only where compiling fails or
+    changes the losses.
     """
-    if asked == "off" or (asked == "auto" and planned < LEAST_STEPS):
+    if asked == "off" or (asked == "auto" and planned < MIN_STEPS):
         return "off"
     plain = build("off")
     expected = [plain() for _ in range(TRIED)]
     estimate = planned * seconds_of(plain)
-    if asked == "auto" and estimate < LEAST_SECONDS.get(plain.setup.noise.device.type, math.inf):
+    if asked == "auto" and estimate < MIN_SECONDS.get(plain.setup.noise.device.type, math.inf):
         return "off"
     began, compiled = time.perf_counter(), build("on")
     if (reason := _failure(compiled, expected)) is not None:
@@ -55,18 +55,18 @@ def choose(asked: Literal["auto", "on", "off"], planned: int, build: Callable[[W
         log.info("compile: on (%.0f s)", took)
         return "on"
     gain = _gain(plain, compiled)
-    pays = gain >= LEAST_GAIN and estimate * (1 - 1 / gain) > took
+    pays = gain >= MIN_GAIN and estimate * (1 - 1 / gain) > took
     log.info("compile: %s, a compiled step is %.2f times as fast here", "on" if pays else "off", gain)
     return "on" if pays else "off"
 
 
 def use_cache() -> None:
-    """Keep compiled code where only the user writes, unless told another place."""
+    """Keep compiled code in the user's cache, unless told another place."""
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(user_cache("compiled")))
 
 
 def _failure(compiled: Step, expected: list[dict[str, Tensor]]) -> str | None:
-    """Why these steps cannot be compiled, in words; None if they can, and say what is expected."""
+    """Why compilation failed or changed the losses; None if it worked."""
     use_cache()
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns of CUDA where there is none
     torch.compiler.reset()
@@ -76,20 +76,20 @@ def _failure(compiled: Step, expected: list[dict[str, Tensor]]) -> str | None:
         return f"the step cannot be compiled here ({_first_line(error)})"
     for ours, theirs in zip(found, expected, strict=True):
         for name, value in theirs.items():
-            if not torch.allclose(ours[name], value, MOST_DIFFERENCE, MOST_DIFFERENCE, equal_nan=True):
+            if not torch.allclose(ours[name], value, MAX_DIFFERENCE, MAX_DIFFERENCE, equal_nan=True):
                 return f"the compiled step gives another {name}"
     return None
 
 
 def _gain(plain: Step, compiled: Step) -> float:
-    """How many times faster the compiled step is, from medians of turns."""
+    """How many times faster the compiled step is: a ratio of medians, measured in turns."""
     turns = [(seconds_of(plain), seconds_of(compiled)) for _ in range(ROUNDS)]
     before, after = (statistics.median(column) for column in zip(*turns, strict=True))
     return before / after
 
 
 def seconds_of(step: Step) -> float:
-    """Wall-clock seconds of a step, a mean over enough of them to be told."""
+    """Wall-clock seconds of a step, a mean over at least 0.2 s."""
     device, count = step.setup.noise.device, 0
     devices.synchronise(device)
     began = time.perf_counter()

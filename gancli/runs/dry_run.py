@@ -9,9 +9,9 @@ from typing import Any
 from gancli.config import TrainConfig
 from gancli.machine import devices, global_state
 from gancli.machine.distributed import Group
-from gancli.runs import batch_size, compile_choice
+from gancli.runs import batch_size, compile_choice, resume
 from gancli.runs.prepare import Prepared
-from gancli.runs.train import asked_for, start_from
+from gancli.runs.resolve import asked_for
 
 STAGES = 9
 """Places of a run at which networks that grow are timed."""
@@ -38,7 +38,7 @@ def dry_run(config: str | Path | TrainConfig | None = None, *, settings: Sequenc
     """Check everything, build the networks and run a few steps; trains and writes nothing."""
     with global_state.restored():
         prepared = batch_size.prepare_measured(asked_for(config, settings, options), Group())
-        start_from(prepared, None, None)
+        resume.start(prepared, None)
         seconds = _time_a_step(prepared)
     plan, state = prepared.plan, prepared.step.state
     count = [sum(p.numel() for p in network.parameters()) for network in (state.g, state.d)]

@@ -9,12 +9,22 @@ from typing import Any
 
 import torch
 
+from gancli import config as configuration
 from gancli.artifacts.run_folder import RunFolder
 from gancli.files.atomic import write_text_atomically
 from gancli.machine import devices
 from gancli.machine.cores import processor
 from gancli.runs.prepare import Prepared
 from gancli.version import __version__
+
+
+def describe(prepared: Prepared, folder: RunFolder) -> None:
+    """Write what repeats the run, and what it was made with."""
+    write_text_atomically(folder.config, configuration.dump_toml(prepared.config))
+    if prepared.dataset.skipped:
+        lines = [json.dumps({"file": name, "reason": reason}) for name, reason in prepared.dataset.skipped]
+        write_text_atomically(folder.path / "skipped.jsonl", "\n".join(lines) + "\n")
+    write_environment(folder, facts_of(prepared))
 
 
 def write_environment(folder: RunFolder, facts: dict[str, Any]) -> None:

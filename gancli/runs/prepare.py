@@ -1,4 +1,4 @@
-"""From a configuration to something that can run: data, recipe, networks, device and plan, all checked."""
+"""Build what a configuration asks for: data, recipe, networks and step, on the device."""
 
 import logging
 from dataclasses import asdict, dataclass, replace
@@ -16,12 +16,13 @@ from gancli.machine.distributed import Group
 from gancli.randomness import key
 from gancli.recipes.base import Recipe
 from gancli.runs import compile_choice
-from gancli.runs.resolve import check, device_of, load_data, plan_of, recipe_of, resolve, spec_of
+from gancli.runs.resolve import Resolved, device_of, load_data, recipe_of, resolve, spec_of
 from gancli.steps import accumulation, freezing
 from gancli.steps import state as training_state
 from gancli.steps.batches import Noise, ResidentImages
 from gancli.steps.prefetching import PrefetchedImages
-from gancli.steps.setup import Setup
+from gancli.steps.setup import RealImages, Setup
+from gancli.steps.state import TrainState
 from gancli.steps.step import Step, fastest_step
 from gancli.training.loop import Plan
 
@@ -30,24 +31,42 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that a run needs but its folder."""
+    """All that a run needs except its folder."""
 
-    config: TrainConfig
-    """Resolved: nothing in it is left to a default."""
-    device: torch.device
-    dataset: DataSet
-    recipe: Recipe
+    resolved: Resolved
     origin: Origin
-    plan: Plan
     step: Step
-    chosen: str
-    """The recipe and what it was left to choose, in words."""
+
+    @property
+    def config(self) -> TrainConfig:
+        """The configuration, in which nothing is left to a default."""
+        return self.resolved.config
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe, fitted to the data."""
+        return self.resolved.recipe
+
+    @property
+    def plan(self) -> Plan:
+        """How long to train and how often to look."""
+        return self.resolved.plan
+
+    @property
+    def dataset(self) -> DataSet:
+        """The images."""
+        return self.resolved.dataset
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is trained."""
+        return self.resolved.device
 
 
 def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda done, total: None) -> Prepared:
     """Check a configuration and build what it asks for; UsageError and DataError say what is wrong.
 
-    ``on_progress`` hears how many pictures of how many are decoded, if any must be.
+    ``on_progress`` is called with the number of decoded pictures and their total.
     """
     if config.recipe != recipes.AUTO:
         recipe_of(config)  # so that a typo is refused before any data are read
@@ -60,81 +79,95 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
     if config.recipe == recipes.AUTO:
         config = replace(config, recipe=recipes.default_for(spec))
     config = with_matmul(config, device, group)
-    asked = recipe_of(config)
-    config = resolve(config, asked, dataset, device)
-    check(config, asked, dataset, group)
-    plan = plan_of(config, asked, dataset)
-    start = asked.continued() if config.init_from else asked
-    try:
-        recipe = start.fitted(spec, plan.images, plan.total_steps * plan.images_per_step)
-    except ValueError as error:
-        raise UsageError(f"recipe {config.recipe}: {error}") from error
-    config = replace(config, hyperparameters=asdict(recipe))
-    config = replace(config, compile=_compile(config, recipe, dataset, device, group, plan.total_steps))
-    step = _build(config, recipe, dataset, device, group)
+    resolved = resolve(config, dataset, spec, device, group)
+    resolved = _with_compile(resolved, _compile_or_not(resolved))
+    config, step = resolved.config, build(resolved)
     if config.accumulate > 1 and (reason := obstacle(config, step)):
         raise UsageError(
             f"--accumulate {config.accumulate} would not give the result of the whole batch with recipe "
             f"{config.recipe}: {reason}; use a smaller --batch-size."
         )
+    hyperparameters = asdict(resolved.recipe)
     origin = Origin(
-        config.recipe, asdict(recipe), spec, dataset.classes, dataset.name, dataset.fingerprint, dataset.options
+        config.recipe, hyperparameters, spec, dataset.classes, dataset.name, dataset.fingerprint, dataset.options
     )
-    return Prepared(config, device, dataset, recipe, origin, plan, step, _chosen(config, asked, recipe))
+    return Prepared(resolved, origin, step)
 
 
-def _compile(
-    config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch.device, group: Group, steps: int
-) -> compile_choice.Way:
-    """Choose whether to compile; without being told only for one process and a step that is always the same."""
-    if recipe.grows:
+def _with_compile(resolved: Resolved, way: compile_choice.Way) -> Resolved:
+    return replace(resolved, config=replace(resolved.config, compile=way))
+
+
+def _compile_or_not(resolved: Resolved) -> compile_choice.Way:
+    """Whether to compile; ``auto`` only in one process, for a step that is always the same."""
+    config = resolved.config
+    if resolved.recipe.grows:
         if config.compile == "on":
             log.warning("compile: off, since the networks of recipe %s grow.", config.recipe)
         return "off"
-    if config.compile == "auto" and (group.world > 1 or config.top_k < 1):
+    if config.compile == "auto" and (resolved.group.world > 1 or config.top_k < 1):
         return "off"
 
-    def build(way: compile_choice.Way) -> Step:
-        step = _build(replace(config, compile=way), recipe, dataset, device, group)
+    def build_alone(way: compile_choice.Way) -> Step:
+        step = build(_with_compile(resolved, way))
         return replace(step, setup=replace(step.setup, group=Group()))
 
-    way = compile_choice.choose(config.compile, steps, build)
-    memory.release(device)  # of the steps that were tried, which refer to themselves
+    way = compile_choice.choose(config.compile, resolved.plan.total_steps, build_alone)
+    memory.release(resolved.device)  # of the steps that were tried, which refer to themselves
     return way
 
 
-def _chosen(config: TrainConfig, asked: Recipe, fitted: Recipe) -> str:
-    before, after = asdict(asked), asdict(fitted)
-    chosen = {name: after[name] for name in after if after[name] != before[name]}
-    chosen |= {"augment": config.augment} if config.augment != "none" else {}
-    values = (f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in chosen.items())
-    return f"{config.recipe}, fitted to the data: {', '.join(values)}" if chosen else config.recipe
-
-
-def after_rollbacks(prepared: Prepared, count: int, group: Group) -> Prepared:
-    """The same run from its first weights, with other draws and with its learning rates halved ``count`` times."""
-    step = _build(prepared.config, prepared.recipe, prepared.dataset, prepared.device, group, count)
+def after_rollbacks(prepared: Prepared, count: int) -> Prepared:
+    """The run at its first weights, with other draws and with learning rates halved ``count`` times."""
+    step = build(prepared.resolved, count)
     step.state.rollbacks = count
     return replace(prepared, step=step)
 
 
-def _build(
-    config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch.device, group: Group, rollbacks: int = 0
-) -> Step:
+def build(resolved: Resolved, rollbacks: int = 0) -> Step:
+    """A new step of a run that has rolled back so often; its state is that of the beginning."""
+    config, recipe, group = resolved.config, resolved.recipe, resolved.group
     assert isinstance(config.batch_size, int)
+    state = _new_state(resolved)
     seed = key(config.seed, "rollback", rollbacks) if rollbacks else config.seed
-    state = training_state.create(recipe, spec_of(dataset), config.seed, device, config.precision)
-    if config.batch_size == group.world and any(map(accumulation.normalises_batches, (state.g, state.d))):
+    classes = resolved.spec.classes if recipe.conditional else 0
+    setup = Setup(
+        recipe,
+        _real_images(resolved, seed),
+        Noise(recipe.latent_dim, classes, config.batch_size, seed, resolved.device, group.rank, group.world),
+        precision=config.precision,
+        group=group,
+        augmentation=config.augment,
+        best_share=partial(top_k_share, config.top_k, resolved.plan.images),
+        rate_scale=0.5**rollbacks,
+        average_is_new=config.init_from is None,
+        accumulate=config.accumulate,
+    )
+    return fastest_step(setup, state, compiled=config.compile == "on")
+
+
+def _new_state(resolved: Resolved) -> TrainState:
+    """New networks, with the lowest layers of D frozen where that is asked for."""
+    config, recipe, spec, world = resolved.config, resolved.recipe, resolved.spec, resolved.group.world
+    assert isinstance(config.batch_size, int)
+    state = training_state.create(recipe, spec, config.seed, resolved.device, config.precision)
+    if config.batch_size == world and any(map(accumulation.normalises_batches, (state.g, state.d))):
         raise UsageError(
             f"--batch-size {config.batch_size}: recipe {config.recipe} normalises over the images of a batch, of which "
-            f"there must be at least 2{' in each process' if group.world > 1 else ''}."
+            f"there must be at least 2{' in each process' if world > 1 else ''}."
         )
     if config.freeze_d:
         try:
-            freezing.freeze_lowest(recipe, spec_of(dataset), state.d, config.freeze_d, config.batch_size)
+            freezing.freeze_lowest(recipe, spec, state.d, config.freeze_d, config.batch_size)
         except ValueError as error:
             raise UsageError(f"--freeze-d {config.freeze_d}: {error}.") from error
-    train, classes = dataset.train, len(dataset.classes) if recipe.conditional else 0
+    return state
+
+
+def _real_images(resolved: Resolved, seed: int) -> RealImages:
+    """The training images, on the device where they have room there, else gathered ahead."""
+    config, group, device, train = resolved.config, resolved.group, resolved.device, resolved.dataset.train
+    assert isinstance(config.batch_size, int)
     resident = isinstance(train.images, torch.Tensor) and devices.has_room(device, train.images.nbytes)
     real = ResidentImages(
         images=train.images.to(device) if resident else train.images,
@@ -145,26 +178,11 @@ def _build(
         world=group.world,
         mirror=config.mirror,
     )
-    noise = Noise(recipe.latent_dim, classes, config.batch_size, seed, device, group.rank, group.world)
-    share = partial(top_k_share, config.top_k, len(train))
-    source = real if resident else PrefetchedImages(real, device)
-    setup = Setup(
-        recipe,
-        source,
-        noise,
-        precision=config.precision,
-        group=group,
-        augmentation=config.augment,
-        best_share=share,
-        rate_scale=0.5**rollbacks,
-        average_is_new=config.init_from is None,
-        accumulate=config.accumulate,
-    )
-    return fastest_step(setup, state, compiled=config.compile == "on")
+    return real if resident else PrefetchedImages(real, device)
 
 
 def obstacle(config: TrainConfig, step: Step) -> str | None:
-    """Why a batch cannot be worked through in parts with the same result; None if it can."""
+    """Why a step in parts would not give the same result; None if it would."""
     if config.top_k < 1:
         return "--top-k chooses among the whole batch"
     return accumulation.obstacle(step.setup.recipe, step.state.g, step.state.d)
@@ -176,9 +194,9 @@ def top_k_share(least: float, images: int, images_seen: int) -> float:
 
 
 def with_matmul(config: TrainConfig, device: torch.device, group: Group) -> TrainConfig:
-    """The configuration with what multiplies float32 matrices filled in, which is used from now on.
+    """Choose what multiplies float32 matrices, and use it from now on; returns the completed configuration.
 
-    Told threads are set before, since the choice depends on them. A warning says where bfloat16 would be slower.
+    Threads must be set before, since the choice depends on them. Warns where bfloat16 would be slower.
     """
     devices.prefer_speed(device, config.deterministic)
     config = replace(config, matmul=_library(config.matmul, device, group))
@@ -191,7 +209,7 @@ def with_matmul(config: TrainConfig, device: torch.device, group: Group) -> Trai
 
 
 def _library(asked: str, device: torch.device, group: Group) -> matmul.Library:
-    """What multiplies matrices on the CPU, the same in all processes."""
+    """The library that multiplies matrices on the CPU, the same in all processes."""
     library: matmul.Library = "onednn" if asked == "onednn" else "default"
     if asked == "auto" and device.type == "cpu" and group.agree(int(matmul.best(cores.processor()) == "onednn")):
         library = "onednn"

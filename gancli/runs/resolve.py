@@ -1,8 +1,10 @@
-"""From what the user asked for to a configuration in which nothing is left open."""
+"""Complete what the user asked for: every setting gets a value, and settings that do not go together are refused."""
 
 import math
-from dataclasses import fields, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,13 +18,46 @@ from gancli.machine.distributed import Group
 from gancli.recipes.base import Recipe, Spec
 from gancli.training.loop import Plan
 
-LEAST_EVALUATED = 200_000
-"""Images shown in all from which a run is evaluated unless it is told to: a shorter one is over before its evaluation
-has what it needs."""
+MIN_EVALUATED = 200_000
+"""Training images shown in a whole run; a shorter one is evaluated only if asked, since that would outlast it."""
+
+MIN_BETWEEN_SAVES = 500
+"""Steps, unless the user sets ``save_every``: a small GAN's step takes less time than the disk."""
 
 
-LEAST_BETWEEN_SAVES = 500
-"""Steps, unless the user wants it otherwise: the steps of a small GAN take no longer than waiting for the disk."""
+@dataclass(frozen=True)
+class Resolved:
+    """A configuration in which nothing is left open, and what follows from it."""
+
+    config: TrainConfig
+    recipe: Recipe
+    """With its hyperparameters fitted to the data."""
+    spec: Spec
+    plan: Plan
+    dataset: DataSet
+    device: torch.device
+    group: Group
+    chosen: str = ""
+    """The recipe and what it was left to choose, in words."""
+
+
+def asked_for(config: str | Path | TrainConfig | None, settings: Sequence[str], options: dict[str, Any]) -> TrainConfig:
+    """The configuration of a new run: options over settings over a file."""
+    if config == "":
+        raise UsageError("config is empty; remove it or give it a value.")
+    if isinstance(config, TrainConfig):
+        file, what = {k: v for k, v in asdict(config).items() if v is not None}, "the configuration"
+    else:
+        file, what = (
+            (configuration.load_toml(Path(config)), str(config)) if config is not None else ({}, "the configuration")
+        )
+    in_file = configuration.build(TrainConfig, file, what)
+    asked = configuration.build(TrainConfig, configuration.merge(file, settings, options), "the command line")
+    if asked.recipe != in_file.recipe and in_file.hyperparameters and "recipe" in file:
+        raise UsageError(
+            f"--recipe {asked.recipe}: {what} has hyperparameters of recipe {in_file.recipe}; remove one of them."
+        )
+    return asked
 
 
 def load_data(config: TrainConfig, on_progress: Progress) -> DataSet:
@@ -40,9 +75,29 @@ def recipe_of(config: TrainConfig) -> Recipe:
     return configuration.build(recipes.find(config.recipe), config.hyperparameters, f"recipe {config.recipe}")
 
 
-def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch.device) -> TrainConfig:
-    """Fill in what was left to the recipe, the data and the machine."""
-    spec = spec_of(dataset)
+def resolve(config: TrainConfig, dataset: DataSet, spec: Spec, device: torch.device, group: Group) -> Resolved:
+    """Decide what was left to the recipe, the data and the machine; UsageError or DataError where it makes no sense."""
+    asked = recipe_of(config)
+    config = _filled_in(config, asked, dataset, spec, device)
+    plan = _plan_of(config, asked, len(dataset.train))
+    resolved = Resolved(config, asked, spec, plan, dataset, device, group)
+    _check(resolved)
+    return _fitted(resolved)
+
+
+def _fitted(resolved: Resolved) -> Resolved:
+    """With the hyperparameters that the recipe left to the data filled in."""
+    config, asked, plan = resolved.config, resolved.recipe, resolved.plan
+    start = asked.continued() if config.init_from else asked
+    try:
+        recipe = start.fitted(resolved.spec, plan.images, plan.total_steps * plan.images_per_step)
+    except ValueError as error:
+        raise UsageError(f"recipe {config.recipe}: {error}") from error
+    config = replace(config, hyperparameters=asdict(recipe))
+    return replace(resolved, config=config, recipe=recipe, chosen=_chosen(config, asked, recipe))
+
+
+def _filled_in(config: TrainConfig, recipe: Recipe, dataset: DataSet, spec: Spec, device: torch.device) -> TrainConfig:
     own_batch = recipe.point_batch_size if spec.is_points else recipe.batch_size
     asked = config.batch_size if isinstance(config.batch_size, int) else None
     batch_size = asked or in_packs(min(own_batch, len(dataset.train)), recipe)
@@ -51,11 +106,11 @@ def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch
     epochs = config.epochs or max(1, round((recipe.point_steps if spec.is_points else usual) / per_epoch))
     total = config.steps or math.ceil(epochs * per_epoch)
     usually = max(math.ceil(per_epoch), math.ceil(total / 20))
-    save_every = max(usually, LEAST_BETWEEN_SAVES) if config.save_every is None else config.save_every
+    save_every = max(usually, MIN_BETWEEN_SAVES) if config.save_every is None else config.save_every
     eval_every = config.eval_every
     if eval_every is None:
         shown = total * batch_size * recipe.d_steps
-        worth = config.best_metric != "auto" or (total > save_every and (spec.is_points or shown >= LEAST_EVALUATED))
+        worth = config.best_metric != "auto" or (total > save_every and (spec.is_points or shown >= MIN_EVALUATED))
         often = save_every if save_every < total else usually
         eval_every = often if worth and len(dataset.heldout) >= LEAST_HELDOUT else 0
     return replace(
@@ -75,21 +130,28 @@ def resolve(config: TrainConfig, recipe: Recipe, dataset: DataSet, device: torch
     )
 
 
+def _chosen(config: TrainConfig, asked: Recipe, fitted: Recipe) -> str:
+    before, after = asdict(asked), asdict(fitted)
+    chosen = {name: after[name] for name in after if after[name] != before[name]}
+    chosen |= {"augment": config.augment} if config.augment != "none" else {}
+    values = (f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in chosen.items())
+    return f"{config.recipe}, fitted to the data: {', '.join(values)}" if chosen else config.recipe
+
+
 def in_packs(images: int, recipe: Recipe) -> int:
-    """So many images at most, as D judges them together."""
+    """The largest batch up to ``images`` that divides into D's packs."""
     return images - images % recipe.images_per_logit or images
 
 
-def plan_of(config: TrainConfig, recipe: Recipe, dataset: DataSet) -> Plan:
-    """The plan of a resolved configuration."""
+def _plan_of(config: TrainConfig, recipe: Recipe, images: int) -> Plan:
     assert isinstance(config.batch_size, int)
     assert config.save_every is not None and config.sample_every is not None and config.eval_every is not None
     images_per_step = config.batch_size * recipe.d_steps
-    total = config.steps or math.ceil((config.epochs or 0) * len(dataset.train) / images_per_step)
+    total = config.steps or math.ceil((config.epochs or 0) * images / images_per_step)
     return Plan(
         total_steps=total,
         batch_size=config.batch_size,
-        images=len(dataset.train),
+        images=images,
         images_per_step=images_per_step,
         log_every=config.log_every,
         save_every=config.save_every,
@@ -112,7 +174,10 @@ def device_of(name: str, group: Group) -> str:
     return f"cuda:{group.local_rank}" if group.world > 1 and on_cuda else name
 
 
-def check(config: TrainConfig, recipe: Recipe, dataset: DataSet, group: Group) -> None:
+def _check(resolved: Resolved) -> None:
+    """UsageError or DataError for what does not go together."""
+    config, recipe, spec = resolved.config, resolved.recipe, resolved.spec
+    dataset, group = resolved.dataset, resolved.group
     assert isinstance(config.batch_size, int)
     if config.batch_size > len(dataset.train):
         raise UsageError(
@@ -136,7 +201,6 @@ def check(config: TrainConfig, recipe: Recipe, dataset: DataSet, group: Group) -
             f"--eval-every {config.eval_every} needs {LEAST_HELDOUT} held-out images at least, and {dataset.name} has "
             f"{len(dataset.heldout)}; give more pictures or a larger --holdout."
         )
-    spec = spec_of(dataset)
     if recipe.conditional and not dataset.classes:
         raise DataError(
             f"recipe {config.recipe} draws classes, and {dataset.name} has no labels; pictures in a folder for each "
@@ -146,4 +210,4 @@ def check(config: TrainConfig, recipe: Recipe, dataset: DataSet, group: Group) -
         raise UsageError(f"recipe {config.recipe} draws pictures, and {dataset.name} has points in the plane.")
     if config.augment != "none" and (spec.is_points or not recipe.augmentable):
         what = dataset.name if spec.is_points else f"recipe {config.recipe}"
-        raise UsageError(f"--augment {config.augment} makes no sense for {what}; leave it away.")
+        raise UsageError(f"--augment {config.augment} makes no sense for {what}; remove it.")

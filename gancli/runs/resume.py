@@ -1,8 +1,8 @@
-"""Going on: with a run that stopped (``--resume``), or from another run's weights (``--init-from``)."""
+"""Go on with a run that stopped (``--resume``), or from another run's weights (``--init-from``)."""
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,43 @@ from gancli.artifacts.network_file import Origin, load_weights
 from gancli.artifacts.run_folder import RunFolder
 from gancli.config import RESUME_FIXED, TrainConfig
 from gancli.errors import FileFormatError, UsageError
+from gancli.runs.prepare import Prepared, after_rollbacks
 from gancli.steps.state import TrainState
 
 log = logging.getLogger(__name__)
 CONFIGURED = tuple(name for name in RESUME_FIXED if name not in ("data", "recipe", "hyperparameters"))
-"""Fields of the configuration that no resumed run may change, and that its networks' origin does not tell."""
+"""Settings that a resumed run cannot change, and that the origin of its networks does not hold."""
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A run that goes on."""
+
+    folder: RunFolder
+    checkpoint: Checkpoint | None
+    """None for a run that was stopped before its first one; it starts anew, with the same draws."""
+    own: TrainConfig
+    """The configuration that the run had."""
+    asked: TrainConfig
+    """The same with the flags over it."""
+
+
+def read(resume: str | Path, folder: RunFolder, settings: Sequence[str], flags: Mapping[str, Any]) -> Resumed:
+    """What a run goes on from; UsageError for a flag that would make it another run."""
+    found = checkpoint_of(resume, folder)
+    file = configuration.load_toml(folder.config)
+    own = configuration.build(TrainConfig, file, str(folder.config))
+    if own.recipe == recipes.AUTO:
+        raise UsageError(f"{folder.config} is not as the run wrote it: it names no recipe.")
+    asked = configuration.build(TrainConfig, configuration.merge(file, settings, flags), "the command line")
+    _require_same_settings(folder, own, asked)
+    return Resumed(folder, found, own, asked)
 
 
 def folder_of(resume: str | Path, out: Path | None) -> RunFolder:
-    """The run that ``--resume`` means: ``latest`` of those in ``out``, a run's folder, or one checkpoint in it.
+    """The folder of the run that ``--resume`` names: ``latest`` in ``out``, a run's folder, or a checkpoint in it.
 
-    UsageError if there is none, or if it lies elsewhere than in ``out``, where there is one.
+    UsageError if there is none, or if it does not lie in ``out``, where that is given.
     """
     path = Path(resume)
     if resume != "latest" and path.is_file():
@@ -40,12 +66,12 @@ def folder_of(resume: str | Path, out: Path | None) -> RunFolder:
     if not folder.config.is_file():
         raise UsageError(f"--resume {resume}: {folder.path} is not the folder of a run (it has no config.toml).")
     if out is not None and folder.path.resolve().parent != out.resolve():
-        raise UsageError(f"--resume {resume} goes on in its own folder; leave --out {out} away.")
+        raise UsageError(f"--resume {resume} goes on in its own folder; remove --out {out}.")
     return folder
 
 
 def checkpoint_of(resume: str | Path, folder: RunFolder) -> Checkpoint | None:
-    """The checkpoint that is meant, else the run's newest that can be read.
+    """The checkpoint that ``resume`` names, else the run's newest that can be read.
 
     None for a run that was stopped before its first one; it starts anew, with the same draws.
     """
@@ -58,40 +84,28 @@ def checkpoint_of(resume: str | Path, folder: RunFolder) -> Checkpoint | None:
     return found
 
 
-def merged_config(folder: RunFolder, settings: Sequence[str], flags: Mapping[str, Any]) -> TrainConfig:
-    """The run's own configuration with the flags over it; UsageError for a flag that would make it another run."""
-    own = _own_config(folder)
-    if own.recipe == recipes.AUTO:
-        raise UsageError(f"{folder.config} is not as the run wrote it: it names no recipe.")
-    file = configuration.load_toml(folder.config)
-    merged = configuration.build(TrainConfig, configuration.merge(file, settings, flags), "the command line")
+def _require_same_settings(folder: RunFolder, own: TrainConfig, asked: TrainConfig) -> None:
     for name in (*RESUME_FIXED, "name", "out"):
-        before, after = getattr(own, name), getattr(merged, name)
+        before, after = getattr(own, name), getattr(asked, name)
         if name == "data" and Path(after).exists() and folder.checkpoints():
             continue  # they may have moved; `require_same_run` knows them
         if name == "hyperparameters":
-            before, after = _difference(own, merged)
+            before, after = _difference(own, asked)
         if before != after:
             raise UsageError(
                 f"--resume: {name} of {folder.path} is {before}, not {after}; resume without it, or start a new run."
             )
-    return merged
 
 
-def _own_config(folder: RunFolder) -> TrainConfig:
-    return configuration.build(TrainConfig, configuration.load_toml(folder.config), str(folder.config))
-
-
-def warn_of_other_arithmetic(folder: RunFolder, after: TrainConfig) -> None:
-    """Say which choices, of those that results depend on bit for bit, are no longer what the run's file says."""
-    before = _own_config(folder)
+def warn_of_other_arithmetic(before: TrainConfig, after: TrainConfig) -> None:
+    """Warn of changed settings that change results by rounding."""
     for name in ("device", "precision", "threads", "matmul", "compile", "accumulate"):
         if (was := getattr(before, name)) != (now := getattr(after, name)):
             log.warning("%s was %s and is now %s: the run goes on, but not bit for bit.", name, was, now)
 
 
 def _difference(own: TrainConfig, merged: TrainConfig) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The hyperparameters that differ, in both."""
+    """The hyperparameters that differ, as they are in either."""
     cls = recipes.find(own.recipe)
     full = [asdict(configuration.build(cls, c.hyperparameters, own.recipe)) for c in (own, merged)]
     changed = [name for name in full[0] if full[0][name] != full[1][name]]
@@ -99,9 +113,9 @@ def _difference(own: TrainConfig, merged: TrainConfig) -> tuple[dict[str, Any], 
 
 
 def require_same_run(found: Checkpoint, origin: Origin, config: TrainConfig) -> None:
-    """UsageError that names what differs between a checkpoint and the run that would go on from it.
+    """UsageError naming what differs between a checkpoint and the run that would go on from it.
 
-    The data may have moved, if they are the same.
+    The data may have moved.
     """
     defaults = asdict(recipes.find(found.origin.recipe)()) if found.older else {}
     compared: list[tuple[str, Any, Any]] = [("recipe", found.origin.recipe, origin.recipe)]
@@ -121,19 +135,56 @@ def require_same_run(found: Checkpoint, origin: Origin, config: TrainConfig) -> 
 
 
 def fixed_of(config: TrainConfig) -> dict[str, Any]:
-    """What a checkpoint must tell of a resolved configuration beyond the origin of its networks."""
+    """The settings that a checkpoint records beyond the origin of its networks."""
     return {name: getattr(config, name) for name in CONFIGURED}
 
 
 def _short(value: Any, other: Any) -> Any:
-    """Of two tables, what differs."""
+    """The part of a table that differs from the other table; other values as they are."""
     if not isinstance(value, Mapping) or not isinstance(other, Mapping):
         return value
     return {name: value.get(name) for name in value if name not in other or value[name] != other[name]}
 
 
+def start(prepared: Prepared, resumed: Resumed | None) -> Prepared:
+    """Give a run what it goes on from: a checkpoint, what ``--init-from`` names, or nothing.
+
+    UsageError if the checkpoint is another run's, or has done more steps than are asked for.
+    """
+    if resumed is None:
+        begin(prepared.step.state, None, prepared.config)
+        return prepared
+    leads, found = prepared.resolved.group.leads, resumed.checkpoint
+    if leads:
+        warn_of_other_arithmetic(resumed.own, prepared.config)
+    if found is None:
+        begin(prepared.step.state, None, prepared.config)
+        log.info("%s has no checkpoint yet; it starts at step 0, with the same draws", resumed.folder.path)
+    else:
+        if rollbacks := found.state.get("rollbacks", 0):
+            prepared = after_rollbacks(prepared, rollbacks)
+        require_same_run(found, prepared.origin, prepared.config)
+        begin(prepared.step.state, found, prepared.config)
+        _tell_where(found, prepared)
+    if leads:
+        run_folder.go_on_from(resumed.folder, prepared.step.state.step)
+    return prepared
+
+
+def _tell_where(found: Checkpoint, prepared: Prepared) -> None:
+    done, total = prepared.step.state.step, prepared.plan.total_steps
+    log.info("resuming %s after step %d", found.path.parent.parent, done)
+    if done > total:
+        raise UsageError(
+            f"{found.path} has done {done} steps, more than the {total} that --steps or "
+            "--epochs ask for; give more, or resume an earlier checkpoint."
+        )
+    if done == total:
+        log.warning("this run is complete; give more --steps or --epochs to go on.")
+
+
 def begin(state: TrainState, found: Checkpoint | None, config: TrainConfig) -> None:
-    """Set the state to where a checkpoint was, or without one to what ``init_from`` says, if anything."""
+    """Restore a checkpoint into the state; without one, take the weights that ``init_from`` names, if any."""
     if found is not None:
         checkpoint.restore(state, found)
     elif config.init_from:
@@ -141,9 +192,9 @@ def begin(state: TrainState, found: Checkpoint | None, config: TrainConfig) -> N
 
 
 def _warm_start(state: TrainState, source: Path, freeze_d: int) -> None:
-    """Take G, its average and, where there is one, D from a run, a checkpoint or a generator file.
+    """Take G, its average and D, if there is one, from a run, a checkpoint or a generator file.
 
-    UsageError where layers of D are frozen and there is none to take them from.
+    UsageError if layers of D are to be frozen and there is no D to take them from.
     """
     if source.suffix == ".pth":
         file = network_file.load(source, "generator")

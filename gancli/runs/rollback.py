@@ -1,4 +1,4 @@
-"""Back to a checkpoint from before a failure, to go on with other draws and lower learning rates."""
+"""Go back to a checkpoint from before a failure, and on with other draws and lower learning rates."""
 
 import json
 import logging
@@ -12,30 +12,28 @@ from gancli.runs.prepare import Prepared, after_rollbacks
 from gancli.training.records import tolerated
 
 log = logging.getLogger(__name__)
-MOST = 3
-"""Rollbacks of a run; then it ends with what it failed with."""
+MAX_ROLLBACKS = 3
+"""Of a run; the next failure ends it."""
 
 
 def check(on_failure: str, group: Group) -> None:
-    """UsageError where a rollback could not be agreed upon."""
+    """UsageError for a rollback in several processes, which would have to agree on it."""
     if on_failure == "rollback" and group.world > 1:
         raise UsageError("--on-failure rollback is for a single process; use stop under torchrun.")
 
 
-def rolled_back(
-    prepared: Prepared, folder: RunFolder, group: Group, failure: TrainingFailed | TrainingDiverged
-) -> Prepared:
-    """What to go on with after a failure: the newest checkpoint from before it, or the start if there is none.
+def rolled_back(prepared: Prepared, folder: RunFolder, failure: TrainingFailed | TrainingDiverged) -> Prepared:
+    """The run at its newest checkpoint from before a failure, or at its start if there is none.
 
-    The checkpoints after it are deleted, since they show the failure. Raises ``failure`` again if the run has rolled
-    back as often as it may, or was not told to.
+    Later checkpoints are deleted, since they show the failure. Raises ``failure`` again if the run has rolled back as
+    often as it may, or was not told to.
     """
     count = prepared.step.state.rollbacks + 1
-    if prepared.config.on_failure != "rollback" or count > MOST:
+    if prepared.config.on_failure != "rollback" or count > MAX_ROLLBACKS:
         raise failure
     healthy = [path for path in folder.checkpoints() if step_of(path) < getattr(failure, "since", float("inf"))]
     found = checkpoint.newest_sound(healthy)
-    fresh = after_rollbacks(prepared, count, group)
+    fresh = after_rollbacks(prepared, count)
     resume.begin(fresh.step.state, found, prepared.config)
     fresh.step.state.rollbacks = count
     step = fresh.step.state.step
@@ -45,7 +43,7 @@ def rolled_back(
     line = {"step": step, "rollback": {"number": count, "from_step": prepared.step.state.step, "why": str(failure)}}
     with tolerated(f"A line of {folder.metrics}"), folder.metrics.open("a") as file:
         file.write(json.dumps(line) + "\n")
-    why = f" {failure}" if isinstance(failure, TrainingDiverged) else ""  # others were told when they were seen
+    why = f" {failure}" if isinstance(failure, TrainingDiverged) else ""  # alarms are logged already
     changes = f"other draws, learning rates times {0.5**count:g}"
-    log.warning("rollback %d of %d to step %d: %s.%s", count, MOST, step, changes, why)
+    log.warning("rollback %d of %d to step %d: %s.%s", count, MAX_ROLLBACKS, step, changes, why)
     return fresh

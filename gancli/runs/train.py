@@ -1,7 +1,6 @@
-"""Training as one call: from a configuration, or a run to resume, to a finished run's folder."""
+"""Training in one call: from a configuration, or a run to resume, to a finished run's folder."""
 
 import contextlib
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,22 +9,20 @@ from typing import Any
 
 import torch
 
-from gancli import config as configuration
 from gancli.artifacts import run_folder
-from gancli.artifacts.checkpoint import Checkpoint
 from gancli.artifacts.run_folder import RunFolder
 from gancli.config import TrainConfig
 from gancli.data import Split
 from gancli.errors import TrainingDiverged, TrainingFailed, UsageError, is_out_of_memory
-from gancli.files.atomic import write_text_atomically
 from gancli.health.vital_signs import SAMPLES, VitalSigns
 from gancli.health.watch import Watch
 from gancli.machine import global_state
-from gancli.machine.distributed import Group, joined
+from gancli.machine.distributed import joined
 from gancli.runs import batch_size, environment, lock, rollback
 from gancli.runs import resume as resuming
-from gancli.runs.prepare import Prepared, after_rollbacks
+from gancli.runs.prepare import Prepared
 from gancli.runs.quick_evaluation import QuickEvaluation
+from gancli.runs.resolve import asked_for
 from gancli.runs.result import TrainResult, result_of, resume_command
 from gancli.runs.stage_notes import StageNotes
 from gancli.training import progress, signals
@@ -56,100 +53,52 @@ def train(
     Interrupted (after SIGINT or SIGTERM, with the state saved).
     """
     with joined() as group, global_state.restored(), contextlib.ExitStack() as stack:
-        folder = _folder_to_resume(config, resume, options)
+        folder = None if resume is None else _folder_to_resume(resume, config, options)
         if folder is not None and group.leads:
             stack.enter_context(lock.held(folder.path))
-        if resume is None or folder is None:
-            found, asked = None, asked_for(config, settings, options)
-        else:
-            found = resuming.checkpoint_of(resume, folder)
-            asked = resuming.merged_config(folder, settings, options)
+        resumed = None if resume is None or folder is None else resuming.read(resume, folder, settings, options)
+        asked = resumed.asked if resumed else asked_for(config, settings, options)
         rollback.check(asked.on_failure, group)
         with decoding_progress(progress) as on_progress:
             prepared = batch_size.prepare_measured(asked, group, on_progress)
-        if folder is not None and group.leads:
-            resuming.warn_of_other_arithmetic(folder, prepared.config)
-        if found is not None and (rollbacks := found.state.get("rollbacks", 0)):
-            prepared = after_rollbacks(prepared, rollbacks, group)
-        start_from(prepared, found, folder)
-        if folder is not None and group.leads:
-            run_folder.go_on_from(folder, prepared.step.state.step)
+        prepared = resuming.start(prepared, resumed)
         if folder is None and group.leads:
             assert prepared.config.name
             folder = run_folder.create(Path(prepared.config.out), prepared.config.name)
             stack.enter_context(lock.held(folder.path))
-        while True:
-            try:
-                return _run(prepared, folder, group, progress, callbacks)
-            except (TrainingFailed, TrainingDiverged) as failure:
-                if folder is None:
-                    raise
-                prepared = rollback.rolled_back(prepared, folder, group, failure)
-                continue
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                said = str(error)
-            raise batch_size.failure(
-                prepared, said
-            )  # here, where the error no longer holds what the step had in memory
-
-
-def asked_for(config: str | Path | TrainConfig | None, settings: Sequence[str], options: dict[str, Any]) -> TrainConfig:
-    """The configuration of a new run: options over settings over a file."""
-    if config == "":
-        raise UsageError("config is empty; leave it away or give it a value.")
-    if isinstance(config, TrainConfig):
-        file, what = {k: v for k, v in asdict(config).items() if v is not None}, "the configuration"
-    else:
-        file, what = (
-            (configuration.load_toml(Path(config)), str(config)) if config is not None else ({}, "the configuration")
-        )
-    in_file = configuration.build(TrainConfig, file, what)
-    asked = configuration.build(TrainConfig, configuration.merge(file, settings, options), "the command line")
-    if asked.recipe != in_file.recipe and in_file.hyperparameters and "recipe" in file:
-        raise UsageError(
-            f"--recipe {asked.recipe}: {what} has hyperparameters of recipe {in_file.recipe}; leave one of both away."
-        )
-    return asked
+        return _to_the_end(prepared, folder, progress, callbacks)
 
 
 def _folder_to_resume(
-    config: str | Path | TrainConfig | None, resume: str | Path | None, options: dict[str, Any]
-) -> RunFolder | None:
-    if resume is None:
-        return None
+    resume: str | Path, config: str | Path | TrainConfig | None, options: dict[str, Any]
+) -> RunFolder:
     if config is not None:
-        raise UsageError("--resume goes on with the run's own configuration; leave --config away.")
+        raise UsageError("--resume goes on with the run's own configuration; remove --config.")
     out = options.pop("out", None)
     return resuming.folder_of(resume, None if out is None else Path(out))
 
 
-def start_from(prepared: Prepared, found: Checkpoint | None, folder: RunFolder | None) -> None:
-    """Give a state what it goes on from: a checkpoint, what ``--init-from`` names, or nothing."""
-    state = prepared.step.state
-    if found is not None:
-        resuming.require_same_run(found, prepared.origin, prepared.config)
-    resuming.begin(state, found, prepared.config)
-    if found is not None:
-        log.info("resuming %s after step %d", found.path.parent.parent, state.step)
-        if state.step > prepared.plan.total_steps:
-            raise UsageError(
-                f"{found.path} has done {state.step} steps, more than the {prepared.plan.total_steps} that --steps or "
-                "--epochs ask for; give more, or resume an earlier checkpoint."
-            )
-        if state.step == prepared.plan.total_steps:
-            log.warning("this run is complete; give more --steps or --epochs to go on.")
-    elif folder is not None:
-        log.info("%s has no checkpoint yet; it starts at step 0, with the same draws", folder.path)
+def _to_the_end(prepared: Prepared, folder: RunFolder | None, view: View, callbacks: Sequence[Callback]) -> TrainResult:
+    """Train; after a failure, from an earlier checkpoint as often as that is allowed."""
+    while True:
+        try:
+            return _run(prepared, folder, view, callbacks)
+        except (TrainingFailed, TrainingDiverged) as failure:
+            if folder is None:
+                raise
+            prepared = rollback.rolled_back(prepared, folder, failure)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            said = str(error)
+            break
+    raise batch_size.failure(prepared, said)  # here, where the error no longer holds what the step had in memory
 
 
-def _run(
-    prepared: Prepared, folder: RunFolder | None, group: Group, view: View, callbacks: Sequence[Callback]
-) -> TrainResult:
+def _run(prepared: Prepared, folder: RunFolder | None, view: View, callbacks: Sequence[Callback]) -> TrainResult:
     config, watch = prepared.config, Watch(config=asdict(prepared.config))
-    log.info("recipe: %s", prepared.chosen)
-    if folder is None or not group.leads:
+    log.info("recipe: %s", prepared.resolved.chosen)
+    if folder is None or not prepared.resolved.group.leads:
         loop = Loop(prepared.step, prepared.plan, watch=watch)
     else:
         loop = Loop(
@@ -161,21 +110,12 @@ def _run(
             watch=watch,
             fatal=bool(config.watch_every) and config.on_failure != "warn",
         )
-        _describe(prepared, folder)
+        environment.describe(prepared, folder)
     if folder is not None:
-        loop.resume_command = resume_command(folder, group.world)
+        loop.resume_command = resume_command(folder, prepared.resolved.group.world)
     with signals.caught(loop.stop):
         loop.run()
     return result_of(loop, folder or RunFolder(Path(prepared.config.out)))
-
-
-def _describe(prepared: Prepared, folder: RunFolder) -> None:
-    """Write what repeats the run, and what it was made with."""
-    write_text_atomically(folder.config, configuration.dump_toml(prepared.config))
-    if prepared.dataset.skipped:
-        lines = [json.dumps({"file": name, "reason": reason}) for name, reason in prepared.dataset.skipped]
-        write_text_atomically(folder.path / "skipped.jsonl", "\n".join(lines) + "\n")
-    environment.write_environment(folder, environment.facts_of(prepared))
 
 
 def own_callbacks(prepared: Prepared, folder: RunFolder, view: View) -> list[Callback]:
@@ -183,7 +123,7 @@ def own_callbacks(prepared: Prepared, folder: RunFolder, view: View) -> list[Cal
     metrics, board = MetricsFile(folder), TensorBoard(folder)
     samples = Samples(folder, prepared.config.seed, board, prepared.origin.spec.point_scale)
     saver = Checkpoints(
-        folder, prepared.origin, prepared.config.keep, (metrics, board), lambda: _describe(prepared, folder),
+        folder, prepared.origin, prepared.config.keep, (metrics, board), lambda: environment.describe(prepared, folder),
         resuming.fixed_of(prepared.config),
     )  # fmt: skip
     notes = StageNotes(prepared.dataset.heldout, prepared.device)
@@ -191,7 +131,7 @@ def own_callbacks(prepared: Prepared, folder: RunFolder, view: View) -> list[Cal
 
 
 def vital_signs(prepared: Prepared) -> VitalSigns:
-    """Asks about the first images of either split, as training sees them."""
+    """Measure the networks on the first images of both splits, as training sees them."""
     count, device = min(SAMPLES, prepared.step.setup.noise.batch_size), prepared.device
 
     def first(split: Split) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -1,6 +1,6 @@
-"""A batch worked through in parts, so that the memory of one part is enough, with the gradients of the whole.
+"""Steps that take a batch in parts: the memory of one part is enough, the gradients are those of the whole batch.
 
-Up to rounding, and to what layers draw from torch's global generator (dropout), which each part draws anew.
+They differ by rounding, and by what layers draw from torch's global generator (dropout), which each part draws anew.
 """
 
 import contextlib
@@ -94,7 +94,7 @@ def _moved_once(state: TrainState, rows: slice) -> contextlib.AbstractContextMan
 
 
 def obstacle(recipe: Recipe, g: nn.Module, d: nn.Module) -> str | None:
-    """Why the parts of a batch would not make up the whole; None where they do."""
+    """Why a step in parts would differ from one of the whole batch; None if it would not."""
     if recipe.mixes_samples:
         return "D's answer to an image may depend on the others of the batch"
     for name, network in (("G", g), ("D", d)):
@@ -104,12 +104,12 @@ def obstacle(recipe: Recipe, g: nn.Module, d: nn.Module) -> str | None:
 
 
 def normalises_batches(network: nn.Module) -> bool:
-    """Whether it has batch normalisation, of which one image alone is no batch."""
+    """Whether the network has batch normalisation, which one image alone cannot pass."""
     return any(isinstance(module, _BatchNorm) for module in network.modules())
 
 
 def joined(batches: Sequence[Batch]) -> Batch:
-    """The parts of a batch as one, cut off from the graph that made them."""
+    """The parts of a batch as one, detached."""
     columns = ([getattr(b.detach(), name) for b in batches] for name in ("images", "labels", "latents"))
     images, *rest = (None if column[0] is None else torch.cat(column) for column in columns)
     assert images is not None
@@ -117,7 +117,7 @@ def joined(batches: Sequence[Batch]) -> Batch:
 
 
 def combined(losses: Sequence[Loss], shares: Sequence[float]) -> Loss:
-    """The loss of a batch from those of its parts, which are these shares of it; without their graphs."""
+    """The loss of a batch: the mean of its parts' losses, weighted by their shares."""
     terms = {
         name: torch.stack([share * loss.terms[name] for loss, share in zip(losses, shares, strict=True)]).sum()
         for name in losses[0].terms
@@ -128,10 +128,7 @@ def combined(losses: Sequence[Loss], shares: Sequence[float]) -> Loss:
 
 @contextlib.contextmanager
 def settled(*networks: nn.Module) -> Iterator[None]:
-    """Keep what layers learn from being asked, such as the vectors of spectral normalisation, for a while.
-
-    It has moved with the first part of a batch, as it does with a whole one; the others see the same weights.
-    """
+    """Freeze state that a forward pass updates (spectral norm's vectors), so that it advances once a batch."""
     moving = [
         module
         for network in networks

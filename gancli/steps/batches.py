@@ -1,4 +1,4 @@
-"""What a step is given, as a function of (seed, step): real images, latents and labels, on the device."""
+"""Real images, latents and labels of a step, on the device: functions of (seed, step)."""
 
 from dataclasses import dataclass, field
 
@@ -14,8 +14,8 @@ from gancli.recipes.base import Batch
 class ResidentImages:
     """A whole training set on the device, read in an order that is a function of (seed, epoch).
 
-    Epochs follow each other without a gap: a batch may end one and begin the next. Of each global batch
-    this process takes the rows of its rank.
+    Epochs follow each other without a gap: a batch may end one and begin the next. Each process takes the rows of its
+    rank.
     """
 
     images: Tensor
@@ -41,7 +41,7 @@ class ResidentImages:
         return self.images[rows], None if self.labels is None else self.labels[rows]
 
     def finished(self, images: Tensor, labels: Tensor | None, number: int) -> Batch:
-        """What was gathered, on whatever device it is now, as floats in [-1, 1] and mirrored."""
+        """A gathered batch as floats in [-1, 1], mirrored; on the device where the images are now."""
         if images.dtype == torch.uint8:
             images = images.float().div_(127.5).sub_(1)
         return Batch(self._mirrored(images, number) if self.mirror else images, labels)
@@ -73,21 +73,20 @@ class ResidentImages:
 
 @dataclass(frozen=True)
 class Draws:
-    """All that one step draws, from (seed, step) alone: tensors, which a compiled step takes as its inputs."""
+    """All that one step draws, from (seed, step) alone; the inputs of a compiled step."""
 
     real: list[Batch]
-    """For each of D's steps, without augmentation."""
+    """A batch for each of D's steps, not yet augmented."""
     fake: list[tuple[Tensor, Tensor | None]]
-    """Latents and labels for each of D's steps, but for a simultaneous recipe, and at last for G's step, unless the
-    recipe reuses D's."""
+    """One (latents, labels) for each of D's steps (none if simultaneous), then one for G's (none if it reuses D's)."""
     real_uniform: list[Tensor | None]
-    """What augmentation draws for each of ``real``; None without."""
+    """Augmentation's uniform numbers for each of ``real``; None without augmentation."""
     fake_uniform: list[Tensor | None]
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Latents and labels of the fakes: float32 ``(n, latent_dim)`` from N(0, I), labels uniform over classes."""
+    """Latents and labels of generated images: float32 ``(n, latent_dim)`` from N(0, I), labels uniform over classes."""
 
     latent_dim: int
     classes: int

@@ -1,9 +1,8 @@
-"""A whole step as one compiled function: forward, backward, Adam, constraints and average, whatever the recipe.
+"""A whole step as one compiled function: forward, backward, Adam, constraints and average, for any recipe.
 
-The step is run once and its operations are written down, those of backward passes, penalties and one-stage gradients
-among them; in the code that `traces` makes of them, Adam and the average pass over the weights once. What is drawn
-comes in as tensors, and what changes from step to step otherwise (rates, corrections of Adam, the decay of the average)
-as a vector of numbers; all else is constant in the trace.
+The step runs once, and its operations are written down, backward passes and penalties among them; `traces` makes code
+of them, in which Adam and the average pass over the weights once. Draws are inputs of that code. So is a vector of the
+numbers that change from step to step: rates, Adam's corrections, the average's decay. All else is constant.
 """
 
 import contextlib
@@ -31,13 +30,13 @@ from gancli.steps.traces import Function
 def suits(setup: Setup, state: TrainState) -> bool:
     """Whether one trace holds for every step: networks and batches of one shape, both trained by Adam.
 
-    A recipe with optimizers of its own may look into them, where a trace would find what was true once.
+    A recipe with its own optimizers may read their state, which a trace would freeze.
     """
     return (
         setup.noise.device.type in ("cpu", "cuda")
         and setup.noise.world == 1
         and setup.accumulate == 1
-        and setup.precision != "fp16"  # whose scale of the loss follows what was found
+        and setup.precision != "fp16"  # whose loss scale depends on the gradients
         and not setup.recipe.grows
         and type(setup.recipe).optimizers is Recipe.optimizers
         and setup.best_share(AT_THE_END) >= 1
@@ -77,7 +76,7 @@ class _TracedAdam:
     done: int = 0
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients, without the mark for profilers that an optimizer leaves in a trace."""
+        """Remove the gradients, without the profiler mark that an optimizer leaves in a trace."""
         for weight in self.optimizer.param_groups[0]["params"]:
             weight.grad = None
 
@@ -97,10 +96,9 @@ class _TracedAdam:
 
 
 def sizes_of(optimizer: Optimizer, taken: float) -> list[float]:
-    """What Adam's step after ``taken`` steps multiplies and adds, its corrections of the bias drawn in.
+    """The factors of Adam's step after ``taken`` steps, bias corrections included: a, b and 1 - beta2.
 
-    With m, v the decayed means of the gradient and of its square, a weight moves by -a m / (sqrt(v) + b); a, b and
-    1 - beta2 come back.
+    With m and v the decayed means of the gradient and of its square, a weight moves by -a m / (sqrt(v) + b).
     """
     (group,) = optimizer.param_groups
     beta1, beta2 = group["betas"]
@@ -145,7 +143,7 @@ class CompiledStep:
             self.function = traces.made_fast(self._trace(setup, state, draws, inputs), inputs, device)
 
     def _numbers(self, setup: Setup, state: TrainState, rates: Rates) -> Tensor:
-        """``(3 d_steps + 7,)``: a row of `sizes_of` for each of D's steps and for G's, and what `_trace` takes last."""
+        """``(3 d_steps + 7,)``: a row of `sizes_of` for each of D's steps and for G's, then rates, gamma and decay."""
         (d, g), (d_taken, g_taken) = _optimizers(state), self._taken
         rows = [sizes_of(d, d_taken + i) for i in range(setup.recipe.d_steps)]
         rows.append(sizes_of(g, g_taken))
@@ -155,9 +153,9 @@ class CompiledStep:
         return devices.sent(numbers, setup.noise.device)
 
     def _trace(self, setup: Setup, state: TrainState, draws: Draws, inputs: list[Tensor]) -> GraphModule:
-        """A module that does one step's operations on the inputs and on the state, as is done once while it is traced.
+        """A module that does one step's operations on the inputs and on the state; tracing does them once.
 
-        It gives the scalars in one vector, the gradients of G, for whoever watches them, and D's logits on real images.
+        It returns the scalars in one vector, G's gradients (the watch reads them), and D's logits on real images.
         """
         d, g = _optimizers(state)
 
@@ -207,7 +205,7 @@ def _compiled(network: nn.Module) -> nn.Module:
 
 @contextlib.contextmanager
 def _unchanged(state: TrainState) -> Iterator[None]:
-    """Put back at the end what steps have changed; gradients are forgotten."""
+    """Restore the state at the end, and remove the gradients."""
     kept = [(tensor, tensor.detach().clone()) for tensor in _changing(state)]
     try:
         yield
@@ -229,14 +227,14 @@ def _changing(state: TrainState) -> Iterator[Tensor]:
 
 
 def _tensors(draws: Draws) -> list[Tensor]:
-    """The tensors of what was drawn, always in the same order."""
+    """The tensors of the draws, always in the same order."""
     columns = [value for batch in draws.real for value in (batch.images, batch.labels)]
     columns += [value for pair in draws.fake for value in pair]
     return [value for value in (*columns, *draws.real_uniform, *draws.fake_uniform) if value is not None]
 
 
 def _filled(draws: Draws, tensors: Iterable[Tensor]) -> Draws:
-    """What was drawn with these tensors in place of its own."""
+    """The draws with these tensors in place of their own."""
     rest = iter(tensors)
 
     def other(value: Tensor | None) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""A function whose kernels are recorded once and launched together, since launching is what small networks wait for.
+"""A function whose kernels are recorded once and launched together: small networks mostly wait for launches.
 
 See https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs for what may be recorded.
 """
@@ -14,10 +14,10 @@ WARM_UP = 3
 
 
 class Recorded:
-    """A function that does the same kernels in every call, called by giving them all to the device at once.
+    """A function that runs the same kernels in every call, recorded as one CUDA graph.
 
-    It may change tensors of its own in place. Calling it WARM_UP times, as this does, must do no harm; the recording
-    itself computes nothing. What layers draw comes from the device's default generator, as it is seeded at each call.
+    It may change its own tensors in place. It is called WARM_UP times before the recording, which itself computes
+    nothing. Layers draw from the device's default generator, as it is seeded at each call.
     """
 
     def __init__(self, function: Callable[..., list[Tensor]], inputs: Sequence[Tensor]) -> None:
@@ -35,7 +35,7 @@ class Recorded:
                 self._outputs = function(*self._inputs)
 
     def __call__(self, *inputs: Tensor) -> list[Tensor]:
-        """What the function gives for inputs of the same shapes; the next call overwrites it."""
+        """The function's results for inputs of the same shapes; the next call overwrites them."""
         torch._foreach_copy_(self._inputs, inputs, non_blocking=True)
         self._graph.replay()
         return self._outputs

@@ -15,9 +15,9 @@ LAYERS = (nn.Linear, _ConvNd)
 
 
 def freeze_lowest(recipe: Recipe, spec: Spec, d: nn.Module, layers: int, batch_size: int) -> None:
-    """Train the weights of D's first ``layers`` layers no more.
+    """Freeze the weights of D's first ``layers`` layers.
 
-    A layer is a linear map or convolution with what follows it up to the next; the first is what an image meets first.
+    A layer is a linear map or convolution with all that follows it up to the next; the first one sees the image.
     Raises ValueError if D has no layer left to train.
     """
     found: dict[str, list[str]] = {}
@@ -32,9 +32,9 @@ def freeze_lowest(recipe: Recipe, spec: Spec, d: nn.Module, layers: int, batch_s
 
 
 def _in_order_of_use(recipe: Recipe, spec: Spec, d: nn.Module, batch_size: int) -> list[str]:
-    """Names of the parameters that a forward pass uses, by the first operation that does.
+    """Names of the parameters in the order in which a forward pass first uses them.
 
-    Asked of a copy without memory, which has all its layers if it is of those that grow.
+    The pass is that of a copy on the meta device; a network that grows has all its layers there.
     """
     outline = copy.deepcopy(d).to(META)
     recipe.advance(outline, AT_THE_END)

@@ -1,4 +1,4 @@
-"""The gradients of G and of D from one pass through D, where both networks step from the same fakes and the same D.
+"""One pass through D gives the gradients of G and of D, where both step from the same fakes and the same D.
 
 D's answers to real and generated images come from one forward pass, and one pass back, seeded with ones, gives
 dD(x_i)/d(layer) for every layer and dD(x_i)/dx_i for every fake. The derivatives of the two losses by the logits then
@@ -24,13 +24,13 @@ from gancli.steps.setup import Setup
 from gancli.steps.state import TrainState
 
 DRAWS = (_DropoutNd, nn.utils.parametrize.ParametrizationList)
-"""Layers whose second pass would differ from the first: what they draw, or their state, goes on."""
+"""Layers whose second pass differs from the first, since they draw or have state."""
 
 
 def suits(recipe: Recipe, d: nn.Module, precision: str) -> bool:
-    """Whether one pass does what two would: told from what the recipe declares and from D's layers.
+    """Whether one pass does what two would, by the recipe's declarations and D's layers.
 
-    In fp16 it does not, since the seed of ones escapes the scaling of the loss.
+    In fp16 it does not: the seed of ones escapes the scaling of the loss.
     """
     kind = type(recipe)
     return (
@@ -69,10 +69,10 @@ def backward(
     rates: Rates,
     autocast: AbstractContextManager[None],
 ) -> tuple[Loss, Loss] | None:
-    """Put both networks' gradients, of which there is none yet, where the optimizers look for them; both losses.
+    """Set both networks' gradients, which must be None before; returns D's loss and G's.
 
-    ``fake`` carries G's graph, ``autocast`` is for D's pass forward. None, with nothing changed, if D has weights
-    outside of what `layerwise` knows.
+    ``fake`` carries G's graph, ``autocast`` is for D's forward pass. Returns None and changes nothing if D has weights
+    that `layerwise` does not know.
     """
     count = len(real.images)
     leaf = fake.images.detach().requires_grad_()
@@ -96,7 +96,7 @@ def backward(
 
 
 def _into_weights(logits: Tensor, images: Tensor, visits: list[Visit], weights: Tensor) -> Tensor:
-    """Set the gradients of sum_i c_i D(x_i) for D's weights; dD(x_i)/dx_i of the images."""
+    """Set the gradients of sum_i c_i D(x_i) for D's weights; returns dD(x_i)/dx_i."""
     edges = [visit.after_edge for visit in visits]
     found = torch.autograd.grad((logits,), (images, *edges), (torch.ones_like(logits),), retain_graph=True)  # type: ignore[arg-type]
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Real batches of a data set that is not on the device: gathered in the background while the step before computes."""
+"""Real batches of a data set that is not on the device, gathered in the background while steps compute."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -9,14 +9,14 @@ from gancli.recipes.base import Batch
 from gancli.steps.batches import ResidentImages
 
 AHEAD = 3
-"""Batches that are gathered before they are asked for."""
+"""Batches to gather before they are asked for."""
 Gathered = tuple[Tensor, Tensor | None]
 
 
 class PrefetchedImages:
-    """Gives the very batches of ``source``, whose images stay where they are, on ``device``.
+    """The batches of ``source`` on ``device``; its images stay where they are.
 
-    A batch is a function of its number alone, so what lies ready is only ever a matter of speed.
+    A batch is a function of its number alone, so prefetching changes only the speed.
     """
 
     def __init__(self, source: ResidentImages, device: torch.device) -> None:

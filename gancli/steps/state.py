@@ -1,4 +1,4 @@
-"""All that training changes; saving and loading it is what makes a resume exact."""
+"""All that training changes; saving and loading it makes a resume exact."""
 
 import copy
 from dataclasses import asdict, dataclass, field
@@ -60,7 +60,7 @@ class TrainState:
     g: nn.Module
     d: nn.Module
     ema: nn.Module
-    """Exponential moving average of G's weights and of its batch statistics; what is sampled and evaluated."""
+    """Exponential moving average of G's weights and batch statistics; it is sampled and evaluated."""
     g_optimizer: Optimizer
     d_optimizer: Optimizer
     scaler: torch.amp.GradScaler
@@ -69,7 +69,7 @@ class TrainState:
     rollbacks: int = 0
     """How often the run went back to an earlier checkpoint to try again with other draws."""
     step: int = 0
-    """Steps done; with the seed, all that the draws depend on."""
+    """Steps done; draws depend on the seed and this number alone."""
     seconds: float = 0.0
     """Time spent in training, over all resumed parts."""
     running: RunningMeans = field(default_factory=RunningMeans)
@@ -107,8 +107,8 @@ class TrainState:
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Restore what `state_dict` returned, onto the devices of the present networks.
 
-        Of the optimizers it takes what they remember; their settings are the recipe's. A loss scaler that was not in
-        use stays as it is.
+        Optimizers keep their settings, which are the recipe's, and take the rest. A loss scaler that was not in use
+        stays as it is.
         """
         for name in ("g", "d", "ema"):
             getattr(self, name).load_state_dict(saved[name])
@@ -150,7 +150,7 @@ def _settings(optimizer: Optimizer) -> list[dict[str, Any]]:
 
 
 def _lay_out_as_weights(optimizer: Optimizer) -> None:
-    """Give what an optimizer remembers of each weight that weight's order in memory, which fused Adam relies on."""
+    """Give an optimizer's tensors the memory layout of their weights, which fused Adam relies on."""
     for parameter, remembered in optimizer.state.items():
         for name, value in remembered.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
@@ -174,8 +174,8 @@ class Average:
     def update(self, decay: float | Tensor) -> None:
         """``average = decay * average + (1 - decay) * current``.
 
-        What is no floating-point number is copied, and so are the singular vectors that spectral normalisation follows:
-        the mean of unit vectors is shorter than one, which would let the weights grow.
+        Integers are copied. So are the singular vectors of spectral normalisation: the mean of unit vectors is shorter
+        than one, which would let the weights grow.
         """
         if isinstance(decay, Tensor):
             for average, current in zip(self.averages, self.currents, strict=True):

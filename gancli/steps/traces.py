@@ -1,4 +1,4 @@
-"""Operations written down while a function is run once (`make_fx`), and the code that the compiler makes of them."""
+"""Traces of a function that runs once (`make_fx`), and the code that the compiler makes of them."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -16,13 +16,13 @@ Function = Callable[..., list[Tensor]]
 
 
 def written_down(function: Function, inputs: Sequence[Tensor]) -> GraphModule:
-    """What the function asks of torch, backward passes among it, for inputs of these shapes; it is run for that."""
+    """The torch operations of a function, backward passes among them, for inputs of these shapes; runs it once."""
     with _without_cudnn(), torch.autograd.set_multithreading_enabled(False):  # a trace is of one thread
         return _of_any_layout(make_fx(function, decomposition_table=REPLACED)(*inputs))
 
 
 def _of_any_layout(traced: GraphModule) -> GraphModule:
-    """The trace without views, which hold for one order in memory, where that of convolutions may be another."""
+    """The trace with reshapes in place of views, which hold for one memory layout only."""
     for node in traced.graph.nodes:
         if node.target is torch.ops.aten.view.default:
             node.target = torch.ops.aten.reshape.default
@@ -32,9 +32,9 @@ def _of_any_layout(traced: GraphModule) -> GraphModule:
 
 @contextlib.contextmanager
 def _without_cudnn() -> Iterator[None]:
-    """So that batches are normalised by an operation that the compiler knows to move the running statistics.
+    """Batch normalisation is then an operation whose running statistics the compiler knows to move.
 
-    Convolutions are the same operation, though in another order in memory; see `_of_any_layout`.
+    Convolutions stay the same operation, in another memory layout; see `_of_any_layout`.
     """
     before = torch.backends.cudnn.enabled
     torch.backends.cudnn.enabled = False
@@ -45,7 +45,7 @@ def _without_cudnn() -> Iterator[None]:
 
 
 def made_fast(traced: GraphModule, inputs: list[Tensor], device: torch.device) -> Function:
-    """The trace as loops, and on CUDA as one graph: of those, or where there is no Triton of its own operations."""
+    """The trace compiled; on CUDA recorded as one graph, of its own operations where there is no Triton."""
     ordered = draws_in_order(traced)
     if device.type == "cuda":
         return Recorded(compiled_by_torch(traced) if ordered and find_spec("triton") else traced, inputs)
@@ -55,7 +55,7 @@ def made_fast(traced: GraphModule, inputs: list[Tensor], device: torch.device) -
 
 
 def draws_in_order(traced: GraphModule) -> bool:
-    """Whether the compiled trace draws what layers draw as the trace does; older compilers move several draws about."""
+    """Whether compiled code keeps the order of random draws; older compilers reorder several."""
     drawing = [n for n in traced.graph.nodes if torch.Tag.nondeterministic_seeded in getattr(n.target, "tags", ())]
     if len(drawing) < 2:
         return True
@@ -65,7 +65,7 @@ def draws_in_order(traced: GraphModule) -> bool:
 
 
 def compiled_by_torch(traced: nn.Module) -> Function:
-    """Code for one shape of everything, which draws what layers draw as it is drawn without."""
+    """Compile for fixed shapes; random layers draw the same numbers as uncompiled."""
     options: dict[str, Any] = {"fallback_random": True, "deterministic": torch.are_deterministic_algorithms_enabled()}
     if hasattr(torch.compiler, "skip_all_guards_unsafe"):  # nothing that they would look at ever changes
         options["guard_filter_fn"] = torch.compiler.skip_all_guards_unsafe
@@ -73,7 +73,7 @@ def compiled_by_torch(traced: nn.Module) -> Function:
 
 
 def _unpadded(gradient: Tensor, maps: Tensor, padding: list[int]) -> Tensor:
-    """The gradient by ``maps`` of repeating their borders: what each border was repeated to adds to it."""
+    """Gradient of replication padding by ``maps``: each border takes the gradients of its copies."""
     for dim, (before, after) in ((3, padding[:2]), (2, padding[2:])):
         size, behind = gradient.shape[dim], 2 * (3 - dim) * (0,)
         inner = size - before - after
@@ -87,5 +87,4 @@ def _unpadded(gradient: Tensor, maps: Tensor, padding: list[int]) -> Tensor:
 
 
 REPLACED = {torch.ops.aten.replication_pad2d_backward.default: _unpadded}
-"""Operations whose place others take in a trace: the compiler expects this one's result in another order in memory than
-it has with channels last, and refuses it."""
+"""Operations to replace in a trace: the compiler refuses this one's memory layout with channels last."""

@@ -1,4 +1,4 @@
-"""The one training loop: steps, and the moments at which callbacks look at them."""
+"""The training loop: steps, and the moments at which callbacks are told."""
 
 import logging
 import math
@@ -18,12 +18,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to train and how often to look, all in steps; 0 means never but at the end."""
+    """How long to train and how often to look, in steps; 0: only at the end."""
 
     total_steps: int
     batch_size: int
     images: int
-    """Training images, so that epochs can be told."""
+    """Training images, for counting epochs."""
     images_per_step: int
     log_every: int
     save_every: int
@@ -32,13 +32,13 @@ class Plan:
     watch_every: int = 0
 
     def due(self, step: int, every: int) -> bool:
-        """Whether something that happens every so many steps, and at the end, happens after this step."""
+        """Whether this step ends an interval of ``every`` steps, or the training."""
         return step == self.total_steps or (every > 0 and step % every == 0)
 
 
 @dataclass(frozen=True)
 class Record:
-    """One line of metrics: means since the line before, and an evaluation if one was due."""
+    """One line of metrics: means since the last line, and an evaluation if one was due."""
 
     step: int
     images_seen: int
@@ -46,10 +46,10 @@ class Record:
     seconds: float
     values: dict[str, float]
     alarms: tuple[Alarm, ...] = ()
-    """What the watch sees for the first time here."""
+    """Alarms that the watch raises here."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The line as it is written to ``metrics.jsonl``, where a value that is not finite is null."""
+        """The line of ``metrics.jsonl``; a value that is not finite is null."""
         head = {"step": self.step, "images_seen": self.images_seen, "epoch": round(self.epoch, 4)}
         alarms = {"alarms": [alarm.as_dict() for alarm in self.alarms]} if self.alarms else {}
         values = {name: value if math.isfinite(value) else None for name, value in self.values.items()}
@@ -79,24 +79,24 @@ class Callback:
         """After the first step of this process in a stage of the training; see `Step.stage`."""
 
     def on_step(self, loop: "Loop") -> None:
-        """After each step; must not wait for the device."""
+        """After each step; it must not wait for the device."""
 
     def on_record(self, loop: "Loop", record: Record) -> None:
-        """After each line of metrics; losses are finite but in the last line of a training that diverged."""
+        """After each line of metrics; losses are finite, except in the last line of a training that diverged."""
 
     def on_finish(self, loop: "Loop") -> None:
         """After the last step, also when a signal made it the last."""
 
     def on_error(self, loop: "Loop") -> None:
-        """After an error that nobody foresaw, or of the data, between two steps; the state is that after a step."""
+        """After an unforeseen error, or one of the data, between two steps; the state is that after a step."""
 
     def close(self) -> None:
-        """Whatever happened."""
+        """At the end, whatever happened."""
 
 
 @dataclass
 class Loop:
-    """Runs steps until the plan is fulfilled or a signal arrives."""
+    """Runs steps until the plan is done or a signal arrives."""
 
     step: Step
     plan: Plan
@@ -109,7 +109,7 @@ class Loop:
     fatal: bool = False
     """Whether an alarm ends the training."""
     stop_signal: int | None = None
-    """Set by a signal handler; the loop stops after the step under way."""
+    """Set by a signal handler; the loop stops after the present step."""
     resume_command: str = "gancli train --resume latest"
     """Goes on with this run after a signal."""
     last_record: Record | None = None
@@ -123,8 +123,8 @@ class Loop:
     def run(self) -> None:
         """Train. Raises TrainingDiverged at the first line of metrics, or checkpoint, that is not finite.
 
-        Raises Interrupted after a signal, when the callbacks have saved what there is. They are told of any other
-        error too, unless it left the networks in the midst of a step.
+        Raises Interrupted after a signal, once the callbacks have saved the state. Callbacks hear of any other error
+        too, unless it came within a step.
         """
         self._resumed_at = time.perf_counter() - self.state.seconds
         try:
@@ -151,7 +151,7 @@ class Loop:
             )
 
     def stop(self, signal_number: int) -> None:
-        """Let the step under way be the last."""
+        """Stop after the present step."""
         self.stop_signal = signal_number
 
     def _told_to_stop(self) -> bool:
@@ -195,7 +195,7 @@ class Loop:
             raise TrainingFailed(f"stopped at step {self.state.step}: {alarms[0]}", alarms[0].since)
 
     def _tell(self, values: dict[str, float]) -> tuple[Alarm, ...]:
-        """Give a line of metrics to all who want it; returns what the watch sees in it."""
+        """Give a line of metrics to the callbacks; returns the watch's alarms."""
         seen = self.step.images_seen
         alarms = tuple(self.watch.observe({"step": self.state.step} | values))
         record = Record(self.state.step, seen, seen / self.plan.images, self.state.seconds, values, alarms)
@@ -205,7 +205,7 @@ class Loop:
         return alarms
 
     def require_finite(self) -> dict[str, float]:
-        """The means since the last line; TrainingDiverged if one is not a finite number."""
+        """The means since the last line; TrainingDiverged if one is not finite."""
         values = self.state.running.means()
         for name, value in values.items():
             if not math.isfinite(value):
@@ -213,7 +213,7 @@ class Loop:
         return values
 
     def require_sound(self) -> dict[str, float]:
-        """Like `require_finite`, and of every weight: a step's losses do not show what it did to weights."""
+        """Like `require_finite`, for every weight too: a step's losses do not show its effect on weights."""
         values = self.require_finite()
         for network in ("g", "d", "ema"):
             for name, value in getattr(self.state, network).state_dict().items():

@@ -1,7 +1,7 @@
-"""What a run saves while it goes on: sample grids, checkpoints and network files; its numbers are in `records`.
+"""Callbacks that save sample grids, checkpoints and network files; metrics are in `records`.
 
-A disk that is full, or a folder that is gone, does not end a training that took hours: what cannot be written is a
-warning, and is tried again at its next turn. Only the last checkpoint of all must be written, or the run has failed.
+A full disk or a missing folder does not end a training that took hours: a file that cannot be written is a warning, and
+is tried again at its next turn. Only the last checkpoint must be written, or the run has failed.
 """
 
 import logging
@@ -59,21 +59,21 @@ class Checkpoints(Callback):
     origin: Origin
     keep: int
     records: Sequence[MetricsFile | TensorBoard]
-    """What must be on disk before a checkpoint is, since a resume goes on after it."""
+    """Files to flush to disk before a checkpoint, since a resume goes on after it."""
     describe: Callable[[], None]
     """Writes the configuration, without which nothing can be resumed."""
     fixed: Mapping[str, Any] = field(default_factory=dict)
-    """Of the configuration, what a resumed run cannot change."""
+    """The settings that a resumed run cannot change."""
     saved_step: int = field(default=-1, init=False)
-    """The step of which everything is saved."""
+    """The last step that is saved completely."""
     _best_saved: int | None = field(default=None, init=False)
-    """The step of the best checkpoint that there is; a better one may not have fitted on the disk."""
+    """The step of the best checkpoint on disk; a better one may not have fitted."""
 
     _best_written: int | None = field(default=None, init=False)
     """The step whose generator ``best.pth`` holds, once that is known."""
 
     def on_start(self, loop: Loop) -> None:
-        """Nothing is saved twice after a resume, unless the run died before all of it was."""
+        """Find what is saved already, so that a resume saves nothing twice."""
         self._best_saved = _best_step(loop.state)
         with tolerated(str(self.folder.best_generator)):
             self._begin_best(loop)
@@ -92,7 +92,7 @@ class Checkpoints(Callback):
                 self._save_best(loop)
 
     def on_finish(self, loop: Loop) -> None:
-        """Save what was not saved; CannotSave if that fails."""
+        """Save the last step, unless it is saved; CannotSave if that fails."""
         if self.saved_step == loop.state.step:
             return
         loop.require_sound()
@@ -107,7 +107,7 @@ class Checkpoints(Callback):
             ) from error
 
     def on_error(self, loop: Loop) -> None:
-        """Save what was not saved, if it is sound and can be."""
+        """Save the last step if it is sound, and warn if it cannot be saved."""
         if loop.state.step in (0, self.saved_step):
             return
         try:

@@ -81,7 +81,7 @@ def test_a_run_records_its_choice_and_resumes_with_it(
     assert "not bit for bit" not in caplog.text
     train(resume=str(run.path), steps=4, progress="none", settings=["matmul=default"])
     assert "matmul was onednn and is now default: the run goes on, but not bit for bit" in caplog.text
-    assert resume.merged_config(run, [], {}).matmul == "default"
+    assert resume.read("latest", run, [], {}).asked.matmul == "default"
 
 
 @pytest.mark.parametrize(("gain", "warned"), [(0.5, True), (1.8, False)])

@@ -42,8 +42,8 @@ class Calling(nn.Module):
 @pytest.fixture
 def long_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every run is long enough to try."""
-    monkeypatch.setattr(compile_choice, "LEAST_STEPS", 1)
-    monkeypatch.setattr(compile_choice, "LEAST_SECONDS", {"cpu": 0.0})
+    monkeypatch.setattr(compile_choice, "MIN_STEPS", 1)
+    monkeypatch.setattr(compile_choice, "MIN_SECONDS", {"cpu": 0.0})
 
 
 def compiled_as(monkeypatch: pytest.MonkeyPatch, before: Any, factor: float = 1.0) -> None:
@@ -61,7 +61,7 @@ def no_compiler() -> None:
 
 def test_short_runs_and_those_told_not_to_try_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled_as(monkeypatch, no_compiler)
-    assert compile_choice.choose("auto", compile_choice.LEAST_STEPS - 1, build) == "off"
+    assert compile_choice.choose("auto", compile_choice.MIN_STEPS - 1, build) == "off"
     assert compile_choice.choose("off", 10**9, build) == "off"
 
 

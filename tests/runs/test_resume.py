@@ -319,9 +319,9 @@ def test_a_longer_run_goes_on_from_the_shorter_ones_end(tmp_path: Path) -> None:
         ({"seed": 1}, "seed of .* is 0, not 1"),
         ({"batch_size": 32}, "batch_size of .* is 16, not 32"),
         ({"settings": ["d_lr=1"]}, "hyperparameters of .* is {'d_lr': 0.0002}, not {'d_lr': 1.0}"),
-        ({"config": TrainConfig()}, "leave --config away"),
+        ({"config": TrainConfig()}, "remove config"),
         ({"name": "other"}, "name of .* is digits-vanilla, not other"),
-        ({"out": "elsewhere"}, "goes on in its own folder; leave --out elsewhere away"),
+        ({"out": "elsewhere"}, "goes on in its own folder; remove out elsewhere"),
         ({"settings": ["out=elsewhere"]}, "out of .* not elsewhere"),
     ],
 )
