@@ -31,7 +31,7 @@ def make_step(
     precision: str = "fp32",
     dtype: torch.dtype = torch.float32,
     spec: Spec = SPEC,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     device: torch.device = CPU,
     plain: bool = False,
     compiled: bool = False,
@@ -39,8 +39,9 @@ def make_step(
 ) -> Step:
     """A step of so many images; in float64 for comparisons that rounding must not blur, with latents of the CPU.
 
-    ``options`` are fields of `Setup`.
+    The default is 8 images, or 2 where D enlarges each to 64 x 64 pixels. ``options`` are fields of `Setup`.
     """
+    batch_size = batch_size or (8 if recipe.features is None else 2)
     state = training_state.create(recipe, spec, 0, device, precision)
     if dtype != torch.float32:
         g, d = state.g.to(dtype), state.d.to(dtype)

@@ -20,7 +20,7 @@ PICTURES, POINTS = Spec(1, 8, 8, 4), Spec(2, 1, 1, 4, 1.0)
 def step_of(name: str, spec: Spec, parts: int, dtype: torch.dtype = torch.float64, **options: Any) -> Step:
     """Eight images in so many parts, the plain way; nothing is dropped, since each part would drop anew."""
     recipe = small(name).fitted(spec, 40, 1000)
-    step = make_step(recipe, dtype=dtype, spec=spec, plain=True, accumulate=parts, **options)
+    step = make_step(recipe, dtype=dtype, spec=spec, plain=True, accumulate=parts, **{"batch_size": 8} | options)
     for module in [*step.state.g.modules(), *step.state.d.modules()]:
         if isinstance(module, _DropoutNd):
             module.p = 0
