@@ -66,7 +66,7 @@ def test_a_failed_test_leaves_its_message_even_where_the_run_is_killed(tmp_path:
     path.write_text(
         "import time\ndef test_cuda_a(): assert 2 == 3\ndef test_cuda_b(): pass\ndef test_cuda_c(): time.sleep(600)\n"
     )
-    row = gpu_tests._test(path, "not slow", asked(tmp_path, seconds=15))
+    row = gpu_tests._test(path, "not slow", asked(tmp_path, seconds=40))
     assert row["exit_code"] == "cut off" and (row["passed"], row["failed"]) == (1, 1)
     assert len(row["failures"]) == 1 and "assert 2 == 3" in row["failures"][0]
 
