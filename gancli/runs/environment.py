@@ -65,6 +65,7 @@ def _git_commit() -> str | None:
 
 
 def facts_of(prepared: Prepared) -> dict[str, Any]:
+    """What the run computes with, and the data it sees."""
     return {
         "torch": torch.__version__,
         "device": devices.describe(prepared.device),
