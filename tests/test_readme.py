@@ -35,6 +35,8 @@ SHORT = ["--steps", "2", "--threads", "1"]
 def shortened(command: str, run: Path) -> list[str]:
     """The command with the run's folder filled in and, for training, two steps."""
     command = command.partition(" > ")[0]
+    for slow, quick in ("--compile on", "--compile off"), ("--precision bf16", "--precision fp32"):
+        command = command.replace(slow, quick)  # either takes minutes on some processors, and has tests of its own
     words = shlex.split(re.sub(r"runs/\d+-[\w-]+", str(run), command), comments=True)[1:]
     if words[0] == "eval" and "mnist" in words:
         words += ["--extractor", "random"]  # its classifier would take half a minute
