@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from gancli import whole_batch
-from gancli.functional import losses, penalties
+from gancli.functional import losses
 from gancli.functional.pixels import moved
 from gancli.models import autoencoder, latent_gan
 from gancli.models.autoencoder import Autoencoder
@@ -19,6 +19,7 @@ from gancli.models.efficientnet_lite0 import Lite0
 from gancli.models.perceptual import CHANNELS, Perception
 from gancli.pretrained import lite0_weights
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, Stage, hyper, ramped_half_life
+from gancli.recipes.r3gan import pairing_with_penalties
 
 FIRST, SECOND = "autoencoder", "GAN in its latents"
 SHARE = 0.05
@@ -191,15 +192,7 @@ class Latent(Recipe):
         """R3GAN's pairing loss plus gamma / 2 times the squared gradients at real and at generated latents."""
         labels = None if real.labels is None or fake.labels is None else torch.cat([real.labels, fake.labels])
         images = torch.cat([self._noisy(real.images), self._noisy(fake.images)])
-        logits, squares = penalties.zero_centred_with_logits(d, images, labels)
-        real_logits, fake_logits = logits.chunk(2)
-        r1, r2 = squares.chunk(2)
-        terms = {
-            "adv": losses.relativistic_d(real_logits, fake_logits),
-            "r1": rates.gamma * r1.mean(),
-            "r2": rates.gamma * r2.mean(),
-        }
-        return Loss(terms, {"real": real_logits, "fake": fake_logits})
+        return pairing_with_penalties(d, images, labels, rates.gamma)
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """The pairing loss with the roles exchanged; nothing flows back through the real latents."""

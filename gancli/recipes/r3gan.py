@@ -221,15 +221,7 @@ class R3GAN(Recipe):
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """The pairing loss plus gamma / 2 times the squared gradients at real and at generated images."""
         images = torch.cat([real.images, fake.images])
-        logits, squares = penalties.zero_centred_with_logits(d, images, None)
-        real_logits, fake_logits = logits.chunk(2)
-        r1, r2 = squares.chunk(2)
-        terms = {
-            "adv": self.d_adversarial(real_logits, fake_logits),
-            "r1": rates.gamma * r1.mean(),
-            "r2": rates.gamma * r2.mean(),
-        }
-        return Loss(terms, {"real": real_logits, "fake": fake_logits})
+        return pairing_with_penalties(d, images, None, rates.gamma)
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """The pairing loss with the roles exchanged; nothing flows back through the real images."""
@@ -254,6 +246,22 @@ class R3GAN(Recipe):
             gamma=gamma,
             beta2=between(self.beta2, self.beta2_end),
         )
+
+
+def pairing_with_penalties(d: nn.Module, images: Tensor, labels: Tensor | None, gamma: float) -> Loss:
+    """D's pairing loss plus gamma / 2 times its squared gradients, of real images followed by as many generated ones.
+
+    Huang et al. 2024 (arXiv:2501.05441), section 2: RpGAN with R1 and R2. ``images`` are ``(2 N, C, H, W)``.
+    """
+    logits, squares = penalties.zero_centred_with_logits(d, images, labels)
+    real_logits, fake_logits = logits.chunk(2)
+    r1, r2 = squares.chunk(2)
+    terms = {
+        "adv": losses.relativistic_d(real_logits, fake_logits),
+        "r1": gamma * r1.mean(),
+        "r2": gamma * r2.mean(),
+    }
+    return Loss(terms, {"real": real_logits, "fake": fake_logits})
 
 
 RECIPE = R3GAN
