@@ -32,7 +32,7 @@ def _silent(done: int, total: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Output(Settings):
-    """What a command prints."""
+    """How a command prints its result."""
 
     PANEL: ClassVar[str | None] = "What is shown"
 
@@ -42,7 +42,7 @@ class Output(Settings):
 
 @dataclass(frozen=True)
 class Start(Settings):
-    """What a configuration starts from."""
+    """The file and the texts that a configuration starts from."""
 
     PANEL: ClassVar[str | None] = "GAN"
 
@@ -77,7 +77,7 @@ class Resuming(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class BesideConfig(Resuming, Start):
-    """What a training is told beside its configuration."""
+    """Settings of a training beside its configuration."""
 
     PANEL: ClassVar[str | None] = "What is shown"
 
@@ -97,12 +97,12 @@ class BesideConfigFlags(Output, BesideConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class Training(BesideConfig, TrainConfig):
-    """What ``gancli.train`` is told."""
+    """Settings of ``gancli.train``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainFlags(BesideConfigFlags, TrainConfig):
-    """What ``gancli train`` is told."""
+    """Settings of ``gancli train``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,12 +116,12 @@ class VerifyResume(Output, Start):
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyResumeFlags(VerifyResume, Intervals, Machine, Length, Gan, Reading, PictureOptions, Data):
-    """What ``gancli verify-resume`` is told: that, and what is trained and how."""
+    """Settings of ``gancli verify-resume``: where it breaks off, and what is trained and how."""
 
 
 @dataclass(frozen=True)
 class Sampling(Settings):
-    """What ``gancli.sample`` is told."""
+    """Settings of ``gancli.sample``."""
 
     ckpt: str | Path = setting(
         REQUIRED,
@@ -160,7 +160,7 @@ class Sampling(Settings):
 
 @dataclass(frozen=True)
 class Loading(Settings):
-    """What ``gancli.load`` is told."""
+    """Settings of ``gancli.load``."""
 
     ckpt: str | Path = like(Sampling, "ckpt")
     device: str = like(Machine, "device")
@@ -183,7 +183,7 @@ class Target(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class SampleFlags(Output, Target, Sampling):
-    """What ``gancli sample`` is told."""
+    """Settings of ``gancli sample``."""
 
     one_class: Sequence[str] = setting(
         (), "Draw this class; repeatable, and taken literally.", metavar="NAME", flags=("--class",)
@@ -195,7 +195,7 @@ class SampleFlags(Output, Target, Sampling):
 
 @dataclass(frozen=True)
 class Reconstructing(Settings):
-    """What ``gancli.reconstruct`` is told."""
+    """Settings of ``gancli.reconstruct``."""
 
     ckpt: str | Path = like(
         Sampling, "ckpt", meaning="A run or generator file of a recipe with an encoder, such as vaegan."
@@ -215,7 +215,7 @@ class Reconstructing(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class ReconstructFlags(Output, Target, Reconstructing):
-    """What ``gancli reconstruct`` is told."""
+    """Settings of ``gancli reconstruct``."""
 
     out: str | None = like(
         Target,
@@ -227,7 +227,7 @@ class ReconstructFlags(Output, Target, Reconstructing):
 
 @dataclass(frozen=True)
 class Measuring(Settings):
-    """What ``gancli.evaluate`` is told."""
+    """Settings of ``gancli.evaluate``."""
 
     ckpt: str | Path | None = like(Sampling, "ckpt", default=None)
     _: KW_ONLY
@@ -297,7 +297,7 @@ class Measuring(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateFlags(Output, Measuring):
-    """What ``gancli eval`` is told."""
+    """Settings of ``gancli eval``."""
 
     run: str | None = setting(
         None, "A run, of which each kept checkpoint is measured.", metavar="RUN|latest", is_path=True
@@ -312,7 +312,7 @@ class EvaluateFlags(Output, Measuring):
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorFlags(Output):
-    """What ``gancli doctor`` is told."""
+    """Settings of ``gancli doctor``."""
 
     run: str = setting(
         "latest",
@@ -329,7 +329,7 @@ class DoctorFlags(Output):
 
 @dataclass(frozen=True, kw_only=True)
 class CompareFlags(Settings):
-    """What ``gancli compare`` is told."""
+    """Settings of ``gancli compare``."""
 
     reports: Sequence[str] = setting(
         REQUIRED,
@@ -343,7 +343,7 @@ class CompareFlags(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckFlags(Output, PictureOptions):
-    """What ``gancli data check`` is told."""
+    """Settings of ``gancli data check``."""
 
     data: str = like(
         Data,
@@ -361,7 +361,7 @@ class CheckFlags(Output, PictureOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class CacheFlags(Settings):
-    """What ``gancli data cache`` is told."""
+    """Settings of ``gancli data cache``."""
 
     clear: bool = setting(False, "Delete what is kept.", flags=("--clear",))
     json: bool = like(Output, "json")
@@ -369,7 +369,7 @@ class CacheFlags(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class RecipesFlags(Settings):
-    """What ``gancli recipes`` is told."""
+    """Settings of ``gancli recipes``."""
 
     name: str | None = setting(None, "Show this recipe's hyperparameters.", metavar="NAME", positional="only")
     image_size: str = setting("32", "Size of the images for which weights are counted.", metavar="N|HxW")

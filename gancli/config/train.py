@@ -125,7 +125,7 @@ class Length(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Machine(Settings):
-    """What computes, and how."""
+    """The device, and how it computes."""
 
     PANEL: ClassVar[str | None] = "Machine"
 
