@@ -38,6 +38,7 @@ def _test(path: Path, marks: str, asked: Asked) -> Row:
         command += ["--numprocesses", str(workers), "--timeout", str(max(1, int(asked.seconds_left)))]
     python_path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"PYTHONPATH": python_path, "INSTANT_FAILURES": str(failures)}
+    environment.pop("PYTEST_XDIST_WORKER", None)  # where a worker of another run of tests calls this
     with log.open("w") as file:
         process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, env=environment)
         try:
