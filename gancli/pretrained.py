@@ -1,6 +1,6 @@
-"""Weights that come with an installed package, checked by hash; networks are handed them.
+"""Pretrained weights from an installed package, checked by hash.
 
-They are constants of installed code, as a table in a module is, so a recipe may build its networks on them.
+They are constants of installed code, like a table in a module, so a recipe may build networks from them.
 """
 
 import hashlib
@@ -21,7 +21,11 @@ SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 @cache
 def lite0_weights() -> Mapping[str, Tensor]:
-    """EfficientNet-Lite0's tensors by name, on the CPU, to be read only; FileFormatError if missing or changed."""
+    """EfficientNet-Lite0's tensors by name, on the CPU. Do not change them.
+
+    Raises:
+        FileFormatError: the file is missing or is not the released one.
+    """
     install = f"pip install --force-reinstall {PACKAGE.replace('_', '-')}"
     try:
         content = resources.files(PACKAGE).joinpath(FILE).read_bytes()

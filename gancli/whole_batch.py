@@ -1,8 +1,8 @@
-"""Operations over the images of all processes that share a batch; for a single process, the plain ones.
+"""Operations over a batch that several processes share; a single process gets the plain ones.
 
-Every process holds equally many images, in the order of the ranks. The results are those of one process with the whole
-batch, so that losses, penalties and layers made of them do not depend on how many processes share it. They can be
-differentiated any number of times. All processes must call them in the same order.
+Every process holds equally many images, in the order of the ranks. Results are those of one process with the whole
+batch, so losses, penalties and layers do not depend on the number of processes. All are differentiable any number of
+times. All processes must call them in the same order.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ class Place:
     rank: int = 0
     world: int = 1
     images: int = 0
-    """Of the batch, in this process."""
+    """Images of the batch in this process."""
 
 
 _place = Place()
@@ -30,7 +30,7 @@ _place = Place()
 
 @contextlib.contextmanager
 def shared(rank: int, world: int, images: int) -> Iterator[None]:
-    """Within it, batches are shared by ``world`` processes, of which this is number ``rank`` and has ``images``."""
+    """In this context ``world`` processes share each batch; this one is ``rank`` and holds ``images`` of it."""
     global _place
     before, _place = _place, Place(rank, world, images)
     try:
@@ -40,17 +40,17 @@ def shared(rank: int, world: int, images: int) -> Iterator[None]:
 
 
 def alone() -> contextlib.AbstractContextManager[None]:
-    """Within it, batches are not shared: all processes do the same with the same images."""
+    """In this context batches are not shared: every process does the same with the same images."""
     return shared(0, 1, 0)
 
 
 def processes() -> int:
-    """How many processes share a batch."""
+    """Number of processes that share a batch."""
     return _place.world
 
 
 def average(values: Tensor) -> Tensor:
-    """The mean of a tensor over the processes: of a mean over each one's images, the mean over the whole batch."""
+    """The mean of a tensor over the processes; a mean over own images becomes the mean over the whole batch."""
     return values if _place.world == 1 else _Total.apply(values) / _place.world
 
 
@@ -69,25 +69,25 @@ def own_rows(values: Tensor) -> Tensor:
 
 
 def drawn(draw: Callable[[Tensor], Tensor], like: Tensor) -> Tensor:
-    """``draw(like)``, such as `torch.rand_like`: this process's rows of what it draws for the whole batch.
+    """This process's rows of ``draw(like)`` for the whole batch; ``draw`` may be `torch.rand_like`.
 
-    ``like`` ``(n, ...)`` may also be several batches, as of real and of generated images, one after the other. The
-    generator must be in the same state on all processes; it advances as it does in one process.
+    ``like`` ``(n, ...)`` may also be several batches in a row, such as real and generated images. The random generator
+    must be in the same state on all processes, and advances as in one process.
     """
     if _place.world == 1:
         return draw(like)
     shape = (_place.world * len(like), *like.shape[1:])
-    # the same order in memory, in which numbers are drawn
+    # the same strides as `like`, because numbers are drawn in memory order
     whole = draw(torch.empty_strided(shape, like.stride(), dtype=like.dtype, device=like.device))
     batches = len(like) // _place.images if len(like) % _place.images == 0 else 1
     return torch.cat([own_rows(batch) for batch in whole.chunk(batches)])
 
 
 class _Total(torch.autograd.Function):
-    """The sum over the processes, whose gradient is the sum of theirs.
+    """The sum over the processes; its gradient is the sum of their gradients.
 
-    Torch has the same in `torch.distributed.nn`, which it no longer recommends, and among its functional collectives,
-    which older versions cannot differentiate.
+    Torch deprecates the same function of `torch.distributed.nn`, and older versions cannot differentiate its
+    functional collectives.
     """
 
     @staticmethod

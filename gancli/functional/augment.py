@@ -1,7 +1,7 @@
-"""Differentiable augmentation of what D sees, real and generated, so that it cannot memorise a small data set.
+"""Differentiable augmentation of D's inputs, so that D cannot memorise a small data set.
 
-Each function maps images, float ``(N, C, H, W)`` in [-1, 1], and ``uniform``, ``(N, numbers)`` in [0, 1), to images
-of the same shape. Image i depends on row i alone, so that the caller draws the numbers and can repeat them.
+Both augmentations map images, float ``(N, C, H, W)`` in [-1, 1], and random numbers ``uniform``, ``(N, numbers)`` in
+[0, 1), to images of the same shape. Image i depends on row i alone. The caller draws the numbers and can repeat them.
 """
 
 import math
@@ -13,20 +13,22 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 DIFFAUG_NUMBERS = 7
+"""Random numbers per image for `diffaug`."""
 ADA_NUMBERS = 28
+"""Random numbers per image for `ada`."""
 SHIFT, HOLE = 0.125, 0.5
-"""Shares of a side: the largest shift by whole pixels (and the deviation of ADA's other shift), DiffAugment's hole."""
+"""As shares of a side: the largest shift by whole pixels, and the hole of DiffAugment."""
 
 
 def diffaug(images: Tensor, uniform: Tensor) -> Tensor:
     """DiffAugment's policy "color, translation, cutout": Zhao 2020 (arXiv:2006.10738), section 4 and the authors' code.
 
-    Brightness changes by up to 0.5, saturation by a factor in [0, 2), contrast by a factor in [0.5, 1.5). Alpha keeps
-    its values. Pixels moved in from outside, and those of the hole, are 0, the middle grey.
+    Brightness changes by up to 0.5, saturation by a factor in [0, 2), contrast by a factor in [0.5, 1.5). Alpha does
+    not change. Pixels from outside the image and in the hole are 0, middle grey.
 
     Example:
         >>> images, uniform = torch.ones(1, 3, 4, 4), torch.full((1, DIFFAUG_NUMBERS), 0.5)
-        >>> diffaug(images, uniform)[0, 0].sum().item()  # nothing changes but for a hole of 2x2 pixels
+        >>> diffaug(images, uniform)[0, 0].sum().item()  # nothing changes except a hole of 2x2 pixels
         12.0
     """
     brightness, saturation, contrast = (column.view(-1, 1, 1, 1) for column in uniform[:, :3].unbind(1))
@@ -62,8 +64,8 @@ def ada(images: Tensor, uniform: Tensor, p: Tensor) -> Tensor:
 def resampled(images: Tensor, grid: Tensor) -> Tensor:
     """Images ``(N, C, H, W)`` sampled at a grid ``(N, h, w, 2)`` of coordinates in [-1, 1].
 
-    Interpolation is bilinear, borders are reflected.
-    CUDA's `grid_sample` adds its gradients in any order; where results must repeat, `gathered` does the same.
+    Interpolation is bilinear, borders are reflected. The gradients of CUDA's `grid_sample` are not deterministic;
+    `gathered` is taken where determinism is required.
     """
     if images.device.type != "cpu" and torch.are_deterministic_algorithms_enabled():
         return gathered(images, grid)
@@ -71,7 +73,7 @@ def resampled(images: Tensor, grid: Tensor) -> Tensor:
 
 
 def gathered(images: Tensor, grid: Tensor) -> Tensor:
-    """`resampled` by four gathers of pixels, whose gradients repeat exactly."""
+    """The same as `resampled` by four gathers of pixels, with deterministic gradients."""
     each = torch.arange(len(images), device=images.device)[:, None, None]
     columns, rows = (_neighbours(grid[..., axis], images.shape[3 - axis]) for axis in (0, 1))
     pixels, total = images.permute(0, 2, 3, 1), torch.zeros((), device=images.device)
@@ -82,7 +84,7 @@ def gathered(images: Tensor, grid: Tensor) -> Tensor:
 
 
 def _neighbours(places: Tensor, side: int) -> list[tuple[Tensor, Tensor]]:
-    """For coordinates along a side, both neighbouring pixels and their bilinear weights; outside is reflected."""
+    """Both neighbouring pixels and their bilinear weights for coordinates along a side, reflected at the border."""
     folded = 1 - ((places + 1) / 2).remainder(2).sub(1).abs()
     pixel = (folded * side - 0.5).clamp(0, side - 1)
     low = pixel.floor()
@@ -90,22 +92,22 @@ def _neighbours(places: Tensor, side: int) -> list[tuple[Tensor, Tensor]]:
 
 
 class _Dice:
-    """Deals out the columns of ``uniform``: one decides whether a transformation happens, the next ones how."""
+    """Hands out the columns of ``uniform``: one decides if a transformation happens, the next ones how."""
 
     def __init__(self, uniform: Tensor, p: Tensor) -> None:
         self.columns, self.p = iter(uniform.unbind(1)), p
 
     def choose(self, value: Callable[[Tensor], Tensor], neutral: float, p: Tensor | None = None) -> Tensor:
-        """``value`` of a fresh uniform number where the transformation happens, else ``neutral``: ``(N,)``.
+        """``value`` of a uniform number where the transformation happens, else ``neutral``: ``(N,)``.
 
-        It happens with the probability ``p``, None for the pipeline's.
+        It happens with probability ``p``; None for the pipeline's.
         """
         return self.choose_both((value,), neutral, p)[0]
 
     def choose_both(
         self, values: Sequence[Callable[[Tensor], Tensor]], neutral: float, p: Tensor | None = None
     ) -> list[Tensor]:
-        """`choose` for several values that happen together, each with a number of its own."""
+        """`choose` for several values that change together, each from its own number."""
         happens = next(self.columns) < (self.p if p is None else p)
         numbers = [next(self.columns) for _ in values]
         return [
@@ -119,7 +121,7 @@ def _normal(uniform: Tensor) -> Tensor:
 
 
 def _geometry(dice: _Dice, height: int, width: int) -> list[Tensor]:
-    """Maps from output to input coordinates in [-1, 1], 3 x 3 each; the first shift is by whole pixels."""
+    """Matrices 3 x 3 from output to input coordinates in [-1, 1]; the first shift is by whole pixels."""
     aspect = width / height
     flip = dice.choose(lambda u: torch.where(u < 0.5, -1.0, 1.0), 1.0)
     quarter = dice.choose(lambda u: (4 * u).floor() * (math.pi / 2), 0.0)
@@ -144,7 +146,7 @@ def _geometry(dice: _Dice, height: int, width: int) -> list[Tensor]:
 
 
 def _whole_shift(uniform: Tensor, side: int) -> Tensor:
-    """Shift by whole pixels, up to `SHIFT` of the side; in coordinates, where a side is 2 long."""
+    """A shift by whole pixels, up to `SHIFT` of the side, in coordinates in which a side has length 2."""
     return ((2 * uniform - 1) * SHIFT * side).round() * (2 / side)
 
 
@@ -163,13 +165,13 @@ def _shifted(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _rotated(angle: Tensor, aspect: float) -> Tensor:
-    """Rotation in pixels, expressed in coordinates that are [-1, 1] along both sides, whatever their lengths."""
+    """Rotation of the picture, in coordinates in [-1, 1] along both sides."""
     zero, one, c, s = torch.zeros_like(angle), torch.ones_like(angle), angle.cos(), angle.sin()
     return _matrix([[c, -s / aspect, zero], [s * aspect, c, zero], [zero, zero, one]])
 
 
 def _recoloured(images: Tensor, dice: _Dice) -> Tensor:
-    """Brightness, contrast, luma flip, hue and saturation: the first three for any image, the others for RGB."""
+    """Change brightness, contrast and luma flip of any image, hue and saturation of RGB."""
     brightness, contrast = (
         dice.choose(lambda u: 0.2 * _normal(u), 0.0),
         dice.choose(lambda u: torch.exp2(0.5 * _normal(u)), 1.0),
@@ -186,8 +188,8 @@ def _recoloured(images: Tensor, dice: _Dice) -> Tensor:
 
 
 def _colour_matrix(luma: Tensor, hue: Tensor, saturation: Tensor) -> Tensor:
-    """``(N, 3, 3)``: mirror the grey axis where ``luma`` is 1, turn about it by ``hue``, scale what is off it."""
-    unit = torch.eye(3, device=hue.device, dtype=hue.dtype)  # and no numbers from the host, whose copies would wait
+    """``(N, 3, 3)``: mirror the grey axis where ``luma`` is 1, rotate about it by ``hue``, scale the distance to it."""
+    unit = torch.eye(3, device=hue.device, dtype=hue.dtype)  # made on the device: a copy from the host would wait
     along, cross = torch.full_like(unit, 1 / 3), (unit.roll(2, 1) - unit.roll(1, 1)) / math.sqrt(3)
     luma, hue, saturation = (value.view(-1, 1, 1) for value in (luma, hue, saturation))
     turn = hue.cos() * unit + hue.sin() * cross + (1 - hue.cos()) * along
@@ -195,7 +197,7 @@ def _colour_matrix(luma: Tensor, hue: Tensor, saturation: Tensor) -> Tensor:
 
 
 def _moved(images: Tensor, uniform: Tensor) -> Tensor:
-    """Shift each image by whole pixels, up to `SHIFT` of its sides, each shift as likely as any other."""
+    """Shift each image by whole pixels, up to `SHIFT` of its sides, uniformly."""
     count, _, height, width = images.shape
     most = [_rounded(side * SHIFT) for side in (height, width)]
     rows, columns = (
@@ -211,7 +213,7 @@ def _moved(images: Tensor, uniform: Tensor) -> Tensor:
 
 
 def _cut(images: Tensor, uniform: Tensor) -> Tensor:
-    """Cut a hole of `HOLE` of the sides, its centre anywhere."""
+    """Set a hole of `HOLE` of the sides to 0; its centre is uniform over the image."""
     inside = []
     for i, side in enumerate(images.shape[2:]):
         hole = _rounded(side * HOLE)

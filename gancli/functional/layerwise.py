@@ -1,22 +1,23 @@
-"""Gradients of a discriminator put together layer by layer, so that one backward pass serves for several losses.
+"""Gradients of D's weights, layer by layer, so that one backward pass serves several losses.
 
-Let D mix no samples, and let delta_i be dD(x_i)/dy_i, where y_i = W a_i + b is what a linear layer (or convolution)
-makes of its input a_i. For any weights c_i of the samples
+**Losses.** Assume that D does not mix samples. A linear layer or convolution computes y_i = W a_i + b for sample i. Let
+delta_i = dD(x_i)/dy_i. For any weights c_i of the samples
 
     d/dW sum_i c_i D(x_i) = sum_i c_i delta_i a_i^T,    d/db sum_i c_i D(x_i) = sum_i c_i delta_i.
 
-So one pass back, seeded with ones, gives delta; the weights of a loss, c_i = dloss/dD(x_i), come in afterwards, and no
-division by a derivative that may have vanished is needed.
+One backward pass, seeded with ones, gives every delta_i. A loss enters afterwards through c_i = dloss/dD(x_i). Nothing
+is divided by a derivative, which might be zero.
 
-Let D be piecewise linear too (ReLU, pooling, residual sums). Then its slopes are constants almost everywhere, and
-with g_i = dD/dx_i and any constant direction v_i the number v_i . g_i is what D's linear part, with the slopes and
-without the biases, makes of v_i. If t_i is what arrives at a layer on that way, then
+**Gradient penalties.** Assume also that D is piecewise linear (ReLU, pooling, residual sums), so that its slopes are
+constant almost everywhere. Let g_i = dD/dx_i, and let v_i be any constant direction. Then v_i . g_i is the output of D
+for v_i with the slopes of x_i and without biases. Let t_i be the input of a layer in that pass. Then
 
-    d/dW sum_i v_i . g_i = sum_i delta_i t_i^T,    d/db sum_i v_i . g_i = 0,
+    d/dW sum_i v_i . g_i = sum_i delta_i t_i^T,    d/db sum_i v_i . g_i = 0.
 
-and a penalty p(|g_i|^2 / 2) has the gradient of v_i . g_i with v_i = p' g_i. So a loss with a gradient penalty takes
-four passes, forward for a, back for delta and g, forward for t, and one product delta (c a + t)^T for each layer;
-double backward takes six.
+A penalty p(|g_i|^2 / 2) has the same gradient as v_i . g_i with v_i = p' g_i.
+
+**Cost.** A loss with a gradient penalty takes four passes: forward for a, backward for delta and g, forward for t, and
+one product delta (c a + t)^T for each layer. Double backward takes six.
 """
 
 from collections import Counter
@@ -41,7 +42,7 @@ LINEAR = frozenset(
         ("UpsampleBilinear2D", 1), ("UpsampleNearest2D", 0), ("UpsampleNearest2D", 1), ("View", 0), ("Product", ""),
     )
 )  # fmt: skip
-"""Autograd's names of what is piecewise linear in an image; of `PRODUCTS` if one factor alone depends on it."""
+"""Autograd's names of piecewise linear functions; `PRODUCTS` are linear if only one factor depends on the images."""
 PRODUCTS = frozenset({"MulBackward0", "ConvolutionBackward0"})
 SUMS = frozenset({"AddBackward0", "SubBackward0"})
 CURVED = (
@@ -53,42 +54,42 @@ CURVED = (
 
 @dataclass(frozen=True)
 class Visit:
-    """One use of a layer with weights: what went in and where in autograd's graph its two ends are."""
+    """One use of a layer with weights: its input, and its two ends in autograd's graph."""
 
     layer: nn.Module
     before: Tensor
     before_edge: GradientEdge | None
-    """None if what went in does not depend on the images."""
+    """None if the input does not depend on the images."""
     after_edge: GradientEdge
 
     @property
     def trained(self) -> list[nn.Parameter]:
-        """The layer's own weights that are to be trained."""
+        """The layer's own parameters that require a gradient."""
         return _trained(self.layer)
 
     @property
     def in_graph(self) -> bool:
-        """Whether the graph knows the layer's weights, which `linear_layers.Product` hides."""
+        """True if the graph contains the layer's weights; `linear_layers.Product` hides them."""
         return self.before_edge is None or not linear_layers.is_product(self.layer)
 
 
 @contextmanager
 def watched(network: nn.Module, wanted: slice = linear_layers.ALL) -> Iterator[list[Visit]]:
-    """Note each use of a layer that has weights to train, in the list that it gives.
+    """In this context, record each use of a layer with trained weights in the list that is yielded.
 
-    What is computed inside has no gradient for the weights of linear layers but through `weight_gradients`, and none
-    but for the ``wanted`` images.
+    Outputs computed inside have no autograd gradient for the weights of linear layers: take `weight_gradients`.
+    Gradients for images exist only for the ``wanted`` rows.
     """
     visits: list[Visit] = []
 
     def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
-        if not inputs or not output.requires_grad:  # it makes weights for others, or nothing is to be differentiated
+        if not inputs or not output.requires_grad:  # it computes weights of another layer, or nothing is differentiated
             return None
         before, before_edge = inputs[0], None
         if before.requires_grad:
             before_edge = get_gradient_edge(before)
             if linear_layers.is_product(layer):
-                rows = linear_layers.ALL if visits else wanted  # no weight that is trained lies before the first layer
+                rows = linear_layers.ALL if visits else wanted  # no trained weight comes before the first layer
                 output = linear_layers.Product.apply(before, linear_layers.Done(layer, output.detach(), rows))
         visits.append(Visit(layer, before.detach(), before_edge, get_gradient_edge(output)))
         return output
@@ -102,21 +103,21 @@ def watched(network: nn.Module, wanted: slice = linear_layers.ALL) -> Iterator[l
 
 
 def covered(logits: Tensor, visits: list[Visit]) -> bool:
-    """Whether every use of a weight in the graph behind D's logits ``(N,)`` is a visit's, so that none is missed."""
+    """True if the visits contain every use of a weight in the graph of D's logits ``(N,)``."""
     whole = all(len(visit.before) == len(logits) for visit in visits)
     used = Counter(id(weight) for node in nodes(logits) for weight in weights_of(node))
     return whole and used == Counter(id(weight) for visit in visits if visit.in_graph for weight in visit.trained)
 
 
 def may_be_piecewise_linear(network: nn.Module) -> bool:
-    """Whether it is worth a pass to find out, see `piecewise_linear`: it has none of the usual layers that are not."""
+    """False if the network has a layer that is not; `piecewise_linear` decides after a forward pass."""
     return not any(isinstance(module, CURVED) for module in network.modules())
 
 
 def piecewise_linear(logits: Tensor, visits: list[Visit]) -> bool:
-    """Whether D's logits are piecewise linear in the images, and weights outside of linear layers merely added.
+    """True if D's logits are piecewise linear in the images, and weights outside of linear layers are only added.
 
-    It is read off autograd's graph, which cannot overlook what a module's code does.
+    Decided from autograd's graph, which contains everything that a module's code does.
     """
     constant = {visit.after_edge.node for visit in visits if visit.before_edge is None}
     for node in nodes(logits, constant):
@@ -131,35 +132,36 @@ def piecewise_linear(logits: Tensor, visits: list[Visit]) -> bool:
 
 
 def nodes(output: Tensor, constant: Set[Node] = frozenset()) -> Iterable[Node]:
-    """Every function of the graph behind a tensor, once, up to those that are constant."""
-    found: dict[Node, None] = {}
+    """Every function in the graph of a tensor, once; does not go beyond ``constant`` ones."""
+    visited: dict[Node, None] = {}
     waiting = [output.grad_fn]
     while waiting:
         node = waiting.pop()
-        if node is not None and node not in found and node not in constant:
-            found[node] = None
+        if node is not None and node not in visited and node not in constant:
+            visited[node] = None
             waiting += [child for child, _ in node.next_functions]
-    return found
+    return visited
 
 
 def weights_of(node: Node) -> list[nn.Parameter]:
-    """The parameters that a function of the graph takes, once for each time."""
+    """The parameters that are inputs of a function of the graph; repeated if it takes one twice."""
     leaves = [getattr(child, "variable", None) for child, _ in node.next_functions]
     return [leaf for leaf in leaves if isinstance(leaf, nn.Parameter)]
 
 
 def weight_gradients(visit: Visit, delta: Tensor, weights: Tensor, tangent: Tensor | None = None) -> list[Tensor]:
-    """The gradients of ``visit.trained`` for sum_i c_i D(x_i) and, with a tangent, v_i . g_i: see the module.
+    """Gradients of sum_i c_i D(x_i), plus sum_i v_i . g_i with a tangent, for ``visit.trained``.
 
-    ``delta`` is dD/d(the layer's output), ``weights`` c ``(N,)``, ``tangent`` t, shaped as the layer's input.
+    In the symbols of this module, ``delta`` has the shape of the layer's output y, ``weights`` is c ``(N,)``, and
+    ``tangent`` is t, with the shape of the layer's input a.
     """
     scale = weights.to(delta.dtype)
     if not linear_layers.is_product(visit.layer):
         weighted = delta * _along(scale, delta)
-        # the input's too, since torch 2.11's group normalisation with channels last cannot do without
+        # also for the input: in torch 2.11, group normalisation in channels-last format fails otherwise
         wanted = (*visit.trained, *((visit.before_edge,) if visit.before_edge else ()))
-        found = torch.autograd.grad((visit.after_edge,), wanted, (weighted,), retain_graph=True)
-        return list(found[: len(visit.trained)])
+        gradients_and_input = torch.autograd.grad((visit.after_edge,), wanted, (weighted,), retain_graph=True)
+        return list(gradients_and_input[: len(visit.trained)])
     before = visit.before.to(delta.dtype)
     if tangent is not None:
         left, right = delta, torch.addcmul(tangent.to(delta.dtype), before, _along(scale, before))
@@ -183,5 +185,5 @@ def _along(scale: Tensor, other: Tensor) -> Tensor:
 
 
 def _trained(layer: nn.Module) -> list[nn.Parameter]:
-    """As from ``layer.parameters(recurse=False)``, which takes ten times as long."""
+    """The same as from ``layer.parameters(recurse=False)``, in a tenth of the time."""
     return [parameter for parameter in layer._parameters.values() if parameter is not None and parameter.requires_grad]

@@ -1,6 +1,6 @@
-"""Linear layers and convolutions, y = W a + b, with each of their derivatives to be had alone.
+"""Linear layers and convolutions, y = W a + b, with each derivative available by itself.
 
-``delta`` is the derivative of a network's output by y and is shaped as y; a tangent t is shaped as a.
+``delta`` is the derivative of a network's output with respect to y and has its shape. A tangent t has the shape of a.
 """
 
 from collections.abc import Sequence
@@ -14,17 +14,18 @@ from torch.nn.functional import conv2d, linear
 from torch.nn.grad import conv2d_input, conv2d_weight
 
 ALL = slice(None)
+"""All rows of a batch."""
 
 
 def is_product(layer: nn.Module) -> bool:
-    """Whether the layer is one of those that this module knows."""
+    """True if this module can differentiate the layer."""
     if type(layer) is nn.Conv2d:
         return layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
     return type(layer) is nn.Linear
 
 
 def outer(layer: nn.Module, delta: Tensor, before: Tensor) -> Tensor:
-    """sum_i delta_i a_i^T, over the places of a convolution too: the gradient for the layer's weight."""
+    """sum_i delta_i a_i^T, for convolutions summed over positions too: the gradient for the layer's weight."""
     if isinstance(layer, nn.Linear):
         return delta.flatten(0, -2).T @ before.flatten(0, -2)
     assert isinstance(layer, nn.Conv2d)
@@ -32,9 +33,10 @@ def outer(layer: nn.Module, delta: Tensor, before: Tensor) -> Tensor:
 
 
 def summed(layer: nn.Module, delta: Tensor, scale: Tensor) -> Tensor:
-    """sum_i c_i delta_i, over the places of a convolution too: the gradient for the layer's bias."""
-    places = delta.flatten(1, -2).sum(1) if isinstance(layer, nn.Linear) and delta.ndim > 2 else delta
-    return scale @ (places if places.ndim == 2 else places.sum((2, 3)))
+    """sum_i c_i delta_i, for convolutions summed over positions too: the gradient for the layer's bias."""
+    if isinstance(layer, nn.Linear):
+        return scale @ (delta if delta.ndim == 2 else delta.flatten(1, -2).sum(1))
+    return scale @ delta.sum((2, 3))
 
 
 def _geometry(layer: nn.Conv2d) -> tuple[Any, ...]:
@@ -48,23 +50,23 @@ def _weight(layer: nn.Module, like: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Done:
-    """A linear layer and what it has made, without its graph."""
+    """A layer and an output of it, detached from its graph."""
 
     layer: nn.Module
     after: Tensor
     wanted: slice
-    """Rows of its input that need a gradient."""
+    """Rows of its input for which a gradient is needed."""
 
 
 class Product(torch.autograd.Function):
-    """W a + b, computed already, whose derivative is that for a alone; so is that derivative's own.
+    """W a + b, already computed, with derivatives for a alone, of first and second order.
 
-    Autograd's double backward of a convolution computes a gradient for W whether or not it is asked for.
+    Autograd's double backward of a convolution would compute a gradient for W even if nobody needs it.
     """
 
     @staticmethod
     def forward(ctx: Any, before: Tensor, done: Done) -> Tensor:
-        """What the layer made of ``before``."""
+        """The layer's output for ``before``."""
         ctx.layer, ctx.wanted, ctx.shape, ctx.dtype = done.layer, done.wanted, before.shape, before.dtype
         return done.after
 

@@ -1,6 +1,6 @@
-"""Adversarial losses: pure functions of logits ``(N,)`` to a scalar, in float32 or more.
+"""Adversarial losses: pure functions of logits ``(N,)`` to a scalar, in float32 or float64.
 
-With D = sigmoid(logit), log D = -softplus(-logit) and log(1 - D) = -softplus(logit), exact for logits of any size.
+D = sigmoid(logit), so log D = -softplus(-logit) and log(1 - D) = -softplus(logit). Both are exact for large logits.
 """
 
 import math
@@ -11,15 +11,20 @@ from torch.nn.functional import softplus
 
 
 def at_least_fp32(values: Tensor) -> Tensor:
-    """Half precision as float32; float32 and float64 as they are."""
+    """Half precision to float32; float32 and float64 unchanged.
+
+    Example:
+        >>> at_least_fp32(torch.zeros(1, dtype=torch.bfloat16)).dtype
+        torch.float32
+    """
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def logistic_d(real: Tensor, fake: Tensor, real_target: float = 1.0) -> Tensor:
     """-V(G, D) = -1/2 E[log D(x)] - 1/2 E[log(1 - D(G(z)))]; Goodfellow 2014 (arXiv:1406.2661), eq. 1, halved.
 
-    A ``real_target`` below 1 is one-sided label smoothing, Salimans 2016 (arXiv:1606.03498), section 3.4. From the
-    cross-entropy of real images against it, its own entropy is taken off, so that 0 stays the least value.
+    A ``real_target`` below 1 is one-sided label smoothing, Salimans 2016 (arXiv:1606.03498), section 3.4. The
+    target's entropy is subtracted from the cross-entropy of real images, so that the minimum is still 0.
 
     Example:
         >>> undecided = torch.zeros(3)  # D = 1/2 everywhere, so that the loss is log 2
@@ -34,12 +39,12 @@ def logistic_d(real: Tensor, fake: Tensor, real_target: float = 1.0) -> Tensor:
 
 
 def _entropy(probability: float) -> float:
-    """Entropy of a coin, in nats."""
+    """Entropy of a coin with this probability, in nats."""
     return -sum(p * math.log(p) for p in (probability, 1 - probability) if p > 0)
 
 
 def minimax_g(fake: Tensor) -> Tensor:
-    """E[log(1 - D(G(z)))], which G minimises in eq. 1 of Goodfellow 2014; its gradient vanishes where D wins.
+    """E[log(1 - D(G(z)))], Goodfellow 2014, eq. 1; its gradient vanishes where D wins.
 
     Example:
         >>> round(minimax_g(torch.zeros(3)).item(), 4)  # log(1/2)
@@ -49,7 +54,7 @@ def minimax_g(fake: Tensor) -> Tensor:
 
 
 def non_saturating_g(fake: Tensor) -> Tensor:
-    """-E[log D(G(z))], Goodfellow 2014, section 3: the same fixed point, and a strong gradient where D wins.
+    """-E[log D(G(z))], Goodfellow 2014, section 3: the same fixed point, with a strong gradient where D wins.
 
     Example:
         >>> round(non_saturating_g(torch.tensor([-100.0])).item(), 4)  # D is sure: minimax_g would give 0
@@ -79,7 +84,7 @@ def least_squares_g(fake: Tensor, c: float = 1.0) -> Tensor:
 
 
 def wasserstein_d(real: Tensor, fake: Tensor) -> Tensor:
-    """E[f(G(z))] - E[f(x)], minus the estimate of the distance: Arjovsky 2017 (arXiv:1701.07875), eq. 3.
+    """E[f(G(z))] - E[f(x)], Arjovsky 2017 (arXiv:1701.07875), eq. 3: the negative estimate of the distance.
 
     Example:
         >>> wasserstein_d(torch.tensor([3.0, 5.0]), torch.tensor([1.0])).item()

@@ -1,8 +1,8 @@
-"""Gradient penalties of discriminators, always in float32 or more.
+"""Gradient penalties of discriminators, in float32 or float64.
 
-``d`` maps images, float ``(N, C, H, W)`` in [-1, 1], and labels to logits ``(N,)``. The gradient of an image is that of
-the sum of all logits, which is that of its own logit where D does not mix samples. Where D is piecewise linear, a
-penalty costs four passes in place of the six of double backward; `gancli.functional.layerwise` finds out which.
+``d`` maps images, float ``(N, C, H, W)`` in [-1, 1], and labels to logits ``(N,)``. An image's gradient is that of the
+sum of all logits; if D does not mix samples, this is the gradient of its own logit. If D is piecewise linear, a penalty
+takes four passes instead of the six of double backward; see `gancli.functional.layerwise`.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from gancli.functional.losses import at_least_fp32
 Critic = Callable[[Tensor, Tensor | None], Tensor]
 """A discriminator: images and labels to logits."""
 MIN_SQUARED_NORM = 1e-36
-"""Squared gradients below it count as zero: the gradient of their root would be infinite."""
+"""Smaller squared norms are raised to this: the gradient of a root is infinite at zero."""
 
 
 def zero_centred(d: Critic, images: Tensor, labels: Tensor | None) -> Tensor:
@@ -41,8 +41,14 @@ def zero_centred_with_logits(d: Critic, images: Tensor, labels: Tensor | None) -
     """Logits ``(N,)`` and 1/2 |grad_x D(x)|^2 ``(N,)`` of each image, both float32, from one forward pass.
 
     The mean of the second over real images is R1, over generated ones R2; see `zero_centred`.
+
+    Example:
+        >>> double = lambda images, labels: 2 * images.sum((1, 2, 3))
+        >>> logits, penalty = zero_centred_with_logits(double, torch.ones(1, 1, 2, 2), None)
+        >>> logits.item(), penalty.item()  # 2 * 4 and (4 * 2^2) / 2
+        (8.0, 8.0)
     """
-    d = getattr(d, "_orig_mod", d)  # compiled code can be differentiated once only, and hides its layers
+    d = getattr(d, "_orig_mod", d)  # compiled code hides its layers and can be differentiated only once
     with torch.autocast(images.device.type, enabled=False):
         points = at_least_fp32(images.detach()).requires_grad_()
         if isinstance(d, nn.Module) and layerwise.may_be_piecewise_linear(d):
@@ -59,7 +65,7 @@ def zero_centred_with_logits(d: Critic, images: Tensor, labels: Tensor | None) -
 def one_centred(d: Critic, images: Tensor, labels: Tensor | None) -> Tensor:
     """E[(|grad_x D(x)| - 1)^2], a float32 scalar: Gulrajani 2017 (arXiv:1704.00028), eq. 3, with lambda = 1.
 
-    ``images`` are those of `between` for WGAN-GP, of `around` for DRAGAN.
+    For ``images`` WGAN-GP takes points `between` real and generated ones, DRAGAN points `around` real ones.
 
     Example:
         >>> triple = lambda images, labels: 3 * images[:, 0, 0, 0]
@@ -72,7 +78,7 @@ def one_centred(d: Critic, images: Tensor, labels: Tensor | None) -> Tensor:
 
 
 def one_centred_weight(asked: float, points: bool) -> float:
-    """The lambda of `one_centred` that was asked for; if -1, Gulrajani's: 10 for pictures, 0.1 for points.
+    """The weight lambda of `one_centred`: ``asked``, or Gulrajani's if it is -1 (10 for pictures, 0.1 for points).
 
     Example:
         >>> one_centred_weight(-1, points=False), one_centred_weight(-1, points=True)
@@ -100,8 +106,8 @@ def around(real: Tensor, deviation: float) -> Tensor:
 
     Kodali 2017 (arXiv:1705.07215), algorithm 1. Draws from torch's global generator.
 
-    Differs from the notebook by which DRAGAN is known: its noise is uniform in [0, 0.5) of the images' deviation,
-    times a share uniform in [0, 1), which is 0.17 of that deviation in root mean square.
+    Differs from the authors' notebook: its noise is the images' deviation times a number uniform in [0, 0.5) and
+    another uniform in [0, 1). Its root mean square is 0.17 of that deviation.
 
     Example:
         >>> real = torch.tensor([-1.0, 1.0]).repeat(2000).view(-1, 1, 1, 1)
@@ -114,7 +120,7 @@ def around(real: Tensor, deviation: float) -> Tensor:
 
 @dataclass(frozen=True)
 class _Pass:
-    """One forward pass of D: images that require a gradient, logits with their graph, and the layers' visits."""
+    """A forward pass of D: images that require a gradient, logits with their graph, and visits of layers."""
 
     points: Tensor
     logits: Tensor
@@ -122,15 +128,15 @@ class _Pass:
 
 
 class _PiecewiseLinear(torch.autograd.Function):
-    """Logits and 1/2 |grad_x D(x)|^2 of each image; `layerwise.weight_gradients` gives their gradients."""
+    """Logits and 1/2 |grad_x D(x)|^2 of each image, with gradients by `layerwise.weight_gradients`."""
 
     @staticmethod
     def forward(ctx: Any, done: _Pass, *trained: Tensor) -> Any:
-        """``trained`` are the visits' weights in order; passing them makes autograd ask for their gradients."""
+        """``trained`` are the visits' weights in order; autograd needs them as arguments to give them gradients."""
         visits = done.visits
         ends = [visit.after_edge for visit in visits] + [v.before_edge for v in visits if v.before_edge is not None]
         with torch.enable_grad():
-            seed = torch.ones_like(done.logits).requires_grad_()  # through it the tangents will come forward
+            seed = torch.ones_like(done.logits).requires_grad_()  # its gradient function carries the tangents forward
             gradients = torch.autograd.grad((done.logits,), (done.points, *ends), (seed,), create_graph=True)  # type: ignore[arg-type]
         gradient, at_layers = gradients[0], gradients[1:]
         ctx.visits, ctx.gradient = visits, gradient
@@ -140,7 +146,7 @@ class _PiecewiseLinear(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, of_logits: Tensor, of_squares: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of the loss for the weights, from those for the logits and the squared norms, ``(N,)`` each."""
+        """Gradients for the weights from those for the logits and for the squared norms, ``(N,)`` each."""
         directions = of_squares.view(-1, *[1] * (ctx.gradient.ndim - 1)) * ctx.gradient.detach()
         pushed = iter(torch.autograd.grad(ctx.gradient, ctx.inner, directions, retain_graph=True))
         gradients: list[Tensor] = []

@@ -25,7 +25,12 @@ def to_floats(images: Tensor, device: torch.device) -> Tensor:
 
 
 def moved(images: Tensor, shifts: Tensor) -> Tensor:
-    """Images ``(N, C, H, W)``, each moved by whole pixels, int64 ``(N, 2)``: down and right; its border is repeated."""
+    """Images ``(N, C, H, W)``, each moved down and right by whole pixels, int64 ``(N, 2)``; borders are repeated.
+
+    Example:
+        >>> moved(torch.tensor([[[[1.0, 2.0, 3.0]]]]), torch.tensor([[0, 1]])).flatten().tolist()
+        [1.0, 1.0, 2.0]
+    """
     for axis in (2, 3):
         side = images.shape[axis]
         places = (torch.arange(side, device=images.device) - shifts[:, axis - 2, None]).clamp(0, side - 1)

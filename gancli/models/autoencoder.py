@@ -1,8 +1,9 @@
 """A convolutional autoencoder: pictures to small maps of latents with unit variance, and back.
 
-After Rombach et al. 2022 (arXiv:2112.10752), section 3.1. Differs from their KL autoencoder: noise of a fixed variance
-is added to latents that batch normalisation keeps at unit variance, so the noise alone bounds what a latent can tell,
-and no term for the divergence is needed.
+After Rombach et al. 2022 (arXiv:2112.10752), section 3.1. Differs from their KL autoencoder:
+
+- Batch normalisation keeps the latents at unit variance, and noise of a fixed variance is added to them. The noise
+  bounds the information in a latent, so the loss needs no KL divergence.
 """
 
 import math
@@ -17,13 +18,13 @@ from gancli.models.batch_layers import BatchNorm2d
 from gancli.models.convolutional import Shape, cropped
 
 LATENT_SIDE = 8
-"""Places along a picture's shorter side, or somewhat more or fewer where no power of two gives it."""
+"""Side of the latent map along the picture's shorter side, up to rounding to a power of two."""
 GROUPS = 8
-"""Of group normalisation."""
+"""Groups of channels in group normalisation."""
 
 
 def halvings(shape: Shape) -> int:
-    """How often a picture's sides are halved: 3 times for 64 pixels, once more for each doubling."""
+    """Number of times that a picture's sides are halved: 3 for 64 pixels, one more for each doubling."""
     return max(1, round(math.log2(min(shape[1:]) / LATENT_SIDE)))
 
 
@@ -34,7 +35,7 @@ def latent_shape(shape: Shape, channels: int) -> Shape:
 
 
 def widths(shape: Shape, width: int) -> list[int]:
-    """Channels from the largest maps to the smallest, which have ``width``; each size costs about the same."""
+    """Channels from the largest maps to the smallest, which have ``width``. Each size costs about the same."""
     sizes = (width // 2**level // GROUPS * GROUPS for level in reversed(range(halvings(shape))))
     return [max(2 * GROUPS, size) for size in sizes]
 
@@ -59,7 +60,7 @@ class Residual(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Strided convolutions with residual blocks between; sides that do not divide are padded with their border."""
+    """Strided convolutions with residual blocks between. The border is repeated where a side does not divide."""
 
     def __init__(self, shape: Shape, channels: int, width: int) -> None:
         super().__init__()
@@ -91,18 +92,18 @@ class Decoder(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(last, shape[0], 3, 1, 1))
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Latents ``(N, channels, h, w)`` -> pictures ``(N, C, H, W)``, which nothing bounds."""
+        """Latents ``(N, channels, h, w)`` -> pictures ``(N, C, H, W)``, not bounded to [-1, 1]."""
         return cropped(self.layers(latents), *self.size)
 
 
 class Autoencoder(nn.Module):
-    """Encoder and decoder of pictures of one shape."""
+    """Encoder and decoder for pictures of one shape."""
 
     def __init__(self, shape: Shape, channels: int, width: int) -> None:
         super().__init__()
         self.encoder, self.decoder = Encoder(shape, channels, width), Decoder(shape, channels, width)
 
     def forward(self, images: Tensor, noise: float = 0.0) -> Tensor:
-        """Pictures ``(N, C, H, W)`` through their latents, to which normal noise of this deviation is added."""
+        """Reconstruct pictures ``(N, C, H, W)``; ``noise`` is the standard deviation of noise on their latents."""
         latents = self.encoder(images)
         return self.decoder(latents + noise * whole_batch.drawn(torch.randn_like, latents) if noise else latents)

@@ -1,6 +1,7 @@
-"""Layers whose result depends on the place or on the others of a batch, for batches that several processes share.
+"""Batch normalisation and dropout for a batch that several processes share.
 
-A single process takes torch's own layers, and has the same weights.
+Each process gets the values that one process with the whole batch would get. A single process uses torch's own layers;
+parameters and their names are the same.
 """
 
 import torch
@@ -12,7 +13,7 @@ from gancli import whole_batch
 
 
 class BatchNorm1d(nn.BatchNorm1d):
-    """Torch's, in training over the whole batch of all processes."""
+    """Torch's layer; in training, statistics cover the whole batch of all processes."""
 
     def forward(self, values: Tensor) -> Tensor:
         """``(N, C)`` to the same shape."""
@@ -20,9 +21,9 @@ class BatchNorm1d(nn.BatchNorm1d):
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """Torch's, in training over the whole batch of all processes.
+    """Torch's layer; in training, statistics cover the whole batch of all processes.
 
-    `torch.nn.SyncBatchNorm` does that on GPUs alone, and gives no gradients of gradients.
+    `torch.nn.SyncBatchNorm` works on GPUs alone and has no second derivative.
     """
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -31,7 +32,7 @@ class BatchNorm2d(nn.BatchNorm2d):
 
 
 class Dropout(nn.Dropout):
-    """Torch's, where each image loses the values that it loses if one process has the whole batch."""
+    """Torch's layer, with the mask that one process with the whole batch would draw."""
 
     def forward(self, values: Tensor) -> Tensor:
         """``(N, ...)`` to the same shape."""
@@ -45,7 +46,7 @@ def _is_shared(layer: nn.Module) -> bool:
 
 
 def _normalised(layer: _BatchNorm, values: Tensor) -> Tensor:
-    """As `torch.nn.functional.batch_norm` in training, moving the running statistics too."""
+    """The same as `torch.nn.functional.batch_norm` in training; updates the running statistics too."""
     over, shape = [0, *range(2, values.ndim)], [1, -1, *[1] * (values.ndim - 2)]
     exact = values.to(torch.promote_types(values.dtype, torch.float32))
     mean = whole_batch.average(exact.mean(over, keepdim=True))
@@ -59,7 +60,7 @@ def _normalised(layer: _BatchNorm, values: Tensor) -> Tensor:
 
 
 def _remember(layer: _BatchNorm, mean: Tensor, variance: Tensor, count: int) -> None:
-    """Move the running statistics; ``count`` values of each channel are those of this process."""
+    """Update the running statistics; ``count`` is the number of values in a channel in this process."""
     assert layer.running_mean is not None and layer.running_var is not None and layer.momentum is not None
     assert layer.num_batches_tracked is not None
     whole = count * whole_batch.processes()

@@ -20,27 +20,28 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
 }
 
 WIDTH = "channels of the largest maps, smaller ones have twice as many; 0: 64, or 4 a pixel if fewer"
-"""What the hyperparameter ``width`` means."""
+"""Meaning of the hyperparameter ``width``."""
 
 
 def doublings(shape: Shape, least: int = 2) -> int:
-    """Doublings from the smallest feature map, whose shorter side is 4 (as in the paper) to 7, up to the image.
+    """Number of doublings from the smallest feature map to the image.
 
-    Images under 16 pixels have two all the same, since one layer makes no discriminator.
+    The smallest map's shorter side is 4 (as in the paper) to 7. Images under 16 pixels still have ``least`` doublings,
+    since one layer makes no discriminator.
     """
     return max(least, math.floor(math.log2(min(shape[1:]) / 4)))
 
 
 def default_width(shape: Shape) -> int:
-    """Channels of the largest map: the 64 of the well-known PyTorch example, or 4 a pixel of a short shorter side."""
+    """Channels of the largest map: 64 as in PyTorch's DCGAN example, or 4 per pixel of the shorter side if fewer."""
     return min(64, 4 * min(shape[1:]))
 
 
 def initialise(module: nn.Module, norm: Norm = "batch") -> None:
     """Weights from N(0, 0.02^2), gains from N(1, 0.02^2): section 4 of the paper and its authors' code.
 
-    So small weights need layers that normalise. Where there are none, He 2015 (arXiv:1502.01852), eq. 15, keeps the
-    signal: else D begins with hardly a gradient, and a penalty on its norm decides where that points.
+    Weights so small need normalisation. Networks without it are initialised as in He 2015 (arXiv:1502.01852), eq. 15.
+    Otherwise D's gradient is almost zero at first, and a penalty on its norm decides where it points.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
@@ -53,9 +54,9 @@ def initialise(module: nn.Module, norm: Norm = "batch") -> None:
 
 
 class Generator(nn.Module):
-    """Project the latent to a small map, then double it with transposed convolutions, cropping what is over.
+    """A linear layer to a small map, then transposed convolutions that double it, cropped to the image's size.
 
-    With ``classes`` the label, one-hot, is appended to the latent.
+    With ``classes`` the one-hot label is appended to the latent.
     """
 
     def __init__(self, latent_dim: int, width: int, shape: Shape, classes: int = 0) -> None:
@@ -81,7 +82,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Halve the image with strided convolutions, LeakyReLU of slope 0.2, normalisation but at the first."""
+    """Strided convolutions with LeakyReLU of slope 0.2; all but the first are normalised."""
 
     def __init__(self, width: int, shape: Shape, norm: Norm = "batch", dropout: float = 0.0) -> None:
         super().__init__()
@@ -110,11 +111,11 @@ class Discriminator(nn.Module):
 
 
 def cropped(images: Tensor, height: int, width: int) -> Tensor:
-    """The middle of images ``(N, C, H, W)``, which are at least that large."""
+    """The centre of images ``(N, C, H, W)`` that are at least ``height`` x ``width``."""
     top, left = (images.shape[2] - height) // 2, (images.shape[3] - width) // 2
     return images[:, :, top : top + height, left : left + width]
 
 
 def one_hot(labels: Tensor, classes: int) -> Tensor:
-    """Labels ``(N,)`` -> int64 ``(N, classes)``. Torch's own looks at the labels' values, for which a device waits."""
+    """Labels ``(N,)`` -> int64 ``(N, classes)``; unlike torch's `one_hot`, it does not make a GPU wait."""
     return (labels[:, None] == torch.arange(classes, device=labels.device)).long()

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with fixed weights: feature maps of pictures, trained on ImageNet and never trained further.
+"""EfficientNet-Lite0 with frozen ImageNet weights, as a source of feature maps.
 
 Tan and Le 2019 (arXiv:1905.11946), in the "Lite" form of its authors: ReLU6, no squeeze-and-excitation.
 """
@@ -11,22 +11,24 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, hardtanh, pad
 
 EPSILON = 1e-3
-"""Of batch normalisation."""
+"""Batch normalisation's epsilon."""
 LEVEL_CHANNELS = (24, 40, 112, 320)
-"""Channels of the maps at 1/4, 1/8, 1/16 and 1/32 of the side."""
+"""Channels of the feature maps at 1/4, 1/8, 1/16 and 1/32 of the picture's side."""
 CHANNELS = 1280
-"""Features before the classifier."""
+"""Number of features before the classifier."""
 REDUCTION = 32
-"""Pixels of a side for one place of the smallest map."""
+"""Pixels of the picture's side per pixel of the smallest map."""
 
 
 class Stage(NamedTuple):
-    """Blocks of one size: how many, their kernel, the stride of the first, and the number of their level if any."""
+    """Consecutive blocks of one size."""
 
     blocks: int
     kernel: int
     stride: int
+    """Stride of the first block; the others have 1."""
     level: int | None = None
+    """Index in `Lite0.levels` of the map after this stage; None if it is not returned."""
 
 
 STAGES = (
@@ -36,14 +38,14 @@ STAGES = (
 
 
 class FixedConvolution(nn.Module):
-    """A convolution with the batch normalisation after it folded in, and ReLU6 if ``bounded``.
+    """A convolution with its batch normalisation folded in, then ReLU6 if ``bounded``.
 
-    Weights are buffers that no state_dict holds, so nothing trains, averages or saves them. Borders are padded as
-    TensorFlow's "same", where these weights come from: at stride 2 an even side gets more after it than before it.
+    Its weights are buffers outside the state_dict, so they are not trained, averaged or saved. Padding is TensorFlow's
+    "same", which these weights were trained with: at stride 2 an even side gets more padding at its end.
     """
 
     constant = True
-    """It keeps nothing of what it sees, so processes need not agree on it."""
+    """It has no state that a forward pass updates, so processes need not synchronise it."""
     weight: Tensor
     bias: Tensor
 
@@ -64,7 +66,7 @@ class FixedConvolution(nn.Module):
 
 
 class Block(nn.Module):
-    """Inverted residual: expand (but in the first block), depthwise, project; added to its input where shapes agree."""
+    """Inverted residual: expand (not in the first block), depthwise, project; plus the input where shapes agree."""
 
     def __init__(self, layers: list[FixedConvolution]) -> None:
         super().__init__()
@@ -78,7 +80,7 @@ class Block(nn.Module):
 
 
 class Lite0(nn.Module):
-    """The network without its classifier, from the weights of the released file (names as `pretrained` gives them)."""
+    """The network without its classifier, from the released weights by their original names."""
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
@@ -94,7 +96,7 @@ class Lite0(nn.Module):
         self.head = _folded(weights, "_conv_head", "_bn1")
 
     def levels(self, images: Tensor) -> list[Tensor]:
-        """RGB ``(N, 3, H, W)`` in [-1, 1] -> maps of `LEVEL_CHANNELS` at 1/4, 1/8, 1/16 and 1/32, rounded up."""
+        """RGB ``(N, 3, H, W)`` in [-1, 1] -> maps of `LEVEL_CHANNELS` at 1/4 to 1/32 of the side, rounded up."""
         maps, levels = self.stem(images), []
         for blocks, stage in zip(self.stages, STAGES, strict=True):
             maps = blocks(maps)
@@ -103,17 +105,17 @@ class Lite0(nn.Module):
         return levels
 
     def forward(self, images: Tensor) -> Tensor:
-        """RGB ``(N, 3, H, W)`` in [-1, 1] -> features ``(N, 1280)``, those that the classifier is a linear map of."""
+        """RGB ``(N, 3, H, W)`` in [-1, 1] -> features ``(N, 1280)``, the input of the removed classifier."""
         return self.head(self.levels(images)[-1]).mean((2, 3))
 
 
 def same_padding(size: tuple[int, ...] | torch.Size, kernel: int, stride: int) -> list[int]:
-    """Padding (left, right, top, bottom) of a map ``(H, W)`` by which ``ceil(side / stride)`` places come out."""
-    found: list[int] = []
+    """Padding (left, right, top, bottom) that makes a convolution's output ``ceil(side / stride)`` long."""
+    padding: list[int] = []
     for side in reversed(size):
         total = max(0, (-(-side // stride) - 1) * stride + kernel - side)
-        found += [total // 2, total - total // 2]
-    return found
+        padding += [total // 2, total - total // 2]
+    return padding
 
 
 def _block(weights: Mapping[str, Tensor], name: str, stride: int) -> Block:

@@ -1,6 +1,6 @@
-"""Small generators and discriminators of latents ``(N, C, h, w)`` with unit variance, with or without classes.
+"""Small generators and discriminators for an autoencoder's latents ``(N, C, h, w)``, with or without classes.
 
-No discriminator normalises over a batch, and all are smooth enough for penalties on their gradients.
+The latents have unit variance. No discriminator has batch normalisation, and all allow gradient penalties.
 """
 
 import math
@@ -12,30 +12,31 @@ from torch.nn.functional import leaky_relu
 from gancli.models.convolutional import Shape, cropped, one_hot
 
 SLOPE = 0.2
+"""Slope of LeakyReLU below zero."""
 PATCH = 2
-"""Places along the side of one token of a transformer."""
+"""Side of the patch of latents that is one token of a transformer."""
 HEAD = 32
-"""Channels of one head of attention."""
+"""Channels of one attention head."""
 
 
 class Generator(nn.Module):
-    """Random numbers, and the label as a one-hot vector beside them, through a ``body`` to latents."""
+    """Random numbers, with the one-hot label appended, through a ``body`` to the autoencoder's latents."""
 
     def __init__(self, body: nn.Module, classes: int = 0) -> None:
         super().__init__()
         self.body, self.classes = body, classes
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """``(N, latent_dim)`` and labels ``(N,)``, ignored without classes -> ``(N, C, h, w)``."""
+        """Numbers ``(N, latent_dim)`` and labels ``(N,)``, ignored without classes -> latents ``(N, C, h, w)``."""
         if self.classes and labels is not None:
             latents = torch.cat([latents, one_hot(labels, self.classes).to(latents)], 1)
         return self.body(latents)
 
 
 class Discriminator(nn.Module):
-    """Features of latents by a ``body``, and one logit of them.
+    """A ``body`` that computes features, and a linear layer to one logit.
 
-    With classes it adds the projection of Miyato and Koyama 2018 (arXiv:1802.05637), eq. 3.
+    With classes the projection of Miyato and Koyama 2018 (arXiv:1802.05637), eq. 3, is added.
     """
 
     def __init__(self, body: nn.Module, features: int, classes: int = 0) -> None:
@@ -53,7 +54,7 @@ class Discriminator(nn.Module):
 
 
 def perceptrons(numbers: int, shape: Shape, width: int, classes: int = 0) -> tuple[Generator, Discriminator]:
-    """Two hidden layers each; fastest, and without any notion of place."""
+    """Multilayer perceptrons with two hidden layers each: the fastest, and blind to neighbourhood."""
     values = math.prod(shape)
     g = nn.Sequential(
         nn.Linear(numbers + classes, width), nn.LeakyReLU(SLOPE), nn.Linear(width, width), nn.LeakyReLU(SLOPE),
@@ -66,7 +67,7 @@ def perceptrons(numbers: int, shape: Shape, width: int, classes: int = 0) -> tup
 
 
 class Residual(nn.Module):
-    """x + two 3 x 3 convolutions, each after LeakyReLU; the second starts at zero, in place of normalisation."""
+    """x + two 3 x 3 convolutions, each after LeakyReLU; the second starts at zero instead of normalisation."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -81,7 +82,7 @@ class Residual(nn.Module):
 
 
 class Cropped(nn.Module):
-    """The middle of maps that are a place too large."""
+    """`cropped` as a layer."""
 
     def __init__(self, height: int, width: int) -> None:
         super().__init__()
@@ -95,7 +96,7 @@ class Cropped(nn.Module):
 def convolutions(
     numbers: int, shape: Shape, width: int, blocks: int, classes: int = 0
 ) -> tuple[Generator, Discriminator]:
-    """Residual blocks at full and at half size, which has ``width`` channels, the full size half of them."""
+    """Residual blocks at half size with ``width`` channels and at full size with half as many."""
     channels, *size = shape
     half = [math.ceil(side / 2) for side in size]
     fine, coarse = width // 2, width
@@ -114,7 +115,7 @@ def convolutions(
 
 
 class Attention(nn.Module):
-    """Self-attention over tokens, written out: torch's fused forms have no second derivative, which penalties need."""
+    """Self-attention, written out: gradient penalties need a second derivative, which torch's fused forms lack."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -129,7 +130,10 @@ class Attention(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Attention and a perceptron of each token, both residual, after layer normalisation: Vaswani 2017, pre-norm."""
+    """Self-attention, then a perceptron per token, both residual and after layer normalisation ("pre-norm").
+
+    Vaswani et al. 2017 (arXiv:1706.03762), section 3.1, whose normalisation comes after.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -146,7 +150,7 @@ class TransformerBlock(nn.Module):
 
 
 class Tokens(nn.Module):
-    """Latents cut into patches, one token each, with what was learned of its place."""
+    """Latents cut into patches, one token each, plus a learned embedding of its position."""
 
     def __init__(self, shape: Shape, width: int) -> None:
         super().__init__()
@@ -162,7 +166,7 @@ class Tokens(nn.Module):
 def transformers(
     numbers: int, shape: Shape, width: int, blocks: int, classes: int = 0
 ) -> tuple[Generator, Discriminator]:
-    """Transformers over the patches of the latents: Dosovitskiy et al. 2021 (arXiv:2010.11929)."""
+    """Transformers over patches of the latents: Dosovitskiy et al. 2021 (arXiv:2010.11929)."""
     channels, *size = shape
     half = [math.ceil(side / PATCH) for side in size]
     places = math.prod(half)
@@ -179,7 +183,7 @@ def transformers(
 
 
 class Patches(nn.Module):
-    """Tokens back to maps."""
+    """Put tokens back together to maps, the inverse of `Tokens`."""
 
     def __init__(self, places: list[int], size: list[int]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The multilayer perceptrons of the well-known tutorial, for small images."""
+"""Multilayer perceptrons of a well-known GAN tutorial, for small images."""
 
 import math
 
@@ -8,7 +8,7 @@ from gancli.models.convolutional import Shape
 
 
 class Generator(nn.Module):
-    """latent -> 256 -> 512 -> pixels, ReLU between, a sigmoid at the end, mapped from [0, 1] to [-1, 1]."""
+    """latent -> 256 -> 512 -> pixels with ReLU; the sigmoid at the end is rescaled from [0, 1] to [-1, 1]."""
 
     def __init__(self, latent_dim: int, shape: Shape) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """pixels in [0, 1] -> 512 -> 256 -> logit, ReLU between."""
+    """pixels, rescaled to [0, 1] -> 512 -> 256 -> logit, with ReLU."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How alike two pictures look: the difference of a frozen network's features."""
+"""A perceptual distance: the difference between two pictures' features in a frozen network."""
 
 import torch
 from torch import Tensor, nn
@@ -11,22 +11,22 @@ CHANNELS = (1, 3, 4)
 
 
 class Perception(nn.Module):
-    """EfficientNet-Lite0 up to its maps at 1/4 and 1/8 of the side; it has no weights that train or are saved."""
+    """EfficientNet-Lite0 up to its maps at 1/4 and 1/8 of the side. No weight of it is trained or saved."""
 
     def __init__(self, network: Lite0) -> None:
         super().__init__()
         self.levels = nn.ModuleList([nn.Sequential(network.stem, *network.stages[:2]), network.stages[2]])
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Pictures ``(N, C, H, W)`` in [-1, 1] -> their maps; transparent ones lie on grey."""
-        maps, found = rgb(images), list[Tensor]()
+        """Pictures ``(N, C, H, W)`` in [-1, 1] -> the feature maps of each level; transparency is shown on grey."""
+        maps, levels = rgb(images), list[Tensor]()
         for level in self.levels:
             maps = level(maps)
-            found.append(maps)
-        return found
+            levels.append(maps)
+        return levels
 
     def forward(self, images: Tensor, wanted: Tensor) -> Tensor:
-        """The mean over levels of E|f(x) - f(y)| / E|f(y)|, a scalar; ``wanted`` gets no gradient."""
+        """The mean over levels of E|f(x) - f(y)| / E|f(y)|, for x in ``images``, y in ``wanted`` (no gradient)."""
         with torch.no_grad():
             targets = self.features(wanted)
         pairs = zip(self.features(images), targets, strict=True)
@@ -35,7 +35,7 @@ class Perception(nn.Module):
 
 
 def rgb(images: Tensor) -> Tensor:
-    """Grey or RGBA pictures in [-1, 1] as RGB ones, of which transparent parts are the middle grey."""
+    """Grey or RGBA pictures ``(N, C, H, W)`` in [-1, 1] to RGB; the background of transparency is middle grey (0)."""
     if images.shape[1] == 4:
         return images[:, :3] * (0.5 + 0.5 * images[:, 3:])
     return images.expand(-1, 3, -1, -1)

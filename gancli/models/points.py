@@ -1,4 +1,4 @@
-"""Plain networks for points in the plane, ``(N, 2, 1, 1)``."""
+"""Perceptrons for points in the plane, ``(N, 2, 1, 1)``."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -6,7 +6,9 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 HIDDEN = 256
+"""Units of a hidden layer."""
 LAYERS = 3
+"""Number of hidden layers."""
 
 
 def leaky() -> nn.Module:
@@ -21,18 +23,18 @@ def perceptron(
     layers: int = LAYERS,
     activation: Callable[[], nn.Module] = leaky,
 ) -> nn.Sequential:
-    """Linear layers with an activation after each but the last."""
+    """Linear layers with an activation after each except the last."""
     sizes = [inputs, *[hidden] * layers]
-    found: list[nn.Module] = []
+    hidden_layers: list[nn.Module] = []
     for before, after in pairwise(sizes):
-        found += [nn.Linear(before, after), activation()]
-    return nn.Sequential(*found, nn.Linear(sizes[-1], outputs))
+        hidden_layers += [nn.Linear(before, after), activation()]
+    return nn.Sequential(*hidden_layers, nn.Linear(sizes[-1], outputs))
 
 
 class Generator(nn.Module):
-    """latent -> coordinates, which nothing bounds: through ``layers``, 3 hidden ones of `perceptron` if None.
+    """latent -> unbounded coordinates, by ``layers``; None for a `perceptron` with ReLU.
 
-    Those have ReLU, which bends more sharply than LeakyReLU: fewer points fall between modes.
+    ReLU bends more sharply than LeakyReLU, so fewer points fall between modes.
     """
 
     def __init__(self, latent_dim: int, coordinates: int, layers: nn.Sequential | None = None) -> None:
@@ -45,7 +47,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """coordinates -> logit: through ``layers``, 3 hidden ones of `perceptron` if None."""
+    """coordinates -> logit, by ``layers``; None for a `perceptron`."""
 
     def __init__(self, coordinates: int, layers: nn.Sequential | None = None) -> None:
         super().__init__()

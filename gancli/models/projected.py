@@ -1,4 +1,4 @@
-"""Discriminators on fixed random projections of pretrained features: Sauer et al. 2021 (arXiv:2111.01007)."""
+"""Projected GAN's discriminators on random projections of frozen features (Sauer et al. 2021, arXiv:2111.01007)."""
 
 import math
 from itertools import pairwise
@@ -17,13 +17,13 @@ MIXED = (64, 128, 256, 512)
 FUSED = (64, 64, 128, 256)
 """Channels of each level after cross-scale mixing, which doubles its side."""
 WIDTHS = (64, 128, 256, 512)
-"""Channels after each halving of the largest level; smaller levels begin later."""
+"""Channels after each halving in the head of the largest level; heads of smaller levels start further right."""
 LAST = 4
-"""Side of the kernel that gives logits, and of the smallest map that it is given."""
+"""Side of the last kernel, which gives logits, and of its smallest input."""
 
 
 class RandomMixing(nn.Module):
-    """A 1 x 1 convolution that is never trained: its weights are drawn once and kept with D's state."""
+    """A 1 x 1 convolution with random weights that are never trained, but saved with D."""
 
     constant = True
     weight: Tensor
@@ -31,9 +31,9 @@ class RandomMixing(nn.Module):
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
-        drawn = nn.Conv2d(before, after, 1)
-        self.register_buffer("weight", drawn.weight.detach())
-        self.register_buffer("bias", drawn.bias.detach() if drawn.bias is not None else torch.zeros(after))
+        layer = nn.Conv2d(before, after, 1)
+        self.register_buffer("weight", layer.weight.detach())
+        self.register_buffer("bias", layer.bias.detach() if layer.bias is not None else torch.zeros(after))
 
     def forward(self, maps: Tensor) -> Tensor:
         """``(N, before, H, W)`` -> ``(N, after, H, W)``."""
@@ -41,7 +41,7 @@ class RandomMixing(nn.Module):
 
 
 class Projections(nn.Module):
-    """Four feature maps of a picture, mixed at random over channels and, from the smallest up, over scales."""
+    """Four feature maps of a picture, mixed at random over channels, then over scales from the smallest up."""
 
     def __init__(self, network: Lite0, side: int) -> None:
         super().__init__()
@@ -56,16 +56,16 @@ class Projections(nn.Module):
             images = interpolate(images, size, mode="bilinear")
         levels = self.network.levels(images)
         mixed = [mix(maps) for mix, maps in zip(self.over_channels, levels, strict=True)]
-        found: list[Tensor] = []
+        fused: list[Tensor] = []
         for maps, fuse in zip(reversed(mixed), reversed(self.over_scales), strict=True):
-            if found:
-                maps = maps + found[-1][:, :, : maps.shape[2], : maps.shape[3]]  # where a side was rounded up
-            found.append(fuse(interpolate(maps, scale_factor=2, mode="bilinear")))
-        return found[::-1]
+            if fused:
+                maps = maps + fused[-1][:, :, : maps.shape[2], : maps.shape[3]]  # where a side was rounded up
+            fused.append(fuse(interpolate(maps, scale_factor=2, mode="bilinear")))
+        return fused[::-1]
 
 
 class Head(nn.Module):
-    """Halves one level down to a few places and gives a logit for each window of 4 x 4 of them."""
+    """Halves the maps of one level to a few pixels; each 4 x 4 window of them gives one logit."""
 
     def __init__(self, channels: list[int]) -> None:
         super().__init__()
@@ -76,12 +76,15 @@ class Head(nn.Module):
         self.layers = nn.Sequential(*layers, spectral_norm(nn.Conv2d(channels[-1], 1, LAST, bias=False)))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """``(N, C, H, W)`` -> logits ``(N, places)``."""
+        """``(N, C, H, W)`` -> logits ``(N, windows)``."""
         return self.layers(maps).flatten(1)
 
 
 class Discriminator(nn.Module):
-    """Four heads, one a level; transparent pictures are shown on grounds drawn at random, real and generated alike."""
+    """Four heads, one per level.
+
+    In training, transparent pictures, real and generated, get random background colours.
+    """
 
     def __init__(self, network: Lite0, side: int) -> None:
         super().__init__()
@@ -89,7 +92,7 @@ class Discriminator(nn.Module):
         self.heads = nn.ModuleList(Head(_channels(level, side)) for level in range(len(FUSED)))
 
     def patches(self, images: Tensor) -> Tensor:
-        """Images ``(N, C, H, W)`` in [-1, 1], C of 1, 3 or 4 -> the logits of all places of all levels, ``(N, P)``."""
+        """Images ``(N, C, H, W)`` in [-1, 1], with C of 1, 3 or 4 -> all logits of all heads, ``(N, logits)``."""
         levels = self.projections(self._opaque(images))
         return torch.cat([head(maps) for head, maps in zip(self.heads, levels, strict=True)], 1)
 
@@ -101,11 +104,11 @@ class Discriminator(nn.Module):
         if images.shape[1] < 4:
             return images.expand(-1, 3, -1, -1)
         opacity = (images[:, 3:] + 1) / 2
-        ground = 2 * whole_batch.drawn(torch.rand_like, images[:, :3, :1, :1]) - 1 if self.training else 0.0
-        return opacity * images[:, :3] + (1 - opacity) * ground
+        background = 2 * whole_batch.drawn(torch.rand_like, images[:, :3, :1, :1]) - 1 if self.training else 0.0
+        return opacity * images[:, :3] + (1 - opacity) * background
 
 
 def _channels(level: int, side: int) -> list[int]:
-    """A head's channels: as many halvings as leave 4 places of the shorter side, and as the released heads have."""
+    """A head's channels; as many halvings as in the released heads, fewer if less than 4 pixels would be left."""
     halvings = min(len(FUSED) - level, int(math.log2(side / 2 ** (level + 1) / LAST)))
     return [FUSED[level], *WIDTHS[level : level + halvings]]

@@ -1,4 +1,4 @@
-"""Doubling and halving of feature maps with the filter [1, 3, 3, 1], which aliases little and keeps means."""
+"""Double and halve feature maps with the filter [1, 3, 3, 1], which aliases little and keeps means."""
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +11,9 @@ def upsampled(maps: Tensor) -> Tensor:
 
 
 def downsampled(maps: Tensor) -> Tensor:
-    """``(N, C, H, W)`` -> ``(N, C, ceil(H / 2), ceil(W / 2))``: filtered by [1, 3, 3, 1] / 8, then every second.
+    """``(N, C, H, W)`` -> ``(N, C, ceil(H / 2), ceil(W / 2))``, filtered by [1, 3, 3, 1] / 8, then every second pixel.
 
-    It is a quarter of the transpose of `upsampled` but at the border, which is repeated.
+    It is a quarter of the transpose of `upsampled`, except at the border, which is repeated.
     """
     channels, height, width = maps.shape[1:]
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0], device=maps.device, dtype=maps.dtype) / 8

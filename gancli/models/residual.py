@@ -1,6 +1,6 @@
 """The residual networks of SNGAN (Miyato 2018, arXiv:1802.05957, appendix B.4), with or without classes.
 
-With classes G has conditional batch normalisation and D the projection of Miyato and Koyama 2018 (arXiv:1802.05637).
+With classes, as in Miyato and Koyama 2018 (arXiv:1802.05637), G has conditional batch normalisation and D a projection.
 """
 
 import math
@@ -17,7 +17,7 @@ Weighted = TypeVar("Weighted", nn.Conv2d, nn.Linear, nn.Embedding)
 
 
 class ClassNorm(nn.Module):
-    """Batch normalisation whose gain and bias are those of the label; plain batch normalisation without classes."""
+    """Batch normalisation with a gain and bias for each class; plain without classes."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class ClassNorm(nn.Module):
 
 
 class GeneratorBlock(nn.Module):
-    """Double the map: normalise, ReLU, enlarge, 3 x 3, normalise, ReLU, 3 x 3; beside it a 1 x 1."""
+    """Double the map: normalise, ReLU, enlarge, 3 x 3, normalise, ReLU, 3 x 3; the shortcut is a 1 x 1."""
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Generator(nn.Module):
 
 
 class DiscriminatorBlock(nn.Module):
-    """ReLU, 3 x 3, ReLU, 3 x 3, beside it a 1 x 1; halved by averaging if ``halves``."""
+    """ReLU, 3 x 3, ReLU, 3 x 3; the shortcut is a 1 x 1. Halved by averaging if ``halves``."""
 
     def __init__(self, before: int, after: int, halves: bool, first: bool = False) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class DiscriminatorBlock(nn.Module):
         self.shortcut = normalised(nn.Conv2d(before, after, 1), gain=1.0) if learned else nn.Identity()
 
     def forward(self, maps: Tensor) -> Tensor:
-        """``(N, before, H, W)`` -> ``(N, after, H, W)`` or half of that; the image itself passes no ReLU."""
+        """``(N, before, H, W)`` -> ``(N, after, H, W)`` or half of that; the first block has no ReLU on the image."""
         rest = self.convolutions[0](maps if self.first else maps.relu())
         rest = self.convolutions[1](rest.relu())
         if not self.halves:
@@ -91,7 +91,7 @@ class DiscriminatorBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Two blocks that halve the image, more where it is large, two that do not, and a sum over the map."""
+    """Two or more blocks that halve the image, two that do not, and a sum over the map."""
 
     def __init__(self, width: int, shape: Shape, classes: int = 0) -> None:
         super().__init__()
@@ -123,5 +123,5 @@ def initialised(layer: Weighted, gain: float = math.sqrt(2)) -> Weighted:
 
 
 def normalised(layer: Weighted, gain: float = math.sqrt(2)) -> nn.Module:
-    """The layer, initialised, its weight divided by its largest singular value: section 2 of Miyato 2018."""
+    """The layer, initialised, with spectral normalisation of its weight: section 2 of Miyato 2018."""
     return spectral_norm(initialised(layer, gain))

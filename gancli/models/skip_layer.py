@@ -9,20 +9,20 @@ from gancli import whole_batch
 from gancli.models.batch_layers import BatchNorm2d
 from gancli.models.convolutional import Shape, cropped, doublings, initialise
 
-MOST_CHANNELS = 512
-FARTHEST_SKIP = 4
+MAX_CHANNELS = 512
+MAX_SKIP = 4
 """Doublings between the two ends of an excitation, as from 8 x 8 to 128 x 128 in the paper."""
 
 
 def convolution(before: int, after: int, size: int = 3, stride: int = 1) -> nn.Module:
-    """A convolution with spectral normalisation and without bias, that keeps the size or halves it."""
+    """A convolution with spectral normalisation and without bias."""
     layer = nn.Conv2d(before, after, size, stride, (size - 1) // 2, bias=False)
     initialise(layer)
     return spectral_norm(layer)
 
 
 class Gated(nn.Module):
-    """Convolve, add weighted noise in training if ``noisy``, normalise, gate."""
+    """Convolution, noise with a learned weight (in training, if ``noisy``), batch normalisation, gated linear unit."""
 
     def __init__(self, before: int, after: int, noisy: bool) -> None:
         super().__init__()
@@ -38,13 +38,13 @@ class Gated(nn.Module):
 
 
 def doubling(before: int, after: int, composite: bool = False) -> nn.Module:
-    """``(N, before, H, W)`` -> ``(N, after, 2 H, 2 W)``: figure 3, left; a composite one has two noisy layers."""
+    """A layer ``(N, before, H, W)`` -> ``(N, after, 2 H, 2 W)``; ``composite`` adds a second, noisy convolution."""
     layers = [Gated(before, after, composite), *([Gated(after, after, True)] if composite else [])]
     return nn.Sequential(nn.Upsample(scale_factor=2), *layers)
 
 
 class Pool(nn.Module):
-    """Adaptive averages, as products with matrices, whose gradients CUDA adds in the same order each time."""
+    """Adaptive average pooling as matrix products, whose gradients are deterministic on CUDA."""
 
     def __init__(self, side: int) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Pool(nn.Module):
 
 
 class Excitation(nn.Module):
-    """Gates the channels of a large map by a small one: eq. 1 of the paper."""
+    """Gate the channels of a large map by a small one: eq. 1 of the paper."""
 
     def __init__(self, small: int, large: int) -> None:
         super().__init__()
@@ -73,15 +73,15 @@ class Excitation(nn.Module):
         )
 
     def forward(self, small: Tensor, large: Tensor) -> Tensor:
-        """``(N, small, h, w)`` and ``(N, large, H, W)`` -> the shape of the latter."""
+        """``(N, small, h, w)`` and ``(N, large, H, W)`` -> ``(N, large, H, W)``."""
         return large * self.layers(small)
 
 
 class Generator(nn.Module):
-    """One or two convolutions a size, with excitations from small maps to large ones.
+    """Blocks that double the map, with excitations from small maps to large ones.
 
-    The light form, of the authors of Projected GAN (arXiv:2111.01007), has one a size, no noise, and latents brought
-    onto the sphere of radius ``sqrt(latent_dim)``.
+    The ``light`` form is that of Projected GAN's authors (arXiv:2111.01007). It has one convolution per size and no
+    noise, and puts latents on the sphere of radius ``sqrt(latent_dim)``.
     """
 
     def __init__(self, latent_dim: int, width: int, shape: Shape, light: bool = False) -> None:
@@ -89,14 +89,14 @@ class Generator(nn.Module):
         self.light = light
         times, self.size = doublings(shape), shape[1:]
         self.base = tuple(-(-side // 2**times) for side in self.size)
-        channels = [min(MOST_CHANNELS, width * 2 ** (times - level)) for level in range(times + 1)]
+        channels = [min(MAX_CHANNELS, width * 2 ** (times - level)) for level in range(times + 1)]
         self.project = spectral_norm(nn.Linear(latent_dim, 2 * channels[0] * self.base[0] * self.base[1], bias=False))
         self.norm = BatchNorm2d(2 * channels[0])
         self.doublings = nn.ModuleList(
             doubling(channels[level], channels[level + 1], composite=level % 2 == 0 and not light)
             for level in range(times)
         )
-        self.skip = min(FARTHEST_SKIP, times - 1)
+        self.skip = min(MAX_SKIP, times - 1)
         self.excitations = nn.ModuleList(
             Excitation(channels[level - self.skip], channels[level]) for level in range(self.skip + 1, times + 1)
         )

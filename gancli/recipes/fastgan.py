@@ -11,7 +11,7 @@ from gancli import whole_batch
 from gancli.functional import losses
 from gancli.models.batch_layers import BatchNorm2d
 from gancli.models.convolutional import Shape, doublings
-from gancli.models.skip_layer import MOST_CHANNELS, Generator, convolution, doubling
+from gancli.models.skip_layer import MAX_CHANNELS, Generator, convolution, doubling
 from gancli.recipes.base import Augmentation, Batch, Loss, Rates, Recipe, Spec, hyper
 
 DECODED = 128
@@ -58,7 +58,7 @@ class Discriminator(nn.Module):
     def __init__(self, width: int, shape: Shape) -> None:
         super().__init__()
         times = doublings(shape)
-        channels = [min(MOST_CHANNELS, width * 2**level) for level in range(times + 1)]
+        channels = [min(MAX_CHANNELS, width * 2**level) for level in range(times + 1)]
         self.first = nn.Sequential(convolution(shape[0], channels[0]), nn.LeakyReLU(0.2))
         self.halvings = nn.ModuleList(Halving(channels[level], channels[level + 1]) for level in range(times))
         self.logits = nn.Sequential(

@@ -15,7 +15,7 @@ from gancli.functional import losses, penalties
 from gancli.models.convolutional import Shape, cropped, doublings
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 
-MOST_CHANNELS = 512
+MAX_CHANNELS = 512
 GROUP = 4
 """Images over which the minibatch standard deviation is taken, or the next larger number that divides the batch."""
 
@@ -95,7 +95,7 @@ class Growing(nn.Module):
         super().__init__()
         self.levels, self.size, self.images_per_phase = doublings(shape, least=1), shape[1:], images_per_phase
         self.base = tuple(math.ceil(side / 2**self.levels) for side in self.size)
-        self.channels = [min(MOST_CHANNELS, width * 2 ** (self.levels - level)) for level in range(self.levels + 1)]
+        self.channels = [min(MAX_CHANNELS, width * 2 ** (self.levels - level)) for level in range(self.levels + 1)]
         self.images_seen = 0
 
     @property
