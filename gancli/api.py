@@ -12,9 +12,11 @@ from torch import Tensor
 
 from gancli.artifacts.lookup import generator_called, run_called
 from gancli.config import TrainConfig
-from gancli.config.commands import Loading, Measuring, Reconstructing, Sampling, Training
+from gancli.config.evaluate_command import Measuring
+from gancli.config.sample_command import Loading, Reconstructing, Sampling
 from gancli.config.settings import declarations
 from gancli.config.spelling import in_keywords, naming_keywords
+from gancli.config.train_command import Training
 from gancli.config.values import COMMAND_LINE, build, typed
 from gancli.errors import UsageError, nearest
 from gancli.evaluation import Report

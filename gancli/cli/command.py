@@ -34,7 +34,7 @@ class CommandGroup(TyperGroup):
 
 
 def add(app: Typer, name: str, run: Callable[[Any], object], flags: str, raw: bool = False) -> None:
-    """Add a command that calls ``run`` with what it was told, as the dataclass ``flags`` of `gancli.config.commands`.
+    """Add a command that calls ``run`` with what it was told, as the dataclass ``flags``, one of `COMMANDS`.
 
     Where it is ``raw``, ``run`` is called with a dictionary of the values that were given alone.
     """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gancli.cli import output, report_output
 
 if TYPE_CHECKING:
-    from gancli.config.commands import CompareFlags
+    from gancli.config.evaluate_command import CompareFlags
 
 
 def compare(told: "CompareFlags") -> None:

@@ -8,7 +8,7 @@ from gancli.cli import output, report_output
 from gancli.errors import LimitCrossed, UsageError
 
 if TYPE_CHECKING:
-    from gancli.config.commands import EvaluateFlags
+    from gancli.config.evaluate_command import EvaluateFlags
     from gancli.evaluation import Report
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from gancli.cli import output
 
 if TYPE_CHECKING:
-    from gancli.config.commands import ReconstructFlags
+    from gancli.config.sample_command import ReconstructFlags
 
 
 def reconstruct(told: "ReconstructFlags") -> None:
@@ -14,7 +14,7 @@ def reconstruct(told: "ReconstructFlags") -> None:
     [bold]gancli reconstruct runs/0001-digits-vaegan --out pairs.png[/]
     """
     output.set_up_log(told.quiet)
-    from gancli.config.commands import Reconstructing
+    from gancli.config.sample_command import Reconstructing
     from gancli.config.settings import part_of
     from gancli.runs.reconstruct import reconstructed
     from gancli.sampling import output as sample_output

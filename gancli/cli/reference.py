@@ -8,8 +8,11 @@ from collections.abc import Iterable, Iterator
 from gancli import recipes
 from gancli.cli.command import allowed, default_in_words, is_argument, metavar_of
 from gancli.config import TrainConfig
-from gancli.config.commands import COMMANDS, Measuring, Reconstructing, Sampling, Training
+from gancli.config.commands import COMMANDS
+from gancli.config.evaluate_command import Measuring
+from gancli.config.sample_command import Reconstructing, Sampling
 from gancli.config.settings import Declared, declarations
+from gancli.config.train_command import Training
 
 FUNCTIONS = {"train": Training, "sample": Sampling, "eval": Measuring, "reconstruct": Reconstructing}
 """Commands that are functions in Python, with the keywords that those have."""

@@ -6,7 +6,7 @@ from gancli.cli import output
 from gancli.errors import UsageError
 
 if TYPE_CHECKING:
-    from gancli.config.commands import SampleFlags
+    from gancli.config.sample_command import SampleFlags
 
 
 def sample(told: "SampleFlags") -> None:
@@ -17,7 +17,7 @@ def sample(told: "SampleFlags") -> None:
     [bold]gancli sample runs/0001-digits-r3gan --seeds 0-7 --interpolate 25 --out walk.gif[/]
     """
     output.set_up_log(told.quiet)
-    from gancli.config.commands import Sampling
+    from gancli.config.sample_command import Sampling
     from gancli.config.settings import part_of
     from gancli.sampling import output as sample_output
     from gancli.sampling.plan import plan_sample

@@ -9,7 +9,7 @@ from gancli.cli.command import built_apart
 from gancli.errors import UsageError
 
 if TYPE_CHECKING:
-    from gancli.config.commands import BesideConfigFlags
+    from gancli.config.train_command import BesideConfigFlags
     from gancli.runs.dry_run import DryRun
     from gancli.runs.result import TrainResult
 
@@ -20,7 +20,7 @@ def train(given: dict[str, Any]) -> None:
     [bold]gancli train --data mnist --epochs 20 --device cuda[/]
     """
     from gancli.config import TrainConfig
-    from gancli.config.commands import BesideConfigFlags
+    from gancli.config.train_command import BesideConfigFlags
     from gancli.config.values import COMMAND_LINE, typed
 
     told, rest = built_apart(BesideConfigFlags, given)

@@ -20,7 +20,7 @@ def verify_resume(given: dict[str, Any]) -> None:
     [bold]gancli verify-resume --data mnist --recipe dcgan --precision bf16 --steps 60 --at 25[/]
     """
     from gancli.config import TrainConfig
-    from gancli.config.commands import VerifyResume
+    from gancli.config.train_command import VerifyResume
     from gancli.config.values import COMMAND_LINE, typed
 
     told, flags = built_apart(VerifyResume, given)

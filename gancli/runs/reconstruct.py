@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gancli.artifacts.lookup import generator_called
-from gancli.config.commands import Reconstructing
+from gancli.config.sample_command import Reconstructing
 from gancli.config.settings import part_of
 from gancli.evaluation.sources.inputs import data_of
 from gancli.evaluation.sources.request import Request

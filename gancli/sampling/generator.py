@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gancli import config, recipes
 from gancli.artifacts import checkpoint, network_file
 from gancli.artifacts.network_file import NetworkFile
-from gancli.config.commands import MAX_IMAGES
+from gancli.config.sample_command import MAX_IMAGES
 from gancli.errors import FileFormatError, UsageError, nearest
 from gancli.machine import devices
 from gancli.recipes.base import Recipe

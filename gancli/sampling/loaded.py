@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gancli.config.commands import Sampling
+from gancli.config.sample_command import Sampling
 from gancli.config.spelling import naming_keywords
 from gancli.config.values import COMMAND_LINE, build
 from gancli.randomness import numbered_latents

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from gancli.artifacts.lookup import generator_called
-from gancli.config.commands import MAX_IMAGES, Sampling
+from gancli.config.sample_command import MAX_IMAGES, Sampling
 from gancli.errors import UsageError
 from gancli.machine import devices
 from gancli.sampling.generator import LoadedGenerator, draw, labels_of, load_generator, parse_numbers

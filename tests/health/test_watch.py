@@ -16,8 +16,8 @@ from gancli import recipes, train
 from gancli.artifacts.run_folder import RunFolder, step_of
 from gancli.cli import run
 from gancli.config import TrainConfig, build
-from gancli.config.commands import BesideConfigFlags
 from gancli.config.settings import declarations
+from gancli.config.train_command import BesideConfigFlags
 from gancli.errors import TrainingFailed
 from gancli.health.remedies import DIVERGED_REMEDIES, PENALTY_WEIGHTS, Remedy, advice
 from gancli.health.rules import RULES

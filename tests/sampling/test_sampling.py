@@ -11,7 +11,7 @@ from scipy import stats
 
 from gancli import sample, train
 from gancli.api import TrainResult
-from gancli.config.commands import Sampling
+from gancli.config.sample_command import Sampling
 from gancli.errors import FileFormatError, UsageError
 from gancli.sampling import generator, output
 from gancli.sampling import latents as latent_walk

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gancli.config.commands import Measuring
+from gancli.config.evaluate_command import Measuring
 from gancli.config.settings import like
 from gancli.errors import UsageError, nearest
 from gancli.evaluation import POINT_METRICS, Limit, metrics

@@ -1,0 +1,123 @@
+"""Settings of the commands that draw images: ``gancli sample``, ``gancli reconstruct`` and `gancli.load`.
+
+A class with ``Flags`` in its name adds what only a shell needs; the one without is what the Python function takes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Literal
+
+from gancli.config.output import Output
+from gancli.config.settings import REQUIRED, Settings, like, setting
+from gancli.config.train import MAX_SEED, Data, Machine
+
+RUN_OR_FILE = "RUN|FILE|latest|best"
+MAX_IMAGES = 10_000_000
+"""Images that one command draws."""
+
+
+@dataclass(frozen=True)
+class Sampling(Settings):
+    """Settings of ``gancli.sample``."""
+
+    ckpt: str | Path = setting(
+        REQUIRED,
+        "A run, its latest or best generator, or a file: gen.pth or a checkpoint. Nothing else is needed.",
+        metavar=RUN_OR_FILE,
+        positional="also",
+        is_path=True,
+    )
+    _: KW_ONLY
+    n: int = setting(64, "How many images.", above=0, flags=("--n", "-n"))
+    seed: int = setting(0, "Image k of a seed is always the same picture.", at_least=0, limit=MAX_SEED)
+    seeds: str | Sequence[int] | None = setting(
+        None, "Draw just these image numbers of the seed, instead of the first --n.", metavar="0-7,12"
+    )
+    classes: str | Sequence[str] | None = setting(
+        None, "Draw these classes in turn (conditional GANs); quote a name that has a comma.", metavar="3,7"
+    )
+    trunc: float | None = setting(
+        None,
+        "Bound of the latent's values: better images, less varied.",
+        above=0,
+        metavar="BOUND",
+        default_in_words="none",
+    )
+    interpolate: int | None = setting(
+        None, "Draw so many images on the way from each to the next, and back to the first.", above=0, metavar="FRAMES"
+    )
+    device: str = like(Machine, "device")
+    batch_size: int | None = setting(
+        None,
+        "Images a forward pass takes; rounded up to a multiple of 16.",
+        above=0,
+        default_in_words="by image size",
+    )
+
+
+@dataclass(frozen=True)
+class Loading(Settings):
+    """Settings of ``gancli.load``."""
+
+    ckpt: str | Path = like(Sampling, "ckpt")
+    device: str = like(Machine, "device")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target(Settings):
+    """Where images are written to."""
+
+    out: str | None = setting(
+        None,
+        "A grid (.png, .jpg, .webp), an array (.npy, .npz; uint8 N H W C), an animation (.gif), or a folder for single "
+        "images.",
+        metavar="PATH",
+        is_path=True,
+        default_in_words="samples-0001.png, counted up",
+    )
+    overwrite: bool = setting(False, "Replace what is at --out.", flags=("--overwrite",))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleFlags(Output, Target, Sampling):
+    """Settings of ``gancli sample``."""
+
+    one_class: Sequence[str] = setting(
+        (), "Draw this class; repeatable, and taken literally.", metavar="NAME", flags=("--class",)
+    )
+    form: Literal["png", "jpg", "webp"] | None = setting(
+        None, "Format of the pictures in a folder.", flags=("--format",), default_in_words="png"
+    )
+
+
+@dataclass(frozen=True)
+class Reconstructing(Settings):
+    """Settings of ``gancli.reconstruct``."""
+
+    ckpt: str | Path = like(
+        Sampling, "ckpt", meaning="A run or generator file of a recipe with an encoder, such as vaegan."
+    )
+    _: KW_ONLY
+    data: str | Path | None = like(
+        Data,
+        "data",
+        default=None,
+        meaning="Whose held-out images.",
+        default_in_words="the data it was trained on",
+    )
+    data_root: str | Path | None = like(Data, "data_root")
+    n: int = like(Sampling, "n", meaning="How many of the held-out images, the first ones.")
+    device: str = like(Machine, "device")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructFlags(Output, Target, Reconstructing):
+    """Settings of ``gancli reconstruct``."""
+
+    out: str | None = like(
+        Target,
+        "out",
+        meaning="Rows of images above their reconstructions (.png), or the reconstructions as an array (.npy) or in a "
+        "folder.",
+    )
