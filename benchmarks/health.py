@@ -15,7 +15,7 @@ import json
 import os
 import platform
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -27,6 +27,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from gancli import evaluate, recipes, train
+from gancli.config import load_toml
 from gancli.errors import TrainingDiverged
 from gancli.health.watch import PREFIX, Alarm, diagnose
 from gancli.sampling import rendering
@@ -44,30 +45,39 @@ class Run:
     name: str
     recipe: str
     settings: tuple[str, ...] = ()
-    steps: int = 1500
+    steps: int = 1000
     data: str = "digits"
     augment: str = "auto"
     seed: int = 0
+    batch_size: int = 64
 
 
-STEPS = {"sngan": 500, "projection": 500, "unrolled": 600, "wgan-gp": 800, "wgan": 1000}
-"""Of recipes whose steps take long."""
+STEPS = {"sngan": 500, "projection": 500, "unrolled": 600, "wgan-gp": 800, "projected": 600, "latent": 1700}
+"""Of recipes whose steps take long, or that have a stage before the GAN."""
+SMALL: dict[str, Any] = {
+    "latent": {"settings": ("width=8", "network_width=64", "autoencoder_images=44800")},
+    "projected": {"settings": ("width=4",), "batch_size": 8},
+}
+"""Recipes for larger pictures than digits, at a size that one core bears."""
 
 
 def runs(seed: int) -> list[Run]:
     """Every recipe as it is, and what breaks one."""
-    usual = [Run(name, name, steps=STEPS.get(name, 1500)) for name in recipes.names()]
-    usual += [Run(f"{name} on MNIST", name, data="mnist", steps=1000) for name in ("r3gan", "dcgan", "vanilla")]
+    usual = [Run("the demo", "r3gan", steps=3599)]
+    usual += [Run(name, name, steps=STEPS.get(name, 1000), **SMALL.get(name, {})) for name in recipes.names()]
+    usual += [Run(f"{name} on {FEW}", name, data=FEW, augment="ada") for name in ("dcgan", "r3gan")]
+    usual += [Run(f"{name} on MNIST", name, data="mnist") for name in ("dcgan", "vanilla")]
     r1 = ("r1_gamma=20.0", "beta1=0.5", "g_lr=1e-3", "d_lr=1e-3")
     usual.append(Run("vanilla with R1 on MNIST", "vanilla", r1, 1500, "mnist"))
-    broken = [Run(f"{name}, D's rate 0.02", name, ("d_lr=0.02",)) for name in ("dcgan", "lsgan", "vanilla", "pacgan")]
+    broken = [Run(f"{name} alone on {FEW}", name, data=FEW, augment="none") for name in ("dcgan", "dragan", "r3gan")]
+    broken += [Run(f"{name}, D's rate 0.02", name, ("d_lr=0.02",)) for name in ("dcgan", "lsgan", "vanilla", "pacgan")]
     broken += [Run(f"{name}, G's rate 0.05", name, ("g_lr=0.05",)) for name in ("dcgan", "cgan", "acgan", "r3gan")]
-    broken += [Run(f"{name}, G stands still", name, ("g_lr=1e-9",), 1000) for name in ("dcgan", "dragan", "r3gan")]
+    broken += [Run(f"{name}, G stands still", name, ("g_lr=1e-9",)) for name in ("dcgan", "dragan", "r3gan")]
     broken += [Run(f"{name}, both rates 1", name, ("g_lr=1.0", "d_lr=1.0"), 800) for name in ("vanilla", "dcgan")]
-    broken += [Run(f"{name} on {FEW}", name, data=FEW, augment="none") for name in ("dcgan", "dragan", "r3gan")]
     broken.append(Run("vanilla, minimax", "vanilla", ("objective=minimax",)))
     broken.append(Run("dcgan, beta1 0.9, rates 3e-3", "dcgan", ("beta1=0.9", "g_lr=3e-3", "d_lr=3e-3")))
-    return [Run(**{**vars(run), "seed": seed}) for run in (*usual, *broken)]
+    broken.append(Run("r3gan, gamma 400", "r3gan", ("gamma=400.0",)))
+    return [replace(run, seed=seed) for run in (*usual, *broken)]
 
 
 def few_digits(folder: Path) -> Path:
@@ -78,32 +88,35 @@ def few_digits(folder: Path) -> Path:
     return folder
 
 
-def measure(run: Run, data_root: str | None) -> dict[str, Any]:
-    """Train, evaluate, and keep what the watch saw."""
+def measure(run: Run, data_root: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Train, evaluate, and keep what the watch saw; returns that and the run's configuration."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         data = str(few_digits(Path(scratch) / "few")) if run.data == FEW else run.data
         out = Path(scratch) / "runs"
-        found: dict[str, Any] = {**vars(run), "settings": list(run.settings)}
+        row: dict[str, Any] = {**vars(run), "settings": list(run.settings)}
         try:
             trained = train(
                 data=data, recipe=run.recipe, settings=run.settings, steps=run.steps, seed=run.seed, threads=1,
-                augment=run.augment, data_root=data_root, out=str(out), progress="none", keep=1, save_every=10**6,
+                augment=run.augment, batch_size=run.batch_size, eval_every=0, data_root=data_root, out=str(out),
+                progress="none", keep=1, save_every=10**6,
             )  # fmt: skip
             report = evaluate(
-                trained.generator, data_root=data_root, data="digits" if run.data == FEW else None, n=2000
+                trained.generator, data_root=data_root, data="digits" if run.data == FEW else None, n=2000, group="fast"
             )
-            found["coverage"] = report.figure("coverage").value
+            row["coverage"] = report.figure("coverage").value
         except TrainingDiverged as error:
-            found["diverged"] = str(error)
-        lines = [json.loads(line) for line in next(out.glob("*/metrics.jsonl")).read_text().splitlines()]
+            row["diverged"] = str(error)
+        folder = next(out.iterdir())
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        config = load_toml(folder / "config.toml")
     kept = [
         {name: round(value, 5) for name, value in line.items() if name == "step" or name.startswith(PREFIX)}
         for line in lines
     ]
-    found["lines"] = [line for line in kept if len(line) > 1]
+    row["lines"] = [line for line in kept if len(line) > 1]
     machine = {"machine": platform.machine(), "torch": torch.__version__, "date": datetime.now(UTC).date().isoformat()}
-    return found | machine
+    return row | machine, config
 
 
 def load() -> list[dict[str, Any]]:
@@ -113,7 +126,7 @@ def load() -> list[dict[str, Any]]:
 
 def verdict(row: dict[str, Any]) -> str:
     """failed, healthy or neither, by the evaluation alone; memorised for a few pictures without augmentation."""
-    if row["data"] == FEW:
+    if row["data"] == FEW and row["augment"] == "none":
         return "memorised"
     if "diverged" in row or row["coverage"] < FAILED:
         return "failed"
@@ -161,7 +174,7 @@ def main() -> None:
     if not options.table:
         done = {(row["name"], row["seed"]) for row in load()}
         for run in (run for seed in options.seeds for run in runs(seed) if (run.name, run.seed) not in done):
-            row = measure(run, options.data_root)
+            row, _ = measure(run, options.data_root)
             RESULTS.write_text(json.dumps([*load(), row], indent=1) + "\n")
             alarm = first_alarm(row)
             print(run.name, row.get("coverage", "diverged"), alarm and (alarm.failure, alarm.step), flush=True)

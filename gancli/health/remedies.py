@@ -1,13 +1,29 @@
-"""What to change when a GAN fails, given what the run does already."""
+"""What to change when a GAN fails, given what the run does already, and how often that helped."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
+
+from gancli.health.trials import TRIALS, Trials
 
 Config = Mapping[str, Any]
 """A run's resolved configuration as a table, or an empty one where it is not known."""
-Remedy = str | Callable[[Config], str | None]
-"""A flag or a phrase to try, perhaps a function of the configuration; None if it would change nothing."""
+Flag = Callable[[Config], str | None]
+"""A flag or a phrase to try for a run; None if it would change nothing there."""
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """One thing to change."""
+
+    name: str
+    """The same for every run, as in `TRIALS`."""
+    flag: Flag
+
+
+DIVERGED = "diverged"
+"""The failure of a loss or a weight that is not finite."""
 PENALTY_WEIGHTS = {
     "vanilla": "r1_gamma", "r3gan": "gamma", "latent": "gamma",
     "dragan": "penalty", "wgan-gp": "penalty", "progressive": "penalty",
@@ -29,19 +45,19 @@ def _set(name: str, value: float) -> str:
     return f"--set {name}={value:g}".replace("e-0", "e-")
 
 
-def _lower(*names: str) -> Callable[[Config], str]:
+def _lower(*names: str) -> Flag:
     def remedy(config: Config) -> str:
         return " ".join(_set(name, min(5e-5, _hyperparameter(config, name, 1.0) / 4)) for name in names)
 
     return remedy
 
 
-def _unless_used(flag: str) -> Callable[[Config], str | None]:
+def _unless_used(flag: str) -> Flag:
     name, value = flag.removeprefix("--").split()
     return lambda config: None if config.get(name) == value else flag
 
 
-def _penalty(factor: float) -> Callable[[Config], str | None]:
+def _penalty(factor: float) -> Flag:
     """The recipe's gradient penalty, if it is in use, times a factor."""
 
     def remedy(config: Config) -> str | None:
@@ -83,20 +99,56 @@ def _other_seed(config: Config) -> str:
     return f"--seed {int(seed) + 1}" if seed >= 0 else "another --seed"
 
 
-LOWER_G_RATE, LOWER_D_RATE, LOWER_RATES = _lower("g_lr"), _lower("d_lr"), _lower("g_lr", "d_lr")
-R3GAN, WGAN_GP, PACGAN = map(_unless_used, ("--recipe r3gan", "--recipe wgan-gp", "--recipe pacgan"))
-ADA, FP32 = _unless_used("--augment ada"), _unless_used("--precision fp32")
-FIRST_PENALTY, NON_SATURATING, NO_MOMENTUM = _first_penalty, _non_saturating, _without_momentum
-MORE_PENALTY, LESS_PENALTY = _penalty(4), _penalty(0.01)
-MORE_STEPS_OF_D, LARGER_BATCH, OTHER_SEED = _more_steps_of_d, _larger_batch, _other_seed
-DIVERGED_REMEDIES: tuple[Remedy, ...] = (LOWER_RATES, FP32, OTHER_SEED)
+LOWER_RATES = Remedy("lower rates", _lower("g_lr", "d_lr"))
+LOWER_G_RATE, LOWER_D_RATE = Remedy("lower g_lr", _lower("g_lr")), Remedy("lower d_lr", _lower("d_lr"))
+FIRST_PENALTY, MORE_PENALTY = Remedy("R1", _first_penalty), Remedy("penalty x4", _penalty(4))
+LESS_PENALTY = Remedy("penalty / 100", _penalty(0.01))
+R3GAN, ADA = Remedy("r3gan", _unless_used("--recipe r3gan")), Remedy("ada", _unless_used("--augment ada"))
+OTHER_SEED, FP32 = Remedy("other seed", _other_seed), Remedy("fp32", _unless_used("--precision fp32"))
+REMEDIES: Mapping[str, tuple[Remedy, ...]] = {
+    "discriminator-held-down": (LESS_PENALTY, LOWER_D_RATE),
+    "discriminator-won": (FIRST_PENALTY, MORE_PENALTY, R3GAN, LOWER_D_RATE),
+    "vanishing-gradient": (
+        Remedy("non-saturating", _non_saturating),
+        R3GAN,
+        Remedy("wgan-gp", _unless_used("--recipe wgan-gp")),
+        LOWER_D_RATE,
+    ),
+    "collapse": (
+        FIRST_PENALTY,
+        R3GAN,
+        Remedy("pacgan", _unless_used("--recipe pacgan")),
+        LOWER_G_RATE,
+        Remedy("larger batch", _larger_batch),
+    ),
+    "dead-generator": (LOWER_RATES, OTHER_SEED),
+    "discriminator-lost": (LOWER_G_RATE, Remedy("more steps of D", _more_steps_of_d)),
+    "oscillation": (LOWER_RATES, Remedy("no momentum", _without_momentum), R3GAN),
+    "memorising": (
+        ADA,
+        Remedy("more pictures", lambda config: "more pictures"),
+        Remedy("transfer", lambda config: "--init-from a run on similar ones with --freeze-d"),
+    ),
+    "overflow": (Remedy("bf16", lambda config: "--precision bf16"), FP32),
+    DIVERGED: (LOWER_RATES, FP32, OTHER_SEED),
+}
+"""By failure, what may help; the most promising first."""
 
 
-def advice(remedies: Sequence[Remedy], config: Config) -> str:
-    """A sentence with the remedies that would change something, of which there is always one."""
-    useful = [remedy if isinstance(remedy, str) else remedy(config) for remedy in remedies]
-    *others, last = [each for each in useful if each]
+def advice(failure: str, config: Config) -> str:
+    """A sentence with the remedies that would change something, of which there is always one.
+
+    A remedy that was tried and never helped is not told, unless there is no other.
+    """
+    trials = TRIALS.get(failure, {})
+    flags = [(remedy.name, flag) for remedy in REMEDIES[failure] if (flag := remedy.flag(config))]
+    helpful = [(name, flag) for name, flag in flags if name not in trials or trials[name].helped]
+    *others, last = [f"{flag} ({_rate(trials.get(name))})" for name, flag in helpful or flags]
     return f"Try {', '.join(others)}{', or ' if len(others) > 1 else ' or ' if others else ''}{last}."
+
+
+def _rate(trials: Trials | None) -> str:
+    return f"helped in {trials.helped} of {trials.runs} runs" if trials else "untried"
 
 
 def number_of(value: Any) -> float:

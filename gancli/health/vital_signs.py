@@ -50,6 +50,7 @@ class VitalSigns:
         """Measure after a step, as ``health/<name>``; ``means`` are the mean losses since the last line of metrics.
 
         - separation: share of the pairs of a training image and a sample that D ranks correctly;
+        - heldout_separation: likewise of a held-out image and a sample;
         - d_left: D's adversarial loss as a share of that of guessing;
         - logit_spread: standard deviation of D's logits over training images and samples together;
         - memorised: (D(train) - D(held out)) / (D(train) - D(samples)), r_v of Karras 2020 (arXiv:2006.06676), eq. 1;
@@ -68,6 +69,7 @@ class VitalSigns:
         memorised = torch.where(lead > 1e-6, (on_train.mean() - on_heldout.mean()) / lead, torch.zeros_like(lead))
         signs = {
             "separation": (on_train[:, None] > on_fake).float().mean(),
+            "heldout_separation": (on_heldout[:, None] > on_fake).float().mean(),
             "logit_spread": torch.cat([on_train, on_fake]).std(),
             "memorised": memorised.clamp(-1, 1),
             "g_gradient": _norm(self.g),

@@ -9,14 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gancli.health.remedies import DIVERGED_REMEDIES, Config, advice, number_of
+from gancli.health.remedies import DIVERGED, Config, advice, number_of
 from gancli.health.rules import RULES, WARM_UP, Rule, Signs, is_warm
 
 PREFIX = "health/"
 """Begins the name of a measurement in a line of metrics."""
 MEASURED = frozenset(("separation", "memorised", "g_gradient", "diversity", "contrast"))
 """Names that a complete measurement has; see `vital_signs`."""
-DIVERGED = "diverged"
 MIN_JUDGED = 5
 """Measurements after the warm-up without which a run is too short to be called healthy."""
 
@@ -95,7 +94,7 @@ class Watch:
         if len(steps) != rule.lasting:
             return None
         evidence = rule.evidence(self._signs, steps[0])
-        alarm = Alarm(rule.failure, step, steps[0], evidence, advice(rule.remedies, self.config))
+        alarm = Alarm(rule.failure, step, steps[0], evidence, advice(rule.failure, self.config))
         self.spells.append(Spell(alarm))
         return alarm
 
@@ -133,7 +132,7 @@ def _diverged(line: Mapping[str, Any], config: Config) -> Alarm | None:
     if not bad:
         return None
     evidence = f"{bad[0]} is no longer a finite number at step {line['step']}."
-    return Alarm(DIVERGED, line["step"], line["step"], evidence, advice(DIVERGED_REMEDIES, config))
+    return Alarm(DIVERGED, line["step"], line["step"], evidence, advice(DIVERGED, config))
 
 
 def _finite(value: Any) -> bool:

@@ -36,7 +36,8 @@ PANELS = (
         "pairs that D ranks correctly", ("health/separation",), (rules.LOST_SEPARATION, rules.WON_SEPARATION)
     ),
     Panel("D's loss, 1 = guessing", ("health/d_left",), (rules.WON_LOSS,)),
-    Panel("memorised", ("health/memorised",), (rules.MEMORISED,)),
+    Panel("the same of held-out images", ("health/heldout_separation",), (rules.CHANCE,)),
+    Panel("memorised", ("health/memorised",)),
     Panel("diversity, real images = 1", ("health/diversity",), (rules.ALIKE,)),
     Panel("samples with a twin", ("health/duplicates",), (rules.TWINS,)),
     Panel("contrast, real images = 1", ("health/contrast",), (rules.FAINT,)),

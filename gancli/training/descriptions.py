@@ -27,7 +27,10 @@ DESCRIPTIONS = {
     "health/separation": "Share of pairs of a training image and a sample that D ranks correctly. D has won above .99, "
     "and lost below .2.",
     "health/logit_spread": "Deviation of D's logits over training images and samples. Below .001, D is constant.",
-    "health/memorised": "How far D places held-out images from training ones towards samples. Above .6, it overfits.",
+    "health/memorised": "How far D places held-out images from training ones towards samples; at 1, where it "
+    "places samples.",
+    "health/heldout_separation": "Share of pairs of a held-out image and a sample that D ranks correctly. At most .5 "
+    "while health/separation is above .8, D knows its training images by heart.",
     "health/g_gradient": "Norm of G's gradient. Below a hundredth of its first values, G learns next to nothing.",
     "health/d_left": "D's loss as a share of the loss of guessing. Below .05, D has won.",
     "health/loss_scale": "Factor of the losses in fp16. Below 1, gradients overflow.",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from gancli.errors import CannotSave, Interrupted, TrainingDiverged, TrainingFailed
-from gancli.health.remedies import DIVERGED_REMEDIES, advice
+from gancli.health.remedies import DIVERGED, advice
 from gancli.health.watch import Alarm, Watch
 from gancli.steps.state import Best, TrainState
 from gancli.steps.step import Step
@@ -226,5 +226,5 @@ class Loop:
         self._tell(values)
         raise TrainingDiverged(
             f"the training diverged {what}. Nothing was saved over the files of before. "
-            f"{advice(DIVERGED_REMEDIES, self.watch.config)}"
+            f"{advice(DIVERGED, self.watch.config)}"
         )

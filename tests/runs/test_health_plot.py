@@ -11,6 +11,7 @@ from gancli.runs.health_plot import figure_of
 MEASURED = {
     "health/separation": 0.8, "health/memorised": 0.05, "health/g_gradient": 2.0, "health/diversity": 0.1,
     "health/duplicates": 0.0, "health/contrast": 1.0, "health/d_left": 0.7, "health/logit_spread": 0.5,
+    "health/heldout_separation": 0.7,
 }  # fmt: skip
 EVALUATED = {"eval/fd_lenet_6ec3": 40.0, "eval/coverage_lenet_6ec3": 0.5, "eval/kid_lenet_6ec3": 0.01}
 
@@ -33,7 +34,8 @@ def test_curves_of_one_panel_share_a_scale_and_every_threshold_is_drawn() -> Non
     assert not any("seconds" in title for title in panels)
     thresholds = {title: dashed(axes) for title, axes in panels.items() if dashed(axes)}
     assert thresholds == {
-        "pairs that D ranks correctly": [0.2, 0.99], "D's loss, 1 = guessing": [0.05], "memorised": [0.6],
+        "pairs that D ranks correctly": [0.2, 0.99], "D's loss, 1 = guessing": [0.05],
+        "the same of held-out images": [0.5],
         "diversity, real images = 1": [0.4], "samples with a twin": [0.5], "contrast, real images = 1": [0.05],
         "G's gradient": [0.02], "spread of D's logits": [0.001],
     }  # fmt: skip
