@@ -132,7 +132,8 @@ def _reconstruct(**given: Any) -> tuple[Tensor, Tensor]:
 
     Both are uint8 ``(n, C, H, W)`` on the CPU; fewer than ``n`` if there are not so many.
     """
-    return reconstructed(build(Reconstructing, given, COMMAND_LINE))
+    made = reconstructed(build(Reconstructing, given, COMMAND_LINE))
+    return made.images, made.rebuilt
 
 
 def _evaluate(**given: Any) -> Report:

@@ -1,10 +1,13 @@
 """The format of ``gen.pth`` and ``dis.pth``: one network with all that is needed to rebuild it."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+import torch
 from torch import Tensor, nn
 
 from gancli import config
@@ -46,6 +49,21 @@ class NetworkFile:
     steps: int
     images_seen: int
     weights: Mapping[str, Tensor]
+
+
+def identity(origin: Origin, weights: Mapping[str, Tensor]) -> str:
+    """SHA-256, in hex, of all that a network's images depend on: recipe, hyperparameters, shape and weights.
+
+    It is one for the same generator in a ``gen.pth``, a checkpoint and a training.
+    """
+    digest = hashlib.sha256(
+        json.dumps([origin.recipe, dict(origin.hyperparameters), asdict(origin.spec)], sort_keys=True).encode()
+    )
+    for name in sorted(weights):
+        values = weights[name].detach().cpu().contiguous()
+        digest.update(f"\n{name} {values.dtype} {tuple(values.shape)}\n".encode())
+        digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def require_fit(network: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
@@ -115,17 +133,23 @@ def save(path: Path, file: NetworkFile) -> None:
 
 def load(path: Path, role: Role) -> NetworkFile:
     """Read a file; FileFormatError if it is missing, damaged, foreign or of the other role."""
+    file = load_any(path)
+    if file.role != role:
+        raise FileFormatError(f"{path} holds a {file.role}; a {role} is needed.")
+    return file
+
+
+def load_any(path: Path) -> NetworkFile:
+    """Read a file of either role; FileFormatError if it is missing, damaged or foreign."""
     content = torch_file.load(path, KIND, VERSION, oldest=1)
     try:
         origin = origin_of(content)
         file = NetworkFile(content["role"], origin, content["steps"], content["images_seen"], content["weights"])
         if not isinstance(file.weights, Mapping) or not all(isinstance(w, Tensor) for w in file.weights.values()):
             raise TypeError("its weights are no table of tensors")
-        if not isinstance(file.role, str) or not isinstance(file.steps, int) or not isinstance(file.images_seen, int):
-            raise TypeError("role must be a text, steps and images_seen numbers")
+        if file.role not in get_args(Role) or not isinstance(file.steps, int) or not isinstance(file.images_seen, int):
+            raise TypeError("role must be generator or discriminator, steps and images_seen numbers")
     except (KeyError, TypeError, ValueError) as error:
         raise FileFormatError(f"{path} lacks a part that a {KIND} file must have: {_one_line(error)}.") from error
     require_present_points(path, origin, content["version"] < VERSION)
-    if file.role != role:
-        raise FileFormatError(f"{path} holds a {file.role}; a {role} is needed.")
     return file

@@ -9,7 +9,19 @@ from typing import Any
 
 import typer
 
-from gancli.cli import compare, data, doctor, evaluate, output, recipes, reconstruct, sample, train, verify_resume
+from gancli.cli import (
+    compare,
+    data,
+    doctor,
+    evaluate,
+    inspect,
+    output,
+    recipes,
+    reconstruct,
+    sample,
+    train,
+    verify_resume,
+)
 from gancli.cli.command import COMMANDS, CommandGroup, add
 from gancli.errors import GancliError, Interrupted, UsageError, is_out_of_memory
 from gancli.version import __version__
@@ -46,6 +58,7 @@ add(app, "eval", evaluate.evaluate, "EvaluateFlags")
 add(app, "compare", compare.compare, "CompareFlags")
 add(app, "reconstruct", reconstruct.reconstruct, "ReconstructFlags")
 add(app, "doctor", doctor.doctor, "DoctorFlags")
+add(app, "inspect", inspect.inspect, "InspectFlags")
 add(app, "verify-resume", verify_resume.verify_resume, "VerifyResumeFlags", raw=True)
 app.add_typer(data.app, name="data", rich_help_panel=COMMANDS)
 add(app, "recipes", recipes.recipes, "RecipesFlags")

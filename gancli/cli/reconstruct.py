@@ -14,17 +14,20 @@ def reconstruct(told: "ReconstructFlags") -> None:
     [bold]gancli reconstruct runs/0001-digits-vaegan --out pairs.png[/]
     """
     output.set_up_log(told.quiet)
-    from gancli.config.sample_command import Reconstructing
+    from gancli.config.sample_command import Marking, Reconstructing
     from gancli.config.settings import part_of
     from gancli.runs.reconstruct import reconstructed
     from gancli.sampling import output as sample_output
     from gancli.sampling import reconstruction
+    from gancli.sampling.stamping import stamper_for
 
     target = sample_output.target(told.out, told.overwrite)
-    images, rebuilt = reconstructed(part_of(told, Reconstructing))
+    stamper = stamper_for(part_of(told, Marking), target.path.suffix.lower())
+    made = reconstructed(part_of(told, Reconstructing))
+    images, rebuilt, stamp = made.images, made.rebuilt, stamper.stamp(made.mark)
     if target.kind == "grid":
-        sample_output.write_picture(target, reconstruction.beside(images, rebuilt))
+        sample_output.write_picture(target, reconstruction.beside(images, rebuilt), stamp)
     else:
-        sample_output.write(target, [rebuilt], range(len(rebuilt)))
+        sample_output.write(target, [rebuilt], range(len(rebuilt)), stamp=stamp)
     error = (images.float() - rebuilt.float()).square().mean().sqrt().item()
     output.print_result({"samples": str(target.path), "n": len(rebuilt), "rmse": round(error, 2)}, told.json)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gancli.config.deploy_command import InspectFlags
 from gancli.config.evaluate_command import CompareFlags, EvaluateFlags
 from gancli.config.output import Output
 from gancli.config.pictures import PictureOptions
@@ -72,6 +73,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "compare": CompareFlags,
     "reconstruct": ReconstructFlags,
     "doctor": DoctorFlags,
+    "inspect": InspectFlags,
     "verify-resume": VerifyResumeFlags,
     "data check": CheckFlags,
     "data cache": CacheFlags,

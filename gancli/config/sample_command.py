@@ -6,15 +6,18 @@ A class with ``Flags`` in its name adds what only a shell needs; the one without
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from gancli.config.output import Output
 from gancli.config.settings import REQUIRED, Settings, like, setting
 from gancli.config.train import MAX_SEED, Data, Machine
+from gancli.errors import UsageError
 
 RUN_OR_FILE = "RUN|FILE|latest|best"
 MAX_IMAGES = 10_000_000
 """Images that one command draws."""
+MAX_LABEL = 200
+"""Characters of a text in a picture or its mark."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,40 @@ class Target(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleFlags(Output, Target, Sampling):
+class Marking(Settings):
+    """What pictures say of themselves."""
+
+    PANEL: ClassVar[str | None] = "Marks"
+
+    mark: bool = setting(
+        True, "Mark pictures as generated in their metadata (XMP), with the generator's hash and the image's number."
+    )
+    producer: str | None = setting(
+        None, "Who generates the pictures: adds the record of GB 45438-2025, AIGC.", metavar="NAME"
+    )
+    label: str | None = setting(
+        None, "Text that is drawn in a strip under each picture, such as AI-generated.", metavar="TEXT"
+    )
+    label_font: str | None = setting(
+        None,
+        "Font of --label, for signs that the built-in one does not have.",
+        metavar="FILE.ttf",
+        is_path=True,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for flag, text in ("--producer", self.producer), ("--label", self.label):
+            if text is not None and len(text) > MAX_LABEL:
+                raise UsageError(f"{flag} has {len(text):,} characters; {MAX_LABEL} at most.")
+        if self.producer is not None and not self.mark:
+            raise UsageError("--producer is a part of the mark, which --no-mark leaves out; remove one of them.")
+        if self.label_font is not None and self.label is None:
+            raise UsageError("--label-font is for --label TEXT; add it.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleFlags(Output, Marking, Target, Sampling):
     """Settings of ``gancli sample``."""
 
     one_class: Sequence[str] = setting(
@@ -112,7 +148,7 @@ class Reconstructing(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReconstructFlags(Output, Target, Reconstructing):
+class ReconstructFlags(Output, Marking, Target, Reconstructing):
     """Settings of ``gancli reconstruct``."""
 
     out: str | None = like(

@@ -121,7 +121,7 @@ def _run(prepared: Prepared, folder: RunFolder | None, view: View, callbacks: Se
 def own_callbacks(prepared: Prepared, folder: RunFolder, view: View) -> list[Callback]:
     """What writes the run's files and shows how it goes on."""
     metrics, board = MetricsFile(folder), TensorBoard(folder)
-    samples = Samples(folder, prepared.config.seed, board, prepared.origin.spec.point_scale)
+    samples = Samples(folder, prepared.config.seed, prepared.origin, board)
     saver = Checkpoints(
         folder, prepared.origin, prepared.config.keep, (metrics, board), lambda: environment.describe(prepared, folder),
         resuming.fixed_of(prepared.config),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -27,6 +28,11 @@ class LoadedGenerator:
     classes: tuple[str, ...]
     """Classes it draws on demand; none if it is unconditional."""
     file: NetworkFile
+
+    @cached_property
+    def identity(self) -> str:
+        """See `network_file.identity`."""
+        return network_file.identity(self.file.origin, self.file.weights)
 
 
 def load_generator(path: Path, device: torch.device) -> LoadedGenerator:

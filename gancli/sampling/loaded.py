@@ -16,6 +16,7 @@ from gancli.sampling import rendering
 from gancli.sampling.drawing import draw_latents
 from gancli.sampling.generator import LoadedGenerator
 from gancli.sampling.plan import plan_drawing
+from gancli.sampling.stamping import Stamp
 
 SHOWN = 64
 """Images that a notebook shows."""
@@ -94,4 +95,5 @@ class Generator:
 
     def _repr_png_(self) -> bytes:
         """A grid for a notebook."""
-        return rendering.as_file(rendering.sheet(self.draw(SHOWN)), "png")
+        plan = plan_drawing(Sampling(self.path, n=SHOWN), lambda: self.loaded)
+        return rendering.as_file(rendering.sheet(torch.cat([*plan.batches])), stamp=Stamp(plan.mark))

@@ -1,5 +1,6 @@
 """Where samples go: one grid, array or animation, or a folder of pictures. Nothing that exists is replaced unasked."""
 
+import itertools
 import logging
 import os
 import re
@@ -19,6 +20,8 @@ from gancli.errors import UsageError, nearest
 from gancli.files.atomic import write_atomically
 from gancli.machine import cores
 from gancli.sampling import rendering
+from gancli.sampling.mark import Mark
+from gancli.sampling.stamping import PLAIN, Stamp
 
 log = logging.getLogger(__name__)
 Kind = Literal["grid", "array", "animation", "folder"]
@@ -36,7 +39,7 @@ class Target:
     path: Path
     kind: Kind
     form: str
-    """The picture files' format, one of `rendering.FORMATS`."""
+    """The picture files' format, one of `rendering.FORMATS`, or ``gif``."""
 
 
 def target(place: str | Path | None, overwrite: bool, form: str | None = None) -> Target:
@@ -61,7 +64,7 @@ def target(place: str | Path | None, overwrite: bool, form: str | None = None) -
     if kind == "folder" and out.is_file():
         raise UsageError(f"--out {out} is a file; a folder, or a name with one of {', '.join(KINDS)}, is needed.")
     _require_place(out, overwrite)
-    return Target(out, kind, form or (suffix[1:] if kind == "grid" else "png"))
+    return Target(out, kind, form or (suffix[1:] if kind in ("grid", "animation") else "png"))
 
 
 def _require_place(out: Path, overwrite: bool) -> None:
@@ -77,29 +80,42 @@ def _require_place(out: Path, overwrite: bool) -> None:
             log.warning("--overwrite: files of other names stay in %s.", out)
 
 
-def write(target: Target, batches: Iterable[Tensor], numbers: Sequence[int], columns: int | None = None) -> None:
+def write(
+    target: Target,
+    batches: Iterable[Tensor],
+    numbers: Sequence[int],
+    columns: int | None = None,
+    stamp: Stamp = PLAIN,
+) -> None:
     """Write uint8 batches ``(n, C, H, W)``, which carry these numbers, to the target; a grid has so many columns.
 
     Points, float32 ``(n, 2, 1, 1)``, become a scatter plot or an array ``(n, 2)``; UsageError for other targets.
     """
     if target.kind == "folder":
-        _write_folder(target, batches, numbers)
+        _write_folder(target, batches, numbers, stamp)
     elif target.kind == "array":
-        save = _write_npz if target.path.suffix.lower() == ".npz" else _write_npy
+        save = partial(_write_npz, mark=stamp.mark) if target.path.suffix.lower() == ".npz" else _write_npy
         write_atomically(target.path, partial(save, batches=batches, count=len(numbers)))
     else:
         images = torch.cat([*_bounded(target, batches, len(numbers))])
-        if target.kind == "grid":
-            alone = len(images) == 1 and _is_pictures(images)
-            write_picture(target, images[0] if alone else rendering.sheet(images, columns=columns))
-        else:
-            content = rendering.as_animation([*images])
-            write_atomically(target.path, lambda file: file.write(content))
+        content = content_of(images, target.form, columns, stamp)
+        write_atomically(target.path, lambda file: file.write(content))
 
 
-def write_picture(target: Target, picture: Tensor) -> None:
+def content_of(images: Tensor, form: str, columns: int | None = None, stamp: Stamp = PLAIN) -> bytes:
+    """The content of one picture file, or of an animation (``gif``), of images ``(N, C, H, W)`` or points.
+
+    A single image is the picture itself, more are a sheet.
+    """
+    if form == "gif":
+        return rendering.as_animation([*images], stamp)
+    alone = len(images) == 1 and _is_pictures(images)
+    return rendering.as_file(images[0] if alone else rendering.sheet(images, columns=columns), form, stamp)
+
+
+def write_picture(target: Target, picture: Tensor, stamp: Stamp = PLAIN) -> None:
     """Write one picture, uint8 ``(C, H, W)``, to a target that is a grid."""
-    content = rendering.as_file(picture, target.form)
+    content = rendering.as_file(picture, target.form, stamp)
     write_atomically(target.path, lambda file: file.write(content))
 
 
@@ -133,20 +149,27 @@ def _write_npy(file: IO[bytes], batches: Iterable[Tensor], count: int) -> None:
         file.write(array.data)
 
 
-def _write_npz(file: IO[bytes], batches: Iterable[Tensor], count: int) -> None:
-    """The same array, named ``arr_0`` as `numpy.savez` does."""
-    with zipfile.ZipFile(file, "w") as archive, archive.open("arr_0.npy", "w", force_zip64=True) as member:
-        _write_npy(member, batches, count)
+def _write_npz(file: IO[bytes], batches: Iterable[Tensor], count: int, mark: Mark | None) -> None:
+    """The same array, named ``arr_0`` as `numpy.savez` does; the mark is the archive's comment."""
+    member = zipfile.ZipInfo("arr_0.npy")  # of no date, so that equal arrays are equal files
+    with zipfile.ZipFile(file, "w") as archive:
+        with archive.open(member, "w", force_zip64=True) as opened:
+            _write_npy(opened, batches, count)
+        archive.comment = b"" if mark is None else mark.packet()
 
 
-def _write_folder(target: Target, batches: Iterable[Tensor], numbers: Sequence[int]) -> None:
+def _write_folder(target: Target, batches: Iterable[Tensor], numbers: Sequence[int], stamp: Stamp) -> None:
     """One batch is encoded, by as many threads as there are cores, while the next one is generated."""
-    left = iter(numbers)
+    left, places = iter(numbers), itertools.count()
+
+    def encode(image: Tensor, place: int) -> bytes:
+        return rendering.as_file(image, target.form, stamp.part(place))
+
     with ThreadPoolExecutor(cores.available()) as encoders:
         encoding: Iterable[bytes] = ()
         for batch in batches:
             _require_pictures(target, batch)
-            before, encoding = encoding, encoders.map(partial(rendering.as_file, kind=target.form), batch)
+            before, encoding = encoding, encoders.map(encode, batch, itertools.islice(places, len(batch)))
             _write_files(target, before, left)
         _write_files(target, encoding, left)
 

@@ -12,6 +12,7 @@ from gancli.config.sample_command import MAX_IMAGES, Sampling
 from gancli.errors import UsageError
 from gancli.machine import devices
 from gancli.sampling.generator import LoadedGenerator, draw, labels_of, load_generator, parse_numbers
+from gancli.sampling.mark import Mark, mark_of
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Drawing:
     """Of the images, or of an interpolation's frames from 0 on."""
     columns: int | None
     """Of a grid in which each class, or each way from one image to the next, has a place of its own."""
+    mark: Mark
+    """What a picture of all of them says of itself."""
 
 
 def plan_sample(told: Sampling) -> Drawing:
@@ -43,10 +46,13 @@ def plan_drawing(told: Sampling, load: Callable[[], LoadedGenerator]) -> Drawing
     generator = load()
     labels = None if classes is None else labels_of(generator, classes, len(numbers))
     batches = draw(generator, numbers, told.seed, labels, told.batch_size, told.trunc, frames)
-    if told.interpolate:
-        return Drawing(batches, range(len(numbers) * frames), frames)
     turns = len(classes) if classes else len(generator.classes)
-    return Drawing(batches, numbers, _columns(len(numbers), turns))
+    columns = frames if told.interpolate else _columns(len(numbers), turns)
+    mark = mark_of(
+        generator.identity, generator.file.origin.recipe, generator.classes, numbers, labels,
+        seed=told.seed, truncation=told.trunc, frames=frames, columns=columns,
+    )  # fmt: skip
+    return Drawing(batches, range(len(numbers) * frames) if told.interpolate else numbers, columns, mark)
 
 
 def names_in(text: str) -> list[str]:

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from gancli.errors import UsageError
 from gancli.files.atomic import write_atomically
+from gancli.sampling import embedding
+from gancli.sampling.stamping import PLAIN, Stamp
 
 GAP = 2
 TILE_PIXELS = 64
@@ -68,25 +70,28 @@ def sheet(drawn: Tensor, extent: float | None = None, columns: int | None = None
     return scatter(drawn.flatten(1), extent or 1.05 * drawn.abs().max().item() or 1.0)
 
 
-def save_png(image: Tensor, path: Path, durable: bool = True) -> None:
+def save_png(image: Tensor, path: Path, durable: bool = True, stamp: Stamp = PLAIN) -> None:
     """Write uint8 ``(C, H, W)`` with 1 (grey), 3 (RGB) or 4 (RGBA) channels as a PNG; see `write_atomically`."""
-    content = as_file(image)
+    content = as_file(image, stamp=stamp)
     write_atomically(path, lambda file: file.write(content), durable)
 
 
-def as_file(image: Tensor, kind: str = "png") -> bytes:
+def as_file(image: Tensor, kind: str = "png", stamp: Stamp = PLAIN) -> bytes:
     """The content of a picture file of one of the `FORMATS`; UsageError if such a file cannot hold the picture."""
-    return _saved([image], **FORMATS[kind])
+    return _saved([image], stamp, **FORMATS[kind])
 
 
-def as_animation(images: Sequence[Tensor]) -> bytes:
+def as_animation(images: Sequence[Tensor], stamp: Stamp = PLAIN) -> bytes:
     """The content of a GIF file that shows uint8 pictures ``(C, H, W)`` again and again, `enlarged`, 25 a second."""
     frames = [enlarged(image) for image in images]
-    return _saved(frames, format="GIF", save_all=True, duration=FRAME_MILLISECONDS, loop=0)
+    content = _saved(frames, stamp, format="GIF", save_all=True, duration=FRAME_MILLISECONDS, loop=0)
+    return content if stamp.mark is None else embedding.into_gif(content, stamp.mark)
 
 
-def _saved(images: Sequence[Tensor], **options: Any) -> bytes:
-    arrays = (image.permute(1, 2, 0).cpu().numpy() for image in images)
+def _saved(images: Sequence[Tensor], stamp: Stamp, **options: Any) -> bytes:
+    if stamp.mark is not None:
+        options |= embedding.saving_options(options["format"], stamp.mark)
+    arrays = (image.permute(1, 2, 0).cpu().numpy() for image in map(stamp.labelled, images))
     first, *others = (Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels) for pixels in arrays)
     content = io.BytesIO()
     try:

@@ -15,6 +15,8 @@ from gancli.artifacts.network_file import Origin
 from gancli.artifacts.run_folder import RunFolder
 from gancli.errors import CannotSave, FileFormatError
 from gancli.sampling import drawing, rendering
+from gancli.sampling.mark import mark_of
+from gancli.sampling.stamping import Stamp
 from gancli.steps.state import TrainState
 from gancli.training.loop import Callback, Loop
 from gancli.training.records import MetricsFile, TensorBoard, tolerated
@@ -28,9 +30,8 @@ class Samples(Callback):
 
     folder: RunFolder
     seed: int
+    origin: Origin
     board: TensorBoard | None = None
-    point_scale: float | None = None
-    """See `drawing.draw_batch`."""
     count: int = 0
     """0: 64 images, or 2,500 points."""
     last_samples: Path | None = None
@@ -39,16 +40,20 @@ class Samples(Callback):
     def on_step(self, loop: Loop) -> None:
         """Draw if it is time."""
         if loop.plan.due(loop.state.step, loop.plan.sample_every):
-            noise, count = loop.step.setup.noise, self.count or (2500 if self.point_scale else 64)
-            drawn = drawing.draw_first(
-                loop.state.ema, noise.latent_dim, noise.classes, self.seed, count, self.point_scale
-            )
-            grid = rendering.sheet(drawn, self.point_scale)
+            scale = self.origin.spec.point_scale
+            noise, count = loop.step.setup.noise, self.count or (2500 if scale else 64)
+            drawn = drawing.draw_first(loop.state.ema, noise.latent_dim, noise.classes, self.seed, count, scale)
+            grid = rendering.sheet(drawn, scale)
             self.last_samples = self.folder.sample(loop.state.step)
             with tolerated(str(self.last_samples)):
-                rendering.save_png(grid, self.last_samples)
+                rendering.save_png(grid, self.last_samples, stamp=self._stamp(loop.state, noise.classes, count))
             if self.board is not None:
                 self.board.add_grid(grid, loop.state.step)
+
+    def _stamp(self, state: TrainState, classes: int, count: int) -> Stamp:
+        identity = network_file.identity(self.origin, state.ema.state_dict())
+        names = self.origin.classes[:classes]
+        return Stamp(mark_of(identity, self.origin.recipe, names, range(count), seed=self.seed))
 
 
 @dataclass

@@ -1,0 +1,111 @@
+"""Draw a marked picture again from its generator and compare them pixel by pixel."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image, ImageSequence
+from torch import Tensor
+
+from gancli.config.sample_command import MAX_IMAGES
+from gancli.errors import GancliError, counted
+from gancli.sampling import generator as generators
+from gancli.sampling import output
+from gancli.sampling.drawing import default_labels, draw_latents
+from gancli.sampling.generator import LoadedGenerator
+from gancli.sampling.latents import frames
+from gancli.sampling.mark import Mark
+from gancli.sampling.stamping import Stamp
+from gancli.sampling.visible_label import VisibleLabel
+
+FORMS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "GIF": "gif"}
+"""Pillow's names of formats, and those of `output.content_of`."""
+Verdict = Literal["same", "differs", "unknown"]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether a picture is what its generator draws."""
+
+    verdict: Verdict
+    reason: str
+    differing: int = 0
+    """Values (a pixel has one in each channel) that differ."""
+    largest: int = 0
+    """The largest difference, in levels of 255."""
+
+
+def prove(path: Path, mark: Mark | None, generator: LoadedGenerator, label_font: str | None = None) -> Proof:
+    """Compare a picture or array file, which carries this mark, with what the generator draws for it."""
+    if mark is None:
+        return Proof("unknown", "it has no mark, so nothing says which image it would be")
+    if mark.generator != generator.identity:
+        return Proof(
+            "differs", f"its mark names another generator, {mark.generator[:12]} and not {generator.identity[:12]}"
+        )
+    if not mark.numbers:
+        return Proof("unknown", "its mark names no number, so it cannot be drawn again")
+    try:
+        there, again = _both(path, mark, generator, label_font)
+    except GancliError as error:
+        return Proof("unknown", f"it cannot be drawn again: {str(error).rstrip('.')}")
+    return _compared(there, again)
+
+
+def _compared(there: np.ndarray, again: np.ndarray) -> Proof:
+    if there.shape != again.shape:
+        return Proof("differs", f"its shape is {there.shape}, and drawn again it would be {again.shape}")
+    apart = np.abs(there.astype(np.float64) - again)
+    differing, largest = int(np.count_nonzero(apart)), float(apart.max(initial=0))
+    if not differing:
+        return Proof("same", "drawn again, it is the same in every pixel")
+    reason = f"drawn again, {counted(differing, 'value')} of {there.size:,} differ, by {largest:g} of 255 at most"
+    if largest <= 1:
+        reason += "; another processor, which rounds otherwise, may do that as well as somebody's change"
+    return Proof("differs", reason, differing, int(np.ceil(largest)))
+
+
+def _both(path: Path, mark: Mark, generator: LoadedGenerator, label_font: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels in the file, and those that are drawn now."""
+    if path.suffix.lower() == ".npz":
+        there = np.load(path, allow_pickle=False)["arr_0"]
+        if mark.count != len(there):
+            return there, there[:0]
+        again = drawn_again(mark, generator)
+        return there, (again.permute(0, 2, 3, 1) if again.dtype == torch.uint8 else again.flatten(1)).numpy()
+    with Image.open(path) as picture:
+        form, there = FORMS[picture.format or ""], _pixels(picture)
+    spec = generator.file.origin.spec
+    if not spec.is_points and mark.count * spec.height * spec.width > there.size:
+        return there, there[:0]  # not so many images are in it
+    label = VisibleLabel(mark.label, label_font) if mark.label is not None else None
+    content = output.content_of(drawn_again(mark, generator), form, mark.columns, Stamp(None, label))
+    with Image.open(io.BytesIO(content)) as again_picture:
+        return there, _pixels(again_picture)
+
+
+def _pixels(picture: Image.Image) -> np.ndarray:
+    if picture.format == "GIF":
+        return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(picture)])
+    return np.asarray(picture)
+
+
+def drawn_again(mark: Mark, generator: LoadedGenerator) -> Tensor:
+    """What a mark says was drawn: uint8 ``(count, C, H, W)``, or points; GancliError if it cannot be."""
+    names = generator.classes
+    wrong = [label for label in mark.labels if label >= len(names)]
+    if wrong or mark.count > MAX_IMAGES or not (mark.truncation is None or 0 < mark.truncation < float("inf")):
+        raise GancliError("its mark asks for what this generator does not draw.")
+    labels = [mark.labels[i % len(mark.labels)] for i in range(len(mark.numbers))] if mark.labels else None
+    numbers, seed = list(mark.numbers), mark.seed or 0
+    if mark.frame is None:
+        batches = generators.draw(generator, numbers, seed, labels, None, mark.truncation, mark.frames)
+        return torch.cat([*batches])
+    place = range(mark.frame, mark.frame + 1)
+    latents = frames(numbers, mark.frames, seed, generator.latent_dim, place, mark.truncation)
+    chosen = labels or default_labels(numbers, len(names))
+    scale = generator.file.origin.spec.point_scale
+    return draw_latents(generator.network, latents, chosen[:1] if chosen else None, scale)
