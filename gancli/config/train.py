@@ -6,11 +6,13 @@ from typing import Any, ClassVar, Literal
 
 from gancli.config.pictures import PictureOptions
 from gancli.config.settings import Settings, declarations, setting
-from gancli.config.values import convert, parse_image_size
+from gancli.config.values import convert, parse_duration, parse_image_size
 from gancli.errors import UsageError
 
 Precision = Literal["fp32", "bf16", "fp16"]
 MAX_THREADS, MAX_SEED = 1024, 2**63 - 1
+LENGTHS = ("epochs", "steps", "time")
+"""Settings that say how long to train, each in a way of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +110,12 @@ class Length(Settings):
 
     epochs: float | None = setting(None, "Passes over the training images.", above=0, default_in_words="the recipe's")
     steps: int | None = setting(None, "Generator updates, instead of --epochs.", above=0)
+    time: str | None = setting(
+        None,
+        "Wall-clock time, instead of --epochs: 20m, 1h30m or overnight (8 h). Steps that are timed first say how many "
+        "fit into it, beside evaluations.",
+        metavar="TIME",
+    )
     batch_size: int | Literal["auto"] | None = setting(
         None,
         "Real images that a step of D sees, over all processes. auto: the recipe's if a step of it fits into "
@@ -213,8 +221,11 @@ class TrainConfig(Intervals, Place, Machine, Length, Gan, Reading, PictureOption
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.epochs is not None and self.steps is not None:
-            raise UsageError("--epochs and --steps exclude each other; give one of them.")
+        lengths = [f"--{name}" for name in LENGTHS if getattr(self, name) is not None]
+        if len(lengths) > 1:
+            raise UsageError(f"{' and '.join(lengths)} exclude each other; give one of them.")
+        if self.time is not None:
+            parse_duration(self.time)
         if self.freeze_d and not self.init_from:
             raise UsageError("--freeze-d keeps weights that --init-from gave; name a run or generator file there.")
         if self.image_size is not None:
@@ -240,9 +251,8 @@ def merge(file: Mapping[str, Any], settings: Sequence[str], flags: Mapping[str, 
             raise UsageError(f"--set {assignment!r} is not of the form key=value.")
         (given if name in names else hyperparameters)[name.strip()] = value.strip()
     given |= {name: value for name, value in flags.items() if value is not None}
-    if "steps" in given or "epochs" in given:
-        merged.pop("steps", None)
-        merged.pop("epochs", None)
+    if any(name in given for name in LENGTHS):
+        merged = {name: value for name, value in merged.items() if name not in LENGTHS}
     return merged | given | {"hyperparameters": hyperparameters | _table(given.get("hyperparameters", {}))}
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sys
 import types
 import typing
@@ -17,6 +18,8 @@ from gancli.errors import UsageError, nearest
 T = TypeVar("T")
 COMMAND_LINE = "the command line"
 """Where values come from that messages name as flags."""
+NAMED_DURATIONS = {"overnight": "8h"}
+MAX_DURATION = 365 * 86400.0
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
@@ -141,3 +144,13 @@ def parse_image_size(text: str) -> tuple[int, int]:
     if len(parts) in (1, 2) and all(part.isdecimal() and 4 <= int(part) <= 1024 for part in parts):
         return int(parts[0]), int(parts[-1])
     raise UsageError(f"--image-size {text!r} is not a size; write 64 or HEIGHTxWIDTH like 64x96, sides 4 to 1024.")
+
+
+def parse_duration(text: str) -> float:
+    """``"20m"``, ``"1h30m"``, ``"90s"`` or ``"overnight"``, which is 8 hours -> seconds."""
+    parts = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s)?", NAMED_DURATIONS.get(text, text).lower())
+    with contextlib.suppress(ValueError):
+        hours, minutes, seconds = (float(part or 0) for part in (parts.groups() if parts else ("", "", "")))
+        if 0 < (total := 3600 * hours + 60 * minutes + seconds) <= MAX_DURATION:
+            return total
+    raise UsageError(f"--time {text!r} is not a time; write 20m, 1h30m, 90s or overnight, a year at most.")

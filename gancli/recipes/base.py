@@ -6,7 +6,7 @@ its two losses and its rates. It opens no file, prints nothing and moves nothing
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
@@ -226,6 +226,13 @@ class Recipe:
         hyperparameters that make no sense with these data.
         """
         return self
+
+    def lasting(self, seconds: float, stage_seconds: Sequence[float], images_per_step: int) -> tuple[Self, int]:
+        """This recipe, divided into its stages, and how many steps take so many seconds.
+
+        ``stage_seconds`` are those of a step in each stage, or at places along the run where the networks grow.
+        """
+        return self, max(1, int(seconds / (sum(stage_seconds) / len(stage_seconds))))
 
     def continued(self) -> Self:
         """This recipe where it goes on from trained networks instead of new ones."""

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self, cast
 
@@ -23,6 +24,8 @@ from gancli.recipes.r3gan import pairing_with_penalties
 
 FIRST, SECOND = "autoencoder", "GAN in its latents"
 SHARE = 0.05
+TIME_SHARE = 0.4
+"""Of a run's wall-clock time for the autoencoder, whose step takes many times as long as the GAN's."""
 MAX_AUTOENCODER_IMAGES = 500_000.0
 MAX_LATENTS = 60_000
 """Latents to keep in all, which the versions of a picture share."""
@@ -124,6 +127,15 @@ class Latent(Recipe):
             decay_images=decay,
             ema_half_life=self.ema_half_life or decay / 40,
         )
+
+    def lasting(self, seconds: float, stage_seconds: Sequence[float], images_per_step: int) -> tuple[Self, int]:
+        """See `Recipe.lasting`: the autoencoder takes `TIME_SHARE` of the time unless its length is given."""
+        if self.trained:
+            return self, max(1, int(seconds / stage_seconds[-1]))
+        first, second = stage_seconds[0], stage_seconds[-1]
+        steps = math.ceil(self.autoencoder_images / images_per_step) or max(1, int(TIME_SHARE * seconds / first))
+        rest = max(1, int((seconds - steps * first) / second))
+        return replace(self, autoencoder_images=float(steps * images_per_step)), steps + rest
 
     def continued(self) -> Self:
         """See `Recipe.continued`: latents keep their meaning, so the GAN goes on in those that it knows."""

@@ -3,18 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 from gancli.config import TrainConfig
 from gancli.machine import devices, global_state
 from gancli.machine.distributed import Group
-from gancli.runs import batch_size, compile_choice, resume
+from gancli.runs import batch_size, compile_choice, length, resume
 from gancli.runs.prepare import Prepared
 from gancli.runs.resolve import asked_for
-
-STAGES = 9
-"""Places of a run at which networks that grow are timed."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,7 @@ def dry_run(config: str | Path | TrainConfig | None = None, *, settings: Sequenc
     with global_state.restored():
         prepared = batch_size.prepare_measured(asked_for(config, settings, options), Group())
         resume.start(prepared, None)
-        seconds = _time_a_step(prepared)
+        seconds = _seconds(prepared)
     plan, state = prepared.plan, prepared.step.state
     count = [sum(p.numel() for p in network.parameters()) for network in (state.g, state.d)]
     return DryRun(
@@ -51,20 +47,13 @@ def dry_run(config: str | Path | TrainConfig | None = None, *, settings: Sequenc
         generator_parameters=count[0],
         discriminator_parameters=count[1],
         memory_bytes=devices.peak_memory(prepared.device),
-        seconds=seconds * plan.total_steps,
+        seconds=seconds,
     )
 
 
-def _time_a_step(prepared: Prepared) -> float:
-    """Mean seconds of a step, after the first ones, which also build kernels and compile.
-
-    Networks that grow are timed all along the run, the last time as they are at its end, which takes most memory.
-    """
-    step, total = prepared.step, prepared.plan.total_steps
-    seconds = []
-    for place in range(STAGES) if prepared.recipe.grows else (0,):
-        step.state.step = max(step.state.step, round(total * place / (STAGES - 1)))
-        for _ in range(compile_choice.TRIED if prepared.config.compile == "on" else 1):
-            step()
-        seconds.append(compile_choice.seconds_of(step))
-    return mean(seconds)
+def _seconds(prepared: Prepared) -> float:
+    """Seconds of all steps, after the first ones, which also build kernels and compile."""
+    parts = length.parts_of(prepared.resolved.recipe, prepared.resolved.plan)
+    tried = compile_choice.TRIED if prepared.resolved.config.compile == "on" else 1
+    seconds = [part.usual for part in length.timed(prepared.step, parts, tried)]
+    return sum(part.steps * each for part, each in zip(parts, seconds, strict=True))

@@ -15,7 +15,7 @@ from gancli.machine import cores, devices, matmul, memory
 from gancli.machine.distributed import Group
 from gancli.randomness import key
 from gancli.recipes.base import Recipe
-from gancli.runs import compile_choice
+from gancli.runs import compile_choice, length
 from gancli.runs.resolve import Resolved, device_of, load_data, recipe_of, resolve, spec_of
 from gancli.steps import accumulation, freezing
 from gancli.steps import state as training_state
@@ -79,6 +79,9 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
     if config.recipe == recipes.AUTO:
         config = replace(config, recipe=recipes.default_for(spec))
     config = with_matmul(config, device, group)
+    if config.time is not None:
+        usual = resolve(replace(config, time=None), dataset, spec, device, group)
+        config = length.in_time(config, usual, build)
     resolved = resolve(config, dataset, spec, device, group)
     resolved = _with_compile(resolved, _compile_or_not(resolved))
     config, step = resolved.config, build(resolved)

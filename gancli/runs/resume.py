@@ -43,6 +43,8 @@ def read(resume: str | Path, folder: RunFolder, settings: Sequence[str], flags: 
     if own.recipe == recipes.AUTO:
         raise UsageError(f"{folder.config} is not as the run wrote it: it names no recipe.")
     asked = configuration.build(TrainConfig, configuration.merge(file, settings, flags), "the command line")
+    if asked.time is not None:
+        raise UsageError("--time is for a new run; a run that goes on is made longer with --steps or --epochs.")
     _require_same_settings(folder, own, asked)
     return Resumed(folder, found, own, asked)
 

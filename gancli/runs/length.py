@@ -1,0 +1,123 @@
+"""How long a run takes, from steps that are timed, and how many steps fit into a wall-clock time."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from statistics import median
+
+import torch
+
+from gancli.config import TrainConfig, parse_duration
+from gancli.data import Split
+from gancli.machine import devices
+from gancli.machine.distributed import Group
+from gancli.recipes.base import Recipe
+from gancli.runs.compile_choice import seconds_of
+from gancli.runs.resolve import Resolved, recipe_of
+from gancli.steps.step import Step
+from gancli.training.loop import Plan
+
+log = logging.getLogger(__name__)
+PLACES = 9
+"""Places of a run at which networks that grow are timed."""
+SHARE_OF_STEPS = 0.9
+"""Of a run's time; the rest is for evaluations, samples and checkpoints."""
+ROUNDS = 3
+"""Timings of a step, of which the median counts."""
+MAX_IMAGES = 256
+"""Training images that the timed steps draw from, so that a stage which encodes them all begins at once."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a run, whose steps take about the same time."""
+
+    begins: int
+    """Its first step."""
+    steps: int
+    stage: str = ""
+    """Name of the stage of which it is all; empty in a run without stages."""
+
+
+def parts_of(recipe: Recipe, plan: Plan) -> list[Part]:
+    """A run's stages; equal parts of it where the networks grow; else all of it."""
+    total = plan.total_steps
+    if not recipe.has_stages:
+        places = min(PLACES, total) if recipe.grows else 1
+        borders = [round(total * place / places) for place in range(places + 1)]
+        return [Part(first, last - first) for first, last in pairwise(borders)]
+    parts: list[Part] = []
+    end = total
+    while end > 0:
+        stage = recipe.stage((end - 1) * plan.images_per_step)
+        begins = math.ceil(stage.begins / plan.images_per_step)
+        parts.insert(0, Part(begins, end - begins, stage.name))
+        end = begins
+    return parts
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Seconds of a part's steps."""
+
+    first: float
+    """The first one, which also builds kernels, and encodes the training images where the stage wants that."""
+    usual: float
+    """Each of the others: a median."""
+
+
+def timed(step: Step, parts: Sequence[Part], tried: int = 1, rounds: int = 1) -> list[Timed]:
+    """Time the steps of each part, after ``tried`` of them.
+
+    Networks that grow are as they are at a part's end, where they take most. The state trains on and is of no use
+    afterwards.
+    """
+    each_timed: list[Timed] = []
+    for part in parts:
+        step.state.step = max(step.state.step, part.begins if part.stage else part.begins + part.steps - 1)
+        began = time.perf_counter()
+        step()
+        devices.synchronise(step.setup.noise.device)
+        first = time.perf_counter() - began
+        for _ in range(tried - 1):
+            step()
+        each_timed.append(Timed(first, median(seconds_of(step) for _ in range(rounds))))
+    return each_timed
+
+
+def in_time(config: TrainConfig, usual: Resolved, build: Callable[[Resolved], Step]) -> TrainConfig:
+    """The configuration with ``steps`` in place of ``time``, and with the length of the recipe's first stage.
+
+    ``usual`` is what it would be without ``time``; ``build`` makes a new step, whose state is used up.
+    """
+    assert config.time is not None
+    few = _on_few_images(usual)
+    step = build(few)
+    step = replace(step, setup=replace(step.setup, group=Group()))
+    parts = timed(step, parts_of(usual.recipe, usual.plan), rounds=ROUNDS)
+    encoding = sum(max(0.0, part.first - part.usual) for part in parts[1:] if usual.recipe.has_stages)
+    encoding *= len(usual.dataset.train) / len(few.dataset.train)
+    seconds = [part.usual for part in parts]
+    budget = max(0.0, SHARE_OF_STEPS * parse_duration(config.time) - encoding)
+    asked = recipe_of(config)
+    asked = asked.continued() if config.init_from else asked
+    recipe, steps = asked.lasting(budget, seconds, usual.plan.images_per_step)
+    before, after = asdict(asked), asdict(recipe)
+    changed = {name: after[name] for name in after if after[name] != before[name]}
+    rate = " to ".join(f"{each:.3g} s" for each in sorted({min(seconds), max(seconds)}))
+    log.info("time: %s is %d steps at %s here, with a tenth of it left for evaluations", config.time, steps, rate)
+    steps = usual.group.agree(steps) or steps
+    return replace(config, time=None, steps=steps, hyperparameters=dict(config.hyperparameters) | changed)
+
+
+def _on_few_images(resolved: Resolved) -> Resolved:
+    """The same run on a part of its images: a step takes as long, and a stage that encodes all of them soon begins."""
+    train, batch = resolved.dataset.train, resolved.config.batch_size
+    assert isinstance(batch, int)
+    few = slice(max(MAX_IMAGES, batch))
+    labels = None if train.labels is None else train.labels[few]
+    images = Split(torch.as_tensor(train.images[few]), labels)
+    return replace(resolved, dataset=replace(resolved.dataset, train=images))

@@ -1,0 +1,88 @@
+"""A run's length by wall-clock time: what is written, how it becomes steps, and what a resume makes of it."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gancli import config as configuration
+from gancli import recipes, train
+from gancli.config import TrainConfig, merge, parse_duration
+from gancli.errors import UsageError
+from gancli.recipes.base import Recipe, Spec
+from gancli.recipes.latent import TIME_SHARE, Latent
+from gancli.runs import length
+from gancli.training.loop import Plan
+
+PLAN = Plan(1000, 10, 100, 10, 50, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("20m", 1200), ("1h", 3600), ("1h30m", 5400), ("90s", 90), ("1.5H", 5400), ("overnight", 28800)],
+)
+def test_times_are_hours_minutes_and_seconds(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "20", "0m", "m", "1.2.3h", "-5m", "30m1h", "inf", "9999999h", "nights"])
+def test_other_times_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="not a time; write 20m"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("other", [{"steps": 5}, {"epochs": 2.0}])
+def test_a_length_is_given_in_one_way(other: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="exclude each other"):
+        TrainConfig(time="1h", **other)
+    assert "time" not in merge({"time": "1h"}, [], other), "a flag's length replaces the file's"
+
+
+@pytest.mark.parametrize("name", ["vanilla", "r3gan", "progressive"])
+def test_steps_take_the_time_at_their_mean_speed(name: str) -> None:
+    recipe = recipes.find(name)()
+    same, steps = recipe.lasting(60.0, [0.125, 0.25, 0.375], 64)
+    assert (same, steps) == (recipe, 240)
+    assert recipe.lasting(0.0, [1.0], 64)[1] == 1
+
+
+def test_an_autoencoder_gets_its_share_of_the_time() -> None:
+    recipe, steps = Latent().lasting(100.0, [1.0, 0.01], 32)
+    first = round(100 * TIME_SHARE)
+    assert recipe.autoencoder_images == 32 * first
+    assert steps == first + round((100 - first) / 0.01)
+
+
+def test_an_autoencoder_whose_length_is_given_keeps_it() -> None:
+    asked = Latent(autoencoder_images=320.0)
+    assert asked.lasting(100.0, [1.0, 0.01], 32) == (asked, 10 + 9000)
+    trained = replace(asked, trained=True)
+    assert trained.lasting(100.0, [0.01], 32) == (trained, 10_000)
+
+
+def _parts(recipe: Recipe) -> list[tuple[int, int]]:
+    return [(part.begins, part.steps) for part in length.parts_of(recipe, PLAN)]
+
+
+def test_the_parts_of_a_run_are_its_stages() -> None:
+    recipe = Latent(autoencoder_images=255.0).fitted(Spec(3, 32, 32), 100, 10_000)
+    assert _parts(recipe) == [(0, 26), (26, 974)], "the step that passes the border belongs to the first stage"
+    assert _parts(replace(recipe, trained=True)) == [(0, 1000)]
+    assert _parts(replace(recipe, autoencoder_images=1e6)) == [(0, 1000)]
+    assert _parts(recipes.find("vanilla")()) == [(0, 1000)]
+
+
+def test_the_parts_of_networks_that_grow_are_the_run() -> None:
+    parts = _parts(recipes.find("progressive")())
+    assert len(parts) == length.PLACES and sum(steps for _, steps in parts) == 1000
+    assert [begins for begins, _ in parts[1:]] == [begins + steps for begins, steps in parts[:-1]]
+
+
+def test_a_time_becomes_steps_that_a_resume_keeps(tmp_path: Path) -> None:
+    result = train(time="1s", recipe="vanilla", out=str(tmp_path), progress="none", threads=1)
+    written = configuration.load_toml(result.run / "config.toml")
+    assert written["steps"] == result.steps > 1 and not {"time", "epochs"} & written.keys()
+    assert train(resume=str(result.run), progress="none").steps == result.steps
+    with pytest.raises(UsageError, match="time is for a new run"):
+        train(resume=str(result.run), time="1h", progress="none")
