@@ -41,11 +41,8 @@ def _summary(recipe: "type[Recipe]", spec: "Spec") -> dict[str, Any]:
 
 
 def _parameters(recipe: "type[Recipe]", spec: "Spec") -> tuple[int, int]:
-    """Weights of G and D, counted without making them."""
-    import torch
-
-    with torch.device("meta"):
-        networks = recipe().fitted(spec, images=50_000, length=1_000_000).networks(spec)
+    """Weights of G and D; made for real, since initialising some layers on torch's meta device takes seconds."""
+    networks = recipe().fitted(spec, images=50_000, length=1_000_000).networks(spec)
     g, d = (sum(parameter.numel() for parameter in network.parameters()) for network in networks)
     return g, d
 
