@@ -15,7 +15,7 @@ import pytest
 import torch
 from sample_pictures import folder
 
-from gancli import evaluate, sample, train
+from gancli import cli, evaluate, sample, train
 from gancli.api import evaluate_run
 from gancli.artifacts import checkpoint, network_file
 from gancli.artifacts.run_folder import RunFolder
@@ -29,7 +29,12 @@ QUIET = ["--threads", "1", "--progress", "none", "--quiet"]
 
 
 def command(out: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "gancli", "train", "--out", str(out), *QUIET, *more]
+    """A run in a process of its own, which can be killed."""
+    return [sys.executable, "-m", "gancli", *flags(out, *more)]
+
+
+def flags(out: Path, *more: str) -> list[str]:
+    return ["train", "--out", str(out), *QUIET, *more]
 
 
 def lines(folder: RunFolder) -> list[dict[str, Any]]:
@@ -65,7 +70,7 @@ def assert_same_state(a: RunFolder, b: RunFolder, step: int) -> None:
 @pytest.fixture(scope="module", params=["dcgan", "vanilla"])
 def straight(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, RunFolder]:
     out = tmp_path_factory.mktemp("straight")
-    subprocess.run(command(out, "--recipe", request.param, *OPTIONS), check=True)
+    assert cli.run(flags(out, "--recipe", request.param, *OPTIONS)) == 0
     return request.param, only_run(out)
 
 
@@ -85,7 +90,7 @@ def test_a_killed_run_resumes_bitwise(straight: tuple[str, RunFolder], tmp_path:
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    subprocess.run(command(tmp_path, "--resume", "latest"), check=True)
+    assert cli.run(flags(tmp_path, "--resume", "latest")) == 0
     resumed = only_run(tmp_path)
     assert_same_state(unbroken, resumed, 60)
     assert lines(resumed) == lines(unbroken)
@@ -112,7 +117,7 @@ def test_a_signal_saves_and_the_resume_is_bitwise(
     assert process.returncode == code
     assert "the state is saved" in errors
     assert len(errors.strip().splitlines()) == 1
-    subprocess.run(command(tmp_path, "--resume", "latest"), check=True)
+    assert cli.run(flags(tmp_path, "--resume", "latest")) == 0
     assert_same_state(unbroken, only_run(tmp_path), 60)
     assert lines(only_run(tmp_path)) == lines(unbroken)
 
@@ -121,13 +126,13 @@ def test_a_run_stopped_before_its_first_checkpoint_starts_anew(
     straight_vanilla: tuple[str, RunFolder], tmp_path: Path
 ) -> None:
     recipe, unbroken = straight_vanilla
-    subprocess.run(command(tmp_path, "--recipe", recipe, *OPTIONS), check=True)
+    assert cli.run(flags(tmp_path, "--recipe", recipe, *OPTIONS)) == 0
     broken = only_run(tmp_path)
     for path in [*broken.checkpoints(), broken.generator]:
         path.unlink()
     with broken.metrics.open("a") as file:
         file.write('{"step": 61, "half a li')
-    subprocess.run(command(tmp_path, "--resume", str(broken.path)), check=True)
+    assert cli.run(flags(tmp_path, "--resume", str(broken.path))) == 0
     assert_same_state(unbroken, broken, 60)
     assert lines(broken) == lines(unbroken)
 
