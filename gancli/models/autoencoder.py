@@ -17,7 +17,7 @@ from gancli import whole_batch
 from gancli.models.batch_layers import BatchNorm2d
 from gancli.models.convolutional import Shape, cropped
 
-LATENT_SIDE = 8
+LATENT_SIDE = 4
 """Side of the latent map along the picture's shorter side, up to rounding to a power of two."""
 GROUPS = 8
 """Groups of channels in group normalisation."""

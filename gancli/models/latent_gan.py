@@ -13,7 +13,7 @@ from gancli.models.convolutional import Shape, cropped, one_hot
 
 SLOPE = 0.2
 """Slope of LeakyReLU below zero."""
-PATCH = 2
+PATCH = 1
 """Side of the patch of latents that is one token of a transformer."""
 HEAD = 32
 """Channels of one attention head."""
@@ -53,17 +53,33 @@ class Discriminator(nn.Module):
         return logits if self.embedding is None else logits + (self.embedding(labels) * features).sum(1)
 
 
-def perceptrons(numbers: int, shape: Shape, width: int, classes: int = 0) -> tuple[Generator, Discriminator]:
-    """Multilayer perceptrons with two hidden layers each: the fastest, and blind to neighbourhood."""
+class ResidualPerceptron(nn.Module):
+    """x + two layers, each after LeakyReLU; the second starts at zero, in place of normalisation."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(width, width), nn.Linear(width, width)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """``(N, width)`` to the same shape."""
+        return values + self.last(leaky_relu(self.first(leaky_relu(values, SLOPE)), SLOPE))
+
+
+def perceptrons(
+    numbers: int, shape: Shape, width: int, blocks: int, classes: int = 0
+) -> tuple[Generator, Discriminator]:
+    """Residual perceptrons over all values at once; fastest, and without any notion of place."""
     values = math.prod(shape)
     g = nn.Sequential(
-        nn.Linear(numbers + classes, width), nn.LeakyReLU(SLOPE), nn.Linear(width, width), nn.LeakyReLU(SLOPE),
-        nn.Linear(width, values), nn.Unflatten(1, shape),
+        nn.Linear(numbers + classes, width), *(ResidualPerceptron(width) for _ in range(blocks)),
+        nn.LeakyReLU(SLOPE), nn.Linear(width, values), nn.Unflatten(1, shape),
     )  # fmt: skip
     d = nn.Sequential(
-        nn.Flatten(), nn.Linear(values, width), nn.LeakyReLU(SLOPE), nn.Linear(width, width // 2), nn.LeakyReLU(SLOPE)
+        nn.Flatten(), nn.Linear(values, width), *(ResidualPerceptron(width) for _ in range(blocks)), nn.LeakyReLU(SLOPE)
     )
-    return Generator(g, classes), Discriminator(d, width // 2, classes)
+    return Generator(g, classes), Discriminator(d, width, classes)
 
 
 class Residual(nn.Module):
@@ -150,46 +166,43 @@ class TransformerBlock(nn.Module):
 
 
 class Tokens(nn.Module):
-    """Latents cut into patches, one token each, plus a learned embedding of its position."""
+    """Latents as one token a place, with what was learned of the place."""
 
     def __init__(self, shape: Shape, width: int) -> None:
         super().__init__()
-        self.embed = nn.Conv2d(shape[0], width, PATCH, PATCH, padding=(shape[1] % PATCH, shape[2] % PATCH))
-        places = math.prod(math.ceil(side / PATCH) for side in shape[1:])
-        self.places = nn.Parameter(0.02 * torch.randn(places, width))
+        self.embed = nn.Linear(shape[0], width)
+        self.places = nn.Parameter(0.02 * torch.randn(shape[1] * shape[2], width))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """``(N, C, h, w)`` -> ``(N, L, width)``."""
-        return self.embed(maps).flatten(2).mT + self.places
+        """``(N, C, h, w)`` -> ``(N, h w, width)``."""
+        return self.embed(maps.flatten(2).mT) + self.places
+
+
+class Maps(nn.Module):
+    """Tokens back to maps."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """``(N, h w, C)`` -> ``(N, C, h, w)``."""
+        return tokens.mT.unflatten(2, self.size)
 
 
 def transformers(
     numbers: int, shape: Shape, width: int, blocks: int, classes: int = 0
 ) -> tuple[Generator, Discriminator]:
-    """Transformers over patches of the latents: Dosovitskiy et al. 2021 (arXiv:2010.11929)."""
+    """Transformers over the places of the latents: Dosovitskiy et al. 2021 (arXiv:2010.11929), without patches."""
     channels, *size = shape
-    half = [math.ceil(side / PATCH) for side in size]
-    places = math.prod(half)
+    places = math.prod(size)
     g = nn.Sequential(
         nn.Linear(numbers + classes, places * width), nn.Unflatten(1, (places, width)),
         *(TransformerBlock(width) for _ in range(blocks)), nn.LayerNorm(width),
-        nn.Linear(width, channels * PATCH**2), Patches(half, size),
+        nn.Linear(width, channels), Maps((size[0], size[1])),
     )  # fmt: skip
     d = nn.Sequential(
         Tokens(shape, width), *(TransformerBlock(width) for _ in range(blocks)), nn.LayerNorm(width),
         nn.Flatten(), nn.Linear(places * width, 2 * width), nn.LeakyReLU(SLOPE),
     )  # fmt: skip
     return Generator(g, classes), Discriminator(d, 2 * width, classes)
-
-
-class Patches(nn.Module):
-    """Put tokens back together to maps, the inverse of `Tokens`."""
-
-    def __init__(self, places: list[int], size: list[int]) -> None:
-        super().__init__()
-        self.places, self.size = places, size
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """``(N, L, C PATCH^2)`` -> ``(N, C, h, w)``."""
-        maps = tokens.mT.unflatten(2, self.places)
-        return cropped(nn.functional.pixel_shuffle(maps, PATCH), *self.size)

@@ -24,13 +24,18 @@ from gancli.recipes.r3gan import pairing_with_penalties
 
 FIRST, SECOND = "autoencoder", "GAN in its latents"
 SHARE = 0.05
-TIME_SHARE = 0.4
+TIME_SHARE = 0.5
 """Of a run's wall-clock time for the autoencoder, whose step takes many times as long as the GAN's."""
 MAX_AUTOENCODER_IMAGES = 500_000.0
 MAX_LATENTS = 60_000
 """Latents to keep in all, which the versions of a picture share."""
 MAX_VERSIONS = 8
-PERCEPTRON_WIDTH = 512
+PERCEPTRON_WIDTH = 384
+NETWORKS = {
+    "perceptron": latent_gan.perceptrons,
+    "convolutional": latent_gan.convolutions,
+    "transformer": latent_gan.transformers,
+}
 
 
 class Generator(nn.Module):
@@ -75,6 +80,7 @@ class Latent(Recipe):
     title: ClassVar[str] = "GAN in the latents of an autoencoder"
     paper: ClassVar[str] = "Rombach et al. 2022, Image Synthesis with Latent Diffusion Models, arXiv:2112.10752"
     when: ClassVar[str] = "colour pictures of 32 to 256 pixels on a CPU; first an autoencoder learns, then a quick GAN"
+    batch_size: ClassVar[int] = 32
     epochs: ClassVar[float] = 400
     least_steps: ClassVar[int] = 20_000
     border_at_zero: ClassVar[bool] = False
@@ -91,17 +97,17 @@ class Latent(Recipe):
     trained: bool = hyper(
         False, "the autoencoder is trained already, as --init-from has it, and the GAN begins at once"
     )
-    channels: int = hyper(8, "channels of the latents")
-    width: int = hyper(128, "channels of the autoencoder's smallest maps; each doubling of the size halves them")
+    channels: int = hyper(32, "channels of the latents")
+    width: int = hyper(192, "channels of the autoencoder's smallest maps; each doubling of the size halves them")
     autoencoder_lr: float = hyper(1e-3, "Adam's first learning rate for the autoencoder; 1/25 is left at its end")
     noise: float = hyper(0.3, "deviation of the noise on the latents that the decoder sees, which have unit variance")
     perceptual: float = hyper(0.5, "weight of the relative difference of EfficientNet-Lite0's features; 0: none")
     network: Literal["perceptron", "convolutional", "transformer"] = hyper("perceptron", "networks for latents")
-    network_width: int = hyper(0, "channels of the networks for latents; 0: 512 for perceptrons, 64 for others")
-    blocks: int = hyper(2, "blocks of those networks; perceptrons have none")
+    network_width: int = hyper(0, "channels of the networks for latents; 0: 384 for perceptrons, 64 for others")
+    blocks: int = hyper(2, "residual blocks of those networks")
     versions: int = hyper(0, "times that each picture is encoded; 0: 8, fewer where that is more than 60,000 latents")
     shift: int = hyper(4, "pixels by which a version of a picture is moved at most", least=0)
-    latent_noise: float = hyper(0.1, "deviation of the noise on the latents that D sees")
+    latent_noise: float = hyper(0.3, "deviation of the noise on the latents that D sees")
     latent_dim: int = 64
     g_lr: float = hyper(2e-4, "Adam's first learning rate for the GAN's G")
     d_lr: float = hyper(2e-4, "Adam's first learning rate for the GAN's D")
@@ -109,8 +115,8 @@ class Latent(Recipe):
     beta1: float = hyper(0.0, "Adam's decay of the gradients' mean for the GAN; the autoencoder's is 0.9", below=1.0)
     beta2: float = hyper(0.9, "Adam's first decay of the gradients' square for the GAN", below=1.0)
     beta2_end: float = hyper(0.99, "its last, and the autoencoder's all along", below=1.0)
-    gamma: float = hyper(0.6, "first weight of R1 and of R2")
-    gamma_end: float = hyper(0.06, "last weight of R1 and of R2")
+    gamma: float = hyper(1.0, "first weight of R1 and of R2")
+    gamma_end: float = hyper(0.1, "last weight of R1 and of R2")
     decay_images: float = hyper(0.0, "images over which the GAN's rates reach their ends; 0: all of its own", least=1.0)
     ema_half_life: float = hyper(0.0, "last half-life of the averaged generator, in images; 0: 1/40 of decay_images")
 
@@ -154,11 +160,8 @@ class Latent(Recipe):
         return Generator(pictures, g), Discriminator(copy.deepcopy(pictures.encoder), d, perception)
 
     def _latent_networks(self, shape: Shape, classes: int) -> tuple[nn.Module, nn.Module]:
-        width, classes = self.network_width, classes if self.conditional else 0
-        if self.network == "perceptron":
-            return latent_gan.perceptrons(self.latent_dim, shape, width, classes)
-        make = latent_gan.convolutions if self.network == "convolutional" else latent_gan.transformers
-        return make(self.latent_dim, shape, width, self.blocks, classes)
+        make = NETWORKS[self.network]
+        return make(self.latent_dim, shape, self.network_width, self.blocks, classes if self.conditional else 0)
 
     def optimizers(self, g: nn.Module, d: nn.Module) -> tuple[Optimizer, Optimizer]:
         """See `Recipe.optimizers`; the autoencoder is a group of G's with a decay of its own."""

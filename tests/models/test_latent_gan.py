@@ -14,8 +14,6 @@ KINDS = pytest.mark.parametrize("kind", ["perceptrons", "convolutions", "transfo
 
 def made(kind: str, shape: tuple[int, int, int], classes: int = 0) -> tuple[Any, Any]:
     torch.manual_seed(0)
-    if kind == "perceptrons":
-        return latent_gan.perceptrons(6, shape, 16, classes)
     return getattr(latent_gan, kind)(6, shape, 16, 1, classes)
 
 
