@@ -13,6 +13,7 @@ from gaussians import normal
 from torch import Tensor
 
 from gancli.errors import UsageError
+from gancli.evaluation.metrics import kernel
 from gancli.evaluation.metrics.diversity import mean_vendi_score, vendi_score
 from gancli.evaluation.metrics.frechet import frechet_distance, frechet_distance_infinity
 from gancli.evaluation.metrics.inception_score import inception_score
@@ -60,11 +61,14 @@ def test_kernel_distance_is_the_unbiased_formula(n: int, rel: float) -> None:
     assert kernel_distance(a, b) == pytest.approx(expected.item(), rel=rel)
 
 
-def test_kernel_distance_depends_on_its_seed_alone_and_is_negative_for_equal_sets() -> None:
+def test_kernel_distance_depends_on_its_seed_alone_and_is_negative_for_equal_sets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kernel, "SUBSETS", 5)
     a, b = normal(1500, 4, 0), normal(1500, 4, 1)
     torch.manual_seed(1)
     first = kernel_distance(a, b, seed=3)
-    assert abs(first) < 0.01
+    assert abs(first) < 0.03
     torch.manual_seed(2)
     assert kernel_distance(a, b, seed=3) == first
     assert kernel_distance(a[:50], a[:50]) < 0

@@ -67,7 +67,7 @@ def assert_same_state(a: RunFolder, b: RunFolder, step: int) -> None:
             assert value == second[name], name
 
 
-@pytest.fixture(scope="module", params=["dcgan", "vanilla"])
+@pytest.fixture(scope="module", params=[pytest.param("dcgan", marks=pytest.mark.slow), "vanilla"])
 def straight(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, RunFolder]:
     out = tmp_path_factory.mktemp("straight")
     assert cli.run(flags(out, "--recipe", request.param, *OPTIONS)) == 0
@@ -408,6 +408,7 @@ def test_two_processes_take_one_global_batch(tmp_path: Path) -> None:
         torch.testing.assert_close(value, b[name], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_processes_resume_bit_for_bit_what_their_networks_keep_of_images(tmp_path: Path) -> None:
     out, steps = ["--out", str(tmp_path)], ["--steps", "6", "--save-every", "3"]
     train_in_two_processes(*out, *steps, "--batch-size", "16", "--recipe", "began", "--set", "width=2")
@@ -432,5 +433,5 @@ def test_two_processes_resume_bit_for_bit_what_their_networks_keep_of_images(tmp
     ids=["short", "long", "at most one an epoch", "told"],
 )
 def test_files_are_written_often_enough_and_cost_little(asked: dict[str, Any], saves: int, samples: int) -> None:
-    config = prepare(TrainConfig(recipe="vanilla", threads=1, **asked), Group()).config
+    config = prepare(TrainConfig(recipe="vanilla", threads=1, compile="off", **asked), Group()).config
     assert (config.save_every, config.sample_every) == (saves, samples)

@@ -272,6 +272,7 @@ def test_a_folder_is_named_in_any_script(tmp_path: Path, name: str) -> None:
     assert len(load(folder(tmp_path / name)).train)
 
 
+@pytest.mark.slow
 def test_cifar10_as_an_archive(data_root: Path) -> None:
     found = load(data_root / "cifar10-train.zip", labels="folder")
     assert len(found.train) + len(found.heldout) == 50_000
