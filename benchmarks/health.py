@@ -76,7 +76,8 @@ def runs(seed: int) -> list[Run]:
     broken += [Run(f"{name}, both rates 1", name, ("g_lr=1.0", "d_lr=1.0"), 800) for name in ("vanilla", "dcgan")]
     broken.append(Run("vanilla, minimax", "vanilla", ("objective=minimax",)))
     broken.append(Run("dcgan, beta1 0.9, rates 3e-3", "dcgan", ("beta1=0.9", "g_lr=3e-3", "d_lr=3e-3")))
-    broken.append(Run("r3gan, gamma 400", "r3gan", ("gamma=400.0",)))
+    broken.append(Run("vanilla, R1 2000", "vanilla", ("r1_gamma=2000",)))
+    broken.append(Run("dcgan, D's rate 1e-5", "dcgan", ("d_lr=1e-5", "g_lr=2e-3")))
     return [replace(run, seed=seed) for run in (*usual, *broken)]
 
 
@@ -88,8 +89,23 @@ def few_digits(folder: Path) -> Path:
     return folder
 
 
-def measure(run: Run, data_root: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Train, evaluate, and keep what the watch saw; returns that and the run's configuration."""
+def measured(run: Run, data_root: str | None) -> dict[str, Any]:
+    """A run's row of the file, after measuring it if there is none, under whatever name."""
+    same = {**vars(run), "settings": list(run.settings)}
+    del same["name"]
+    rows = [row for row in load() if all(row.get(name) == value for name, value in same.items())]
+    if not rows:
+        rows = [_measure(run, data_root)]
+        RESULTS.write_text(json.dumps([*load(), *rows], indent=1) + "\n")
+        alarm = first_alarm(rows[0])
+        print(
+            run.name, run.seed, rows[0].get("coverage", "diverged"), alarm and (alarm.failure, alarm.step), flush=True
+        )
+    return rows[0]
+
+
+def _measure(run: Run, data_root: str | None) -> dict[str, Any]:
+    """Train, evaluate, and keep what the watch saw, with the hyperparameters that were fitted to the data."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         data = str(few_digits(Path(scratch) / "few")) if run.data == FEW else run.data
@@ -109,14 +125,14 @@ def measure(run: Run, data_root: str | None) -> tuple[dict[str, Any], dict[str, 
             row["diverged"] = str(error)
         folder = next(out.iterdir())
         lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-        config = load_toml(folder / "config.toml")
+        row["hyperparameters"] = load_toml(folder / "config.toml")["hyperparameters"]
     kept = [
         {name: round(value, 5) for name, value in line.items() if name == "step" or name.startswith(PREFIX)}
         for line in lines
     ]
     row["lines"] = [line for line in kept if len(line) > 1]
     machine = {"machine": platform.machine(), "torch": torch.__version__, "date": datetime.now(UTC).date().isoformat()}
-    return row | machine, config
+    return row | machine
 
 
 def load() -> list[dict[str, Any]]:
@@ -172,12 +188,8 @@ def main() -> None:
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     if not options.table:
-        done = {(row["name"], row["seed"]) for row in load()}
-        for run in (run for seed in options.seeds for run in runs(seed) if (run.name, run.seed) not in done):
-            row, _ = measure(run, options.data_root)
-            RESULTS.write_text(json.dumps([*load(), row], indent=1) + "\n")
-            alarm = first_alarm(row)
-            print(run.name, row.get("coverage", "diverged"), alarm and (alarm.failure, alarm.step), flush=True)
+        for run in (run for seed in options.seeds for run in runs(seed)):
+            measured(run, options.data_root)
     print_table()
 
 

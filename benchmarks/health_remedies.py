@@ -4,41 +4,39 @@
     python benchmarks/health_remedies.py --table
 
 A remedy helped if the repeated run ends without any failure that the watch sees, and with a coverage that benchmarks/
-health.py calls healthy. benchmarks/health_remedies.json keeps what was measured; runs that it has are not repeated.
-gancli/health/trials.py has the counts, for the doctor.
+health.py calls healthy. benchmarks/health.json keeps the runs, which are not repeated, and
+benchmarks/health_remedies.json the outcomes. gancli/health/trials.py has their counts, for the doctor.
 """
 
 import argparse
 import json
 import os
 import shlex
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from health import FEW, HEALTHY, Run, measure
+from health import FEW, HEALTHY, STEPS, Run, measured
 
 from gancli.health.remedies import REMEDIES
 from gancli.health.trials import Trials
 from gancli.health.watch import watched
 
 RESULTS = Path(__file__).with_suffix(".json")
+MINIMAX = Run("vanilla, minimax", "vanilla", ("objective=minimax",))
 FAILING: Mapping[str, tuple[Run, ...]] = {
-    "collapse": (Run("vanilla", "vanilla"),),
-    "vanishing-gradient": (Run("vanilla, minimax", "vanilla", ("objective=minimax",)),),
-    "discriminator-won": (
-        Run("vanilla, minimax", "vanilla", ("objective=minimax",)),
-        Run("vanilla, weak R1", "vanilla", ("objective=minimax", "r1_gamma=0.01")),
-    ),
     "memorising": (Run(f"r3gan alone on {FEW}", "r3gan", data=FEW, augment="none"),),
-    "discriminator-held-down": (Run("r3gan, gamma 400", "r3gan", ("gamma=400.0",)),),
+    "collapse": (Run("vanilla", "vanilla"),),
+    "discriminator-held-down": (Run("vanilla, R1 2000", "vanilla", ("r1_gamma=2000",)),),
+    "vanishing-gradient": (MINIMAX,),
+    "discriminator-won": (MINIMAX,),
     "dead-generator": (Run("r3gan, G's rate 0.05", "r3gan", ("g_lr=0.05",)),),
+    "oscillation": (Run("dcgan, D's rate 1e-5", "dcgan", ("d_lr=1e-5", "g_lr=2e-3")),),
     "discriminator-lost": (Run("began", "began"),),
 }
 """Runs that show a failure, for each that a few minutes of one core can bring about."""
-SEEDS = (0, 1)
 
 
 def with_flag(run: Run, flag: str) -> Run:
@@ -48,29 +46,41 @@ def with_flag(run: Run, flag: str) -> Run:
         >>> with_flag(Run("a", "vanilla", ("d_lr=1",)), "--set r1_gamma=20").settings
         ('d_lr=1', 'r1_gamma=20')
     """
+    named = replace(run, name=f"{run.name} with {flag}")
     words = shlex.split(flag.replace("--set ", "--set="))
-    settings = tuple(word.removeprefix("--set=") for word in words if word.startswith("--set="))
-    if settings:
-        return replace(run, settings=(*run.settings, *settings))
+    told = [word.removeprefix("--set=") for word in words if word.startswith("--set=")]
+    if told:
+        settings = {each.split("=")[0]: each for each in (*run.settings, *told)}
+        return replace(named, settings=tuple(settings.values()))
     name, value = words
     match name:
         case "--recipe":
-            return replace(run, recipe=value, settings=())
+            return replace(run, name=value, recipe=value, settings=(), steps=STEPS.get(value, run.steps))
         case "--batch-size" | "--seed":
-            return replace(run, **{name.removeprefix("--").replace("-", "_"): int(value)})
+            return replace(named, **{name.removeprefix("--").replace("-", "_"): int(value)})
         case "--augment":
-            return replace(run, augment=value)
+            return replace(named, augment=value)
     raise ValueError(f"{flag} cannot be tried")
 
 
-def trial(failure: str, remedy: str, flag: str, run: Run, row: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of a run with a remedy, or of the one without (an empty remedy)."""
-    watch = watched(row["lines"])
-    is_sound = not watch.present and row.get("coverage", 0.0) > HEALTHY
-    kept = {name: row[name] for name in ("coverage", "diverged", "machine", "torch", "date") if name in row}
-    shown = sorted({spell.alarm.failure for spell in watch.spells})
-    head = {"failure": failure, "remedy": remedy, "flag": flag, "run": run.name, "seed": run.seed, "steps": run.steps}
-    return head | {"alarms": shown, "is_sound": is_sound} | kept
+def flags_for(failure: str, row: Mapping[str, Any]) -> dict[str, str]:
+    """What the doctor would print for a run, by remedy; only what a run can be given as it stands."""
+    flags = {remedy.name: remedy.flag(row) for remedy in REMEDIES[failure]}
+    return {name: flag for name, flag in flags.items() if flag and flag.startswith("--") and " on " not in flag}
+
+
+def outcomes(failure: str, run: Run, data_root: str | None) -> Iterator[dict[str, Any]]:
+    """Let a run fail, then repeat it with each of the failure's remedies; nothing if it does not show the failure."""
+    row = measured(run, data_root)
+    if failure not in {spell.alarm.failure for spell in watched(row["lines"]).spells}:
+        print(f"{run.name}, seed {run.seed}, does not show {failure}")
+        return
+    for name, flag in flags_for(failure, row).items():
+        repeated = measured(with_flag(run, flag), data_root)
+        watch, coverage = watched(repeated["lines"]), repeated.get("coverage")
+        helped = not watch.present and coverage is not None and coverage > HEALTHY
+        head = {"failure": failure, "remedy": name, "flag": flag, "run": run.name, "seed": run.seed}
+        yield head | {"helped": helped, "coverage": coverage, "still": sorted(watch.present)}
 
 
 def load() -> list[dict[str, Any]]:
@@ -78,40 +88,13 @@ def load() -> list[dict[str, Any]]:
     return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
 
 
-def key(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What a row is of."""
-    return tuple(row[name] for name in ("failure", "remedy", "run", "seed"))
-
-
-def keep(row: dict[str, Any]) -> None:
-    """Add a row to the file."""
-    RESULTS.write_text(json.dumps([*load(), row], indent=1) + "\n")
-    print(row["failure"], row["run"], row["seed"], row["flag"], row["alarms"], row.get("coverage"), flush=True)
-
-
-def try_out(failure: str, run: Run, data_root: str | None) -> None:
-    """Let a run fail, then repeat it with each of the failure's remedies."""
-    done = {key(row): row for row in load()}
-    if (failure, "", run.name, run.seed) not in done:
-        row, config = measure(run, data_root)
-        flags = {remedy.name: remedy.flag(config) for remedy in REMEDIES[failure]}
-        keep(trial(failure, "", "", run, row) | {"flags": {k: v for k, v in flags.items() if v and v[:2] == "--"}})
-        done = {key(row): row for row in load()}
-    base = done[failure, "", run.name, run.seed]
-    for name, flag in base["flags"].items() if failure in base["alarms"] else ():
-        if (failure, name, run.name, run.seed) not in done and " with " not in flag:
-            keep(trial(failure, name, flag, run, measure(with_flag(run, flag), data_root)[0]))
-
-
 def counts() -> dict[str, dict[str, Trials]]:
     """By failure and remedy, how often it helped."""
-    rows = [row for row in load() if row["remedy"]]
-    runs = Counter((row["failure"], row["remedy"]) for row in rows)
-    helped = Counter((row["failure"], row["remedy"]) for row in rows if row["is_sound"])
-    return {
-        failure: {name: Trials(helped[failure, name], runs[failure, name]) for f, name in runs if f == failure}
-        for failure, _ in runs
-    }
+    counted: dict[str, dict[str, Trials]] = {}
+    for row in load():
+        helped, runs = counted.setdefault(row["failure"], {}).get(row["remedy"], (0, 0))
+        counted[row["failure"]][row["remedy"]] = Trials(helped + row["helped"], runs + 1)
+    return counted
 
 
 def print_table() -> None:
@@ -125,14 +108,17 @@ def print_table() -> None:
 def main() -> None:
     """Try what is missing, or print what is there."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--data-root", default=os.environ.get("GANCLI_DATA_ROOT"))
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     if not options.table:
-        for seed in SEEDS:
-            for failure, runs in FAILING.items():
-                for run in runs:
-                    try_out(failure, replace(run, seed=seed), options.data_root)
+        rows: list[dict[str, Any]] = []
+        for seed, (failure, runs) in product(options.seeds, FAILING.items()):
+            for run in runs:
+                for row in outcomes(failure, replace(run, seed=seed), options.data_root):
+                    rows.append(row)
+                    RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
     print_table()
 
 

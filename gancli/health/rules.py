@@ -26,7 +26,7 @@ CHANCE = 0.5
 """Share of pairs that a D which knows nothing of them ranks correctly."""
 MEMORISED_SEPARATION = 0.8
 """D knows its training images by heart with a larger share of them ranked correctly, and held-out ones by chance."""
-FLAT_LOGITS, CHANCE_MARGIN = 1e-3, 0.005
+FLAT_LOGITS, CHANCE_MARGIN = 5e-3, 0.005
 """D is constant with a smaller spread of its logits, and a loss this near to that of guessing, as a share of it."""
 OSCILLATION = 10
 """Measurements in which D's ranking may swing."""

@@ -65,6 +65,7 @@ def test_the_warm_up_of_a_stage_begins_at_its_border() -> None:
         ("memorising", 5, {"heldout_separation": 0.4, "separation": 0.9}),
         ("overflow", 1, {"loss_scale": 0.5}),
         ("discriminator-held-down", 3, {"d_left": 1.0001, "logit_spread": 1e-6} | STILL),
+        ("discriminator-held-down", 3, {"d_left": 0.999, "logit_spread": 0.0017, "separation": 1.0, "diversity": 0.1}),
     ],
 )
 def test_each_failure_raises_one_alarm_once_it_lasts(failure: str, lasting: int, sick: dict[str, float]) -> None:
