@@ -68,6 +68,16 @@ class Step:
         """Steps done since the present stage began."""
         return self.state.step - math.ceil(self.stage.begins / self.setup.images_seen(1))
 
+    def stage_end(self, total: int) -> int:
+        """The step at which the present stage of a training of ``total`` steps is over."""
+        recipe, end = self.setup.recipe, total
+        while recipe.has_stages and end > self.state.step:
+            stage = recipe.stage(self.setup.images_seen(end - 1))
+            if stage == self.stage:
+                break
+            end = math.ceil(stage.begins / self.setup.images_seen(1))
+        return end
+
     @property
     def images_seen(self) -> int:
         """Real images that D's steps have used so far, over all processes."""

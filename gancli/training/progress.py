@@ -102,9 +102,11 @@ class Rate:
 
     @property
     def left(self) -> str:
-        """Time left as h:mm:ss."""
-        steps = self._loop.plan.total_steps - self._loop.state.step
-        return str(timedelta(seconds=round(steps / self.steps_per_s))) if self.steps_per_s else "?"
+        """Time left as h:mm:ss, in a stage of which others follow that of this stage alone: their steps differ."""
+        total, step = self._loop.plan.total_steps, self._loop.step
+        end = step.stage_end(total)
+        left = timedelta(seconds=round((end - self._loop.state.step) / self.steps_per_s)) if self.steps_per_s else "?"
+        return f"{left} of the stage" if end < total else str(left)
 
 
 class PlainView(Callback):

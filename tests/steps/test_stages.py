@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from training_steps import make_step
+from training_steps import make_step, small
 
 from gancli.functional.pixels import moved
 from gancli.recipes.base import Spec, Stage
@@ -22,8 +22,8 @@ SPEC = Spec(3, 16, 16)
 
 def made(**settings: Any) -> Step:
     """Three steps of the autoencoder, then those of the GAN; batches of eight."""
-    small = Latent(width=16, network_width=16, channels=4, versions=2, autoencoder_images=24, **settings)
-    return make_step(small.fitted(SPEC, 40, 80), spec=SPEC)
+    tiny = Latent(width=16, network_width=16, channels=4, versions=2, autoencoder_images=24, **settings)
+    return make_step(tiny.fitted(SPEC, 40, 80), spec=SPEC)
 
 
 def weights(network: nn.Module) -> dict[str, Tensor]:
@@ -50,6 +50,18 @@ def test_each_stage_trains_its_parts_alone() -> None:
     assert moving(step, 1) == {"g.autoencoder", "d.encoder", "g.inner", "ema.inner", "d.inner"}, "it takes over first"
     assert moving(step, 2) == {"g.inner", "ema.inner", "d.inner"}
     assert step.stage_steps == 3
+
+
+def test_a_stage_ends_where_the_next_begins_or_training_does() -> None:
+    step = made()
+    step()
+    assert [step.stage_end(total) for total in (2, 3, 10)] == [2, 3, 3], "24 images in batches of 8"
+    for _ in range(3):
+        step()
+    assert step.stage_end(10) == 10
+    plain = make_step(small("vanilla"))
+    plain()
+    assert plain.stage_end(10) == 10
 
 
 def test_a_state_saved_at_or_beyond_the_border_goes_on_bit_for_bit() -> None:

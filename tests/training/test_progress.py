@@ -44,7 +44,9 @@ def plain_lines(steps: int, seconds: float, monkeypatch: pytest.MonkeyPatch, cap
     view = progress.PlainView()
     plan = Plan(steps, 64, images=1000, images_per_step=64, log_every=1, save_every=0, sample_every=0, eval_every=0)
     loop: Any = SimpleNamespace(
-        plan=plan, state=SimpleNamespace(step=0), step=SimpleNamespace(images_seen=0, stage=WHOLE)
+        plan=plan,
+        state=SimpleNamespace(step=0),
+        step=SimpleNamespace(images_seen=0, stage=WHOLE, stage_end=lambda total: total),
     )
     view.on_start(loop)
     losses = dict.fromkeys(("d/adv", "d/r1", "d/r2", "d/logit_real", "d/logit_fake", "g/adv"), -12.345678)
