@@ -78,6 +78,13 @@ class Gan(Settings):
         is_path=True,
         fixed=True,
     )
+    autoencoder: str | None = setting(
+        None,
+        "Train the GAN in the latents of an earlier run's autoencoder: its folder, a generator file, latest or best.",
+        metavar="RUN",
+        is_path=True,
+        fixed=True,
+    )
     augment: Literal["auto", "none", "diffaug", "ada"] = setting(
         "auto",
         "Differentiable augmentation of what D sees, for few images.",
@@ -228,6 +235,8 @@ class TrainConfig(Intervals, Place, Machine, Length, Gan, Reading, PictureOption
             parse_duration(self.time)
         if self.freeze_d and not self.init_from:
             raise UsageError("--freeze-d keeps weights that --init-from gave; name a run or generator file there.")
+        if self.autoencoder and self.init_from:
+            raise UsageError("--init-from brings an autoencoder too; remove it or --autoencoder.")
         if self.image_size is not None:
             parse_image_size(self.image_size)
 

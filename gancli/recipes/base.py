@@ -197,6 +197,10 @@ class Recipe:
     """Whether the losses keep their sense where D sees augmented images."""
     reconstructs: ClassVar[bool] = False
     """Whether G has an encoder: ``G.reconstruct(images)`` gives images ``(N, C, H, W)`` back through their codes."""
+    autoencoder_sizes: ClassVar[tuple[str, ...]] = ()
+    """Hyperparameters that decide the shapes of ``G.autoencoder``, which a first stage trains; none without one.
+
+    Such a recipe has a hyperparameter ``trained``, which says that this stage is over."""
     draws_points: ClassVar[bool] = True
     """Whether there are networks for points in the plane."""
     features: ClassVar[str | None] = None

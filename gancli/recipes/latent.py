@@ -86,6 +86,7 @@ class Latent(Recipe):
     border_at_zero: ClassVar[bool] = False
     augmentable: ClassVar[bool] = False
     reconstructs: ClassVar[bool] = True
+    autoencoder_sizes: ClassVar[tuple[str, ...]] = ("channels", "width")
     draws_points: ClassVar[bool] = False
 
     conditional: bool = hyper(False, "whether G draws the class that a label asks for")  # type: ignore[misc]
@@ -95,7 +96,7 @@ class Latent(Recipe):
         least=1.0,
     )
     trained: bool = hyper(
-        False, "the autoencoder is trained already, as --init-from has it, and the GAN begins at once"
+        False, "the autoencoder is trained already, by --autoencoder or --init-from, and the GAN begins at once"
     )
     channels: int = hyper(32, "channels of the latents")
     width: int = hyper(192, "channels of the autoencoder's smallest maps; each doubling of the size halves them")

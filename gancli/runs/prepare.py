@@ -15,7 +15,7 @@ from gancli.machine import cores, devices, matmul, memory
 from gancli.machine.distributed import Group
 from gancli.randomness import key
 from gancli.recipes.base import Recipe
-from gancli.runs import compile_choice, length
+from gancli.runs import compile_choice, length, shared_autoencoder
 from gancli.runs.resolve import Resolved, device_of, load_data, recipe_of, resolve, spec_of
 from gancli.steps import accumulation, freezing
 from gancli.steps import state as training_state
@@ -76,6 +76,8 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
     dataset = load_data(config, on_progress)
     spec = spec_of(dataset)
     torch.set_num_threads(config.threads or devices.default_threads(spec.height, spec.width))
+    if config.autoencoder and not config.hyperparameters.get("trained"):  # a run that resumes has taken it over
+        config = shared_autoencoder.taken_over(config, spec)
     if config.recipe == recipes.AUTO:
         config = replace(config, recipe=recipes.default_for(spec))
     config = with_matmul(config, device, group)

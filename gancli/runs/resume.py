@@ -14,6 +14,7 @@ from gancli.artifacts.network_file import Origin, load_weights
 from gancli.artifacts.run_folder import RunFolder
 from gancli.config import RESUME_FIXED, TrainConfig
 from gancli.errors import FileFormatError, UsageError
+from gancli.runs import shared_autoencoder
 from gancli.runs.prepare import Prepared, after_rollbacks
 from gancli.steps.state import TrainState
 
@@ -186,9 +187,11 @@ def _tell_where(found: Checkpoint, prepared: Prepared) -> None:
 
 
 def begin(state: TrainState, found: Checkpoint | None, config: TrainConfig) -> None:
-    """Restore a checkpoint into the state; without one, take the weights that ``init_from`` names, if any."""
+    """Restore a checkpoint into the state; without one, take the weights that another run is named for."""
     if found is not None:
         checkpoint.restore(state, found)
+    elif config.autoencoder:
+        shared_autoencoder.load_into(state, config)
     elif config.init_from:
         _warm_start(state, Path(config.init_from), config.freeze_d)
 

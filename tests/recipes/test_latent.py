@@ -12,7 +12,10 @@ import torch
 from sample_pictures import folder
 from torch import nn
 
+from gancli import train
+from gancli.api import TrainResult
 from gancli.cli import run
+from gancli.errors import UsageError
 from gancli.models.perceptual import rgb
 from gancli.recipes.base import Batch, Rates, Spec
 from gancli.recipes.latent import Latent
@@ -23,6 +26,13 @@ SMALL = {"width": 16, "network_width": 16, "channels": 4, "versions": 2}
 
 def fitted(**settings: Any) -> Latent:
     return Latent(**(SMALL | settings)).fitted(SPEC, 100, 10_000)
+
+
+@pytest.fixture(scope="module")
+def short_run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
+    out = tmp_path_factory.mktemp("short")
+    options: dict[str, Any] = {"data": str(pictures), "image_size": "32", "batch_size": 16, "threads": 1}
+    return train(**options, recipe="latent", steps=1, hyperparameters=SMALL, out=str(out), progress="none")
 
 
 class Linear(nn.Module):
@@ -157,3 +167,50 @@ def test_a_run_resumes_bit_for_bit_before_and_after_the_border(
     assert run(["reconstruct", "--ckpt", str(whole / "gen.pth"), "--out", str(tmp_path / "pairs.png"), "-q"]) == 0
     drawn = ["sample", "--ckpt", str(whole / "gen.pth"), "--n", "2", "--classes", "second", "-q"]
     assert run([*drawn, "--out", str(tmp_path / "x.npy")]) == 0
+
+
+def test_the_autoencoder_of_another_run_is_kept_as_it_is(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = {"data": str(pictures), "image_size": "32", "batch_size": 16, "threads": 1, "progress": "none"}
+    first = train(**data, recipe="latent", steps=3, hyperparameters=SMALL, out=str(tmp_path / "a"))
+    narrow = {name: value for name, value in SMALL.items() if name not in ("width", "channels")} | {"network_width": 8}
+    options: dict[str, Any] = data | {"autoencoder": first.run, "save_every": 2, "out": str(tmp_path / "b")}
+    second = train(**options, steps=4, hyperparameters=narrow)
+    before, after = (
+        torch.load(result.generator, weights_only=True)["weights"] for result in (first, second)
+    )  # fmt: skip
+    shared = [name for name in before if name.startswith("autoencoder.")]
+    assert shared and all(torch.equal(before[name], after[name]) for name in shared)
+    lines = [json.loads(line) for line in (second.run / "metrics.jsonl").read_text().splitlines()]
+    assert "d/adv" in lines[0], "no stage comes before the GAN's"
+    shutil.rmtree(first.run)
+    again = tmp_path / "c" / second.run.name
+    shutil.copytree(second.run, again)
+    (again / "checkpoints" / "step-000004.pt").unlink()
+    train(resume=again, progress="none")
+    assert (again / "gen.pth").read_bytes() == second.generator.read_bytes(), "a resume needs the other run no more"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_size": "16"}, "is for pictures of 3 x 32 x 32 .* and these are 3 x 16 x 16"),
+        ({"recipe": "dcgan"}, "is of recipe latent, not dcgan"),
+        ({"hyperparameters": {"channels": 8}}, "channels=8: .*decides that"),
+        ({"init_from": "runs/1"}, "brings an autoencoder too"),
+    ],
+    ids=["size", "recipe", "channels", "twice"],
+)
+def test_an_autoencoder_that_does_not_suit_is_refused(
+    options: dict[str, Any], message: str, short_run: TrainResult, pictures: Path, tmp_path: Path
+) -> None:
+    given = {"data": str(pictures), "image_size": "32", "autoencoder": short_run.run, "out": str(tmp_path)}
+    with pytest.raises(UsageError, match=message):
+        train(**(given | options), steps=1, progress="none")
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_a_recipe_with_an_autoencoder_has_one_to_share(tiny_run: TrainResult, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is of recipe r3gan, which trains none first"):
+        train(autoencoder=tiny_run.run, out=str(tmp_path), progress="none")
