@@ -59,7 +59,7 @@ def loop_overhead(prepared: Prepared, folder: RunFolder, rounds: int, steps: int
     Neither draws samples nor saves; those are counted apart.
     """
     callbacks, vital_signs = train.own_callbacks(prepared, folder, "plain"), train.vital_signs(prepared)
-    loop = Loop(prepared.step, prepared.plan, callbacks, vital_signs=vital_signs)
+    loop = Loop(prepared.step, prepared.resolved.plan, callbacks, vital_signs=vital_signs)
     for callback in loop.callbacks:
         callback.on_start(loop)
 
@@ -82,17 +82,24 @@ def checkpoint_cost(prepared: Prepared, folder: RunFolder, step_ms: float, round
     """Milliseconds of a checkpoint with its network files, and its share of training at the default interval."""
     state, origin = prepared.step.state, prepared.origin
     saver = next(c for c in train.own_callbacks(prepared, folder, "none") if isinstance(c, Checkpoints))
-    loop = Loop(prepared.step, replace(prepared.plan, save_every=1))
+    loop = Loop(prepared.step, replace(prepared.resolved.plan, save_every=1))
     found = in_turns({"all": lambda: saver.on_step(loop)}, rounds)
     path = folder.checkpoint(state.step)
     checkpoint.save(path, state, origin, prepared.step.images_seen)
-    interval = step_ms * prepared.plan.save_every
+    save_every = prepared.resolved.plan.save_every
+    interval = step_ms * save_every
     return {
         "ms": round(1e3 * found["all"], 1),
         "mebibytes": round(path.stat().st_size / 2**20, 2),
-        "every_steps": prepared.plan.save_every,
+        "every_steps": save_every,
         "share": round(1e3 * found["all"] / interval, 4),
     }
+
+
+def with_plan(prepared: Prepared, **changes: int) -> Prepared:
+    """The same run with another plan."""
+    plan = replace(prepared.resolved.plan, **changes)
+    return replace(prepared, resolved=replace(prepared.resolved, plan=plan))
 
 
 def start_up(rounds: int) -> dict[str, float]:
@@ -164,11 +171,9 @@ def main() -> None:
     found["date"] = datetime.now(UTC).date().isoformat()
     with tempfile.TemporaryDirectory() as scratch:
         prepared = prepare(TrainConfig(data="digits", threads=1), Group())
-        prepared = replace(prepared, plan=replace(prepared.plan, total_steps=10**9, sample_every=0))
+        prepared = with_plan(prepared, total_steps=10**9, sample_every=0)
         folder = run_folder.create(Path(scratch), "bench")
-        found["loop"] = loop_overhead(
-            replace(prepared, plan=replace(prepared.plan, save_every=0)), folder, options.rounds
-        )
+        found["loop"] = loop_overhead(with_plan(prepared, save_every=0), folder, options.rounds)
         found["checkpoint"] = checkpoint_cost(prepared, folder, found["loop"]["looped_ms"], options.rounds)
         found["start_up"] = start_up(options.rounds)
         pictures = Path(scratch) / "pictures"

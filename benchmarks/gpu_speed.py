@@ -132,7 +132,7 @@ def _idle(size: str, recipe: str, asked: Asked) -> Row:
     )  # fmt: skip
     with as_traced("graph"):  # which takes no time to compile
         prepared = prepare(config, Group())
-        step, memory = prepared.step, prepared.dataset.train
+        step, memory = prepared.step, prepared.resolved.dataset.train
         kept = replace(_stored(step.setup.real), images=memory.images, labels=memory.labels)
         decoded = load_data(replace(config, cache=False), lambda done, total: None).train
         sources = {
@@ -149,7 +149,7 @@ def _idle(size: str, recipe: str, asked: Asked) -> Row:
             seconds[name] = in_turns({name: step}, 2, counted, asked.device)[name]
     milliseconds = {name: round(1e3 * value, 3) for name, value in seconds.items()}
     waits = {name: round(max(0.0, 1 - seconds["resident"] / value), 4) for name, value in seconds.items()}
-    return {"recipe": prepared.config.recipe, "way": step.way, "milliseconds": milliseconds, "idle": waits}
+    return {"recipe": prepared.resolved.config.recipe, "way": step.way, "milliseconds": milliseconds, "idle": waits}
 
 
 def _stored(real: Any) -> ResidentImages:

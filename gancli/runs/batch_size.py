@@ -17,13 +17,13 @@ from gancli.steps.step import Step, fastest_step
 
 log = logging.getLogger(__name__)
 MIN_IMAGES = 4
-"""The smallest batch to try; layers that normalise over the batch need a few images."""
+"""The smallest batch to try; batch normalisation needs a few images."""
 
 
 def prepare_measured(config: TrainConfig, group: Group, on_progress: Progress = lambda done, total: None) -> Prepared:
-    """Like `prepare`, with ``batch_size = "auto"`` replaced by a batch that was measured to fit.
+    """Like `prepare`, with ``batch_size = "auto"`` replaced by a batch that fits, by measurement.
 
-    That is the recipe's batch, in parts if need be; a smaller one where parts would not give the same result.
+    It is the recipe's batch, in parts if necessary; a smaller one if parts would give another result.
     """
     if config.batch_size == "auto":
         if group.world > 1 or config.accumulate > 1:
@@ -35,14 +35,15 @@ def prepare_measured(config: TrainConfig, group: Group, on_progress: Progress = 
 
 def _measured(config: TrainConfig, group: Group, on_progress: Progress) -> TrainConfig:
     prepared = prepare(replace(config, batch_size=None, compile="off"), group, on_progress)
-    batch, reason = prepared.step.setup.noise.batch_size, obstacle(prepared.config, prepared.step)
+    resolved, batch = prepared.resolved, prepared.step.setup.noise.batch_size
+    reason = obstacle(resolved.config, prepared.step)
     fits = largest(prepared, batch)
     if not fits:
         raise OutOfMemory(
-            f"out of memory: on {prepared.device} not even {sizes(batch)[0]} images fit at once; try a smaller "
+            f"out of memory: on {resolved.device} not even {sizes(batch)[0]} images fit at once; try a smaller "
             "--image-size or --precision bf16."
         )
-    config = replace(config, device=prepared.config.device)
+    config = replace(config, device=resolved.config.device)
     if fits == batch:
         log.info("batch size: %d, of which a step fits (--batch-size auto)", batch)
         return replace(config, batch_size=batch)
@@ -50,26 +51,26 @@ def _measured(config: TrainConfig, group: Group, on_progress: Progress) -> Train
         parts = math.ceil(batch / fits)
         log.info("batch size: %d, in %d parts, since %d images fit at once (--batch-size auto)", batch, parts, fits)
         return replace(config, batch_size=batch, accumulate=parts)
-    fits = in_packs(fits, prepared.recipe)
+    fits = in_packs(fits, resolved.recipe)
     log.warning("batch size: %d, since no more fit at once, and parts would not do: %s.", fits, reason)
     return replace(config, batch_size=fits)
 
 
 def sizes(images: int) -> list[int]:
-    """This number of images, the half, the quarter and so on; the smallest first."""
-    found = [images]
-    while found[0] // 2 >= MIN_IMAGES:
-        found.insert(0, found[0] // 2)
-    return found
+    """This number of images, half of it, a quarter and so on, at least `MIN_IMAGES`; the smallest first."""
+    counts = [images]
+    while counts[0] // 2 >= MIN_IMAGES:
+        counts.insert(0, counts[0] // 2)
+    return counts
 
 
 def largest(prepared: Prepared, images: int) -> int:
-    """The largest of `sizes` whose step fits, with the networks as they are at the end of the run; 0 if none does.
+    """The largest of `sizes` whose step fits into memory at the end of the run; 0 if none does.
 
-    The steps train ``prepared``'s networks, which cannot be used afterwards.
+    The steps train the networks of ``prepared``, so it cannot be used afterwards.
     """
-    step, device = prepared.step, prepared.device
-    step.state.step = prepared.plan.total_steps  # networks that grow have grown
+    step, device = prepared.step, prepared.resolved.device
+    step.state.step = prepared.resolved.plan.total_steps  # where growing networks are largest
     before = memory.held() if device.type == "cpu" and memory.reset_peak() else None
     fits = 0
     for count in sizes(images):
@@ -87,9 +88,9 @@ def largest(prepared: Prepared, images: int) -> int:
 
 def _fits(step: Step) -> bool:
     try:
-        for _ in range(2):  # the optimizers' memory begins with the first
+        for _ in range(2):  # the first step allocates the optimizers' state
             step()
-        devices.synchronise(step.setup.noise.device)  # errors of kernels that are still under way come here
+        devices.synchronise(step.setup.noise.device)  # raises errors of kernels that still run
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -99,33 +100,33 @@ def _fits(step: Step) -> bool:
 
 def _of(prepared: Prepared, images: int) -> Step:
     """The same step in one process, with this many images at once."""
-    setup, device = prepared.step.setup, prepared.device
+    setup, resolved = prepared.step.setup, prepared.resolved
     source = source_of(setup.real)
     alone = replace(source, batch_size=images, rank=0, world=1)
     setup = replace(
         setup,
-        real=alone if source is setup.real else PrefetchedImages(alone, device),
+        real=alone if source is setup.real else PrefetchedImages(alone, resolved.device),
         noise=replace(setup.noise, batch_size=images, rank=0, world=1),
         group=Group(),
         accumulate=1,
     )
-    return fastest_step(setup, prepared.step.state, compiled=prepared.config.compile == "on")
+    return fastest_step(setup, prepared.step.state, compiled=resolved.config.compile == "on")
 
 
 def failure(prepared: Prepared, said: str) -> OutOfMemory:
-    """The error after a step was too large, with the flag that makes it fit, found by trying."""
-    step, noise = prepared.step, prepared.step.setup.noise
+    """The error for a step that was too large; tries steps to name a flag that makes it fit."""
+    resolved, step, noise = prepared.resolved, prepared.step, prepared.step.setup.noise
     local = math.ceil(noise.batch_size / noise.world / step.setup.accumulate)
-    memory.release(prepared.device)
+    memory.release(resolved.device)
     fits = 0 if noise.world > 1 else largest(prepared, local)
     wanted = re.search(r"tried to allocate [\d.]+ ?\w+", said, re.IGNORECASE)
     where = (
-        f"out of memory on {prepared.device} with {local} images at once ({(wanted[0] if wanted else said).lower()})"
+        f"out of memory on {resolved.device} with {local} images at once ({(wanted[0] if wanted else said).lower()})"
     )
     if fits == local:
         rest = "A step alone fits: let nothing else use the memory, or look less often (--eval-every, --sample-every)."
     elif fits:
-        reason = obstacle(prepared.config, step)
+        reason = obstacle(resolved.config, step)
         parts = math.ceil(noise.batch_size / fits)
         rest = (
             f"{fits} fit: --batch-size {fits} (--accumulate would not give the same result: {reason})."

@@ -1,8 +1,8 @@
-"""Whether a run compiles its step: tried with real steps where the run is long, and taken where it pays.
+"""Decide whether a run compiles its step, by timing both ways in long runs.
 
-Compiling takes seconds to minutes, and gains between nothing and a half, by processor, libraries and networks. So
-`choose` times both ways. The run records the answer: it changes the rounding, so a resume must not decide anew.
-Compiled code is kept in the user's cache.
+Compiling takes seconds to minutes. It saves between nothing and half of a step's time, depending on processor,
+libraries and networks. The run records the decision: compiled code rounds differently, so a resume must not decide
+again. Compiled code is kept in the user's cache.
 """
 
 import logging
@@ -24,20 +24,22 @@ log = logging.getLogger(__name__)
 Way = Literal["on", "off"]
 MIN_STEPS = 5_000
 MIN_SECONDS = {"cpu": 300.0, "cuda": 300.0}
-"""A shorter run is not tried: the trial would cost too much of it."""
+"""No trial in a shorter run, of which it would take too large a part."""
 MIN_GAIN = 1.05
+"""Ratio of times from which compiling is worth it."""
 TRIED = 3
 """Steps after which both ways must agree, and everything is compiled."""
 ROUNDS = 7
+"""Measurements of each way, of which the median counts."""
 MAX_DIFFERENCE = 0.05
-"""Of a loss or a logit after `TRIED` steps; rounding makes far less, even in bfloat16."""
+"""Largest difference of a loss or logit after `TRIED` steps; rounding causes far less, even in bfloat16."""
 
 
 def choose(asked: Literal["auto", "on", "off"], planned: int, build: Callable[[Way], Step]) -> Way:
-    """Choose the way for a run of ``planned`` steps; logs a line where both were tried.
+    """Choose for a run of ``planned`` steps; logs a line if both ways were tried.
 
-    ``build`` makes a new step of one way, whose state the trial uses up. "on" is refused only where compiling fails or
-    changes the losses.
+    ``build`` makes a new step, whose state the trial uses up. "on" is refused only if compilation fails or changes the
+    losses.
     """
     if asked == "off" or (asked == "auto" and planned < MIN_STEPS):
         return "off"
@@ -61,20 +63,20 @@ def choose(asked: Literal["auto", "on", "off"], planned: int, build: Callable[[W
 
 
 def use_cache() -> None:
-    """Keep compiled code in the user's cache, unless told another place."""
+    """Keep compiled code in the user's cache, unless TORCHINDUCTOR_CACHE_DIR is set."""
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(user_cache("compiled")))
 
 
 def _failure(compiled: Step, expected: list[dict[str, Tensor]]) -> str | None:
     """Why compilation failed or changed the losses; None if it worked."""
     use_cache()
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns of CUDA where there is none
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns if there is no CUDA
     torch.compiler.reset()
     try:
-        found = [compiled() for _ in expected]
-    except Exception as error:  # a compiler fails in ways of its own: none there, no memory, code it does not know
+        measured = [compiled() for _ in expected]
+    except Exception as error:  # compilers fail in many ways: not installed, no memory, unsupported code
         return f"the step cannot be compiled here ({_first_line(error)})"
-    for ours, theirs in zip(found, expected, strict=True):
+    for ours, theirs in zip(measured, expected, strict=True):
         for name, value in theirs.items():
             if not torch.allclose(ours[name], value, MAX_DIFFERENCE, MAX_DIFFERENCE, equal_nan=True):
                 return f"the compiled step gives another {name}"
@@ -82,7 +84,7 @@ def _failure(compiled: Step, expected: list[dict[str, Tensor]]) -> str | None:
 
 
 def _gain(plain: Step, compiled: Step) -> float:
-    """How many times faster the compiled step is: a ratio of medians, measured in turns."""
+    """Speed of the compiled step relative to the plain one: a ratio of medians, measured in turns."""
     turns = [(seconds_of(plain), seconds_of(compiled)) for _ in range(ROUNDS)]
     before, after = (statistics.median(column) for column in zip(*turns, strict=True))
     return before / after

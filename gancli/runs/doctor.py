@@ -26,11 +26,11 @@ class Finding:
 
     @property
     def is_present(self) -> bool:
-        """Whether it still shows."""
+        """True if the failure has not ended."""
         return self.spells[-1].until is None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data: the newest alarm, and when each spell began and ended (null: it has not)."""
+        """Plain data: the newest alarm, and when each spell began and ended (null: not yet)."""
         spells = [{"since": spell.alarm.since, "until": spell.until} for spell in self.spells]
         return self.spells[-1].alarm.as_dict() | {"spells": spells}
 
@@ -42,12 +42,12 @@ class Checkup:
     steps: int
     lines: Sequence[Mapping[str, Any]]
     verdict: str
-    """In one line."""
+    """One line."""
     findings: tuple[Finding, ...]
 
     @property
     def present(self) -> list[str]:
-        """Failures that still show."""
+        """Failures that have not ended, sorted."""
         return sorted(finding.failure for finding in self.findings if finding.is_present)
 
     def as_dict(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def examine(run: Path) -> Checkup:
 
 
 def findings_of(spells: Sequence[Spell]) -> tuple[Finding, ...]:
-    """The spells by failure, in the order of the failures' first alarms."""
+    """The spells grouped by failure, in the order of first alarms."""
     order = list(dict.fromkeys(spell.alarm.failure for spell in spells))
     by_failure = groupby(sorted(spells, key=lambda spell: order.index(spell.alarm.failure)), _failure)
     return tuple(Finding(failure, tuple(each)) for failure, each in by_failure)
@@ -79,7 +79,7 @@ def _failure(spell: Spell) -> str:
 
 
 def _configuration(folder: RunFolder) -> Mapping[str, Any]:
-    """The run's configuration, empty if it cannot be read: only the advice needs it."""
+    """The run's configuration; empty if it cannot be read, since only the advice needs it."""
     try:
         return load_toml(folder.config)
     except UsageError as error:

@@ -1,4 +1,4 @@
-"""What a run would be and take, found out without training."""
+"""The plan and the cost of a run, measured without training it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from gancli.runs.resolve import asked_for
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a run would be: the resolved configuration, sizes, and what a few steps measured."""
+    """The resolved configuration of a run, its sizes, and measurements of a few steps."""
 
     config: TrainConfig
     images: int
@@ -25,34 +25,35 @@ class DryRun:
     generator_parameters: int
     discriminator_parameters: int
     memory_bytes: int
-    """Peak of the device, or of the process on the CPU, while they ran."""
+    """Peak memory of the device, or on the CPU of the process, during these steps."""
     seconds: float
-    """Estimate for all steps, without evaluation."""
+    """Estimate for the whole run, without evaluations."""
 
 
 def dry_run(config: str | Path | TrainConfig | None = None, *, settings: Sequence[str] = (), **options: Any) -> DryRun:
-    """Check everything, build the networks and run a few steps; trains and writes nothing."""
+    """Check all settings, build the networks and run a few steps; writes nothing."""
     with global_state.restored():
         prepared = batch_size.prepare_measured(asked_for(config, settings, options), Group())
         resume.start(prepared, None)
         seconds = _seconds(prepared)
-    plan, state = prepared.plan, prepared.step.state
+    resolved, state = prepared.resolved, prepared.step.state
+    plan = resolved.plan
     count = [sum(p.numel() for p in network.parameters()) for network in (state.g, state.d)]
     return DryRun(
-        config=prepared.config,
-        images=len(prepared.dataset.train),
-        heldout=len(prepared.dataset.heldout),
+        config=resolved.config,
+        images=len(resolved.dataset.train),
+        heldout=len(resolved.dataset.heldout),
         steps=plan.total_steps,
         epochs=plan.total_steps * plan.images_per_step / plan.images,
         generator_parameters=count[0],
         discriminator_parameters=count[1],
-        memory_bytes=devices.peak_memory(prepared.device),
+        memory_bytes=devices.peak_memory(resolved.device),
         seconds=seconds,
     )
 
 
 def _seconds(prepared: Prepared) -> float:
-    """Seconds of all steps, after the first ones, which also build kernels and compile."""
+    """Seconds of all steps; not counted are the first ones, which also compile."""
     parts = length.parts_of(prepared.resolved.recipe, prepared.resolved.plan)
     tried = compile_choice.TRIED if prepared.resolved.config.compile == "on" else 1
     seconds = [part.usual for part in length.timed(prepared.step, parts, tried)]

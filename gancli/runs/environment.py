@@ -1,4 +1,4 @@
-"""What a run was made with, in ``environment.json``."""
+"""Record software, machine and data of a run in ``environment.json``."""
 
 import json
 import platform
@@ -19,16 +19,17 @@ from gancli.version import __version__
 
 
 def describe(prepared: Prepared, folder: RunFolder) -> None:
-    """Write what repeats the run, and what it was made with."""
-    write_text_atomically(folder.config, configuration.dump_toml(prepared.config))
-    if prepared.dataset.skipped:
-        lines = [json.dumps({"file": name, "reason": reason}) for name, reason in prepared.dataset.skipped]
+    """Write ``config.toml``, ``skipped.jsonl`` (if pictures were skipped) and ``environment.json``."""
+    resolved = prepared.resolved
+    write_text_atomically(folder.config, configuration.dump_toml(resolved.config))
+    if resolved.dataset.skipped:
+        lines = [json.dumps({"file": name, "reason": reason}) for name, reason in resolved.dataset.skipped]
         write_text_atomically(folder.path / "skipped.jsonl", "\n".join(lines) + "\n")
     write_environment(folder, facts_of(prepared))
 
 
 def write_environment(folder: RunFolder, facts: dict[str, Any]) -> None:
-    """Record when and with what this part of the run was started, in ``environment.json``, after earlier parts."""
+    """Append this part of the run to ``environment.json``; each resume adds one."""
     path = folder.path / "environment.json"
     try:
         parts = json.loads(path.read_text())["parts"]
@@ -48,7 +49,7 @@ def write_environment(folder: RunFolder, facts: dict[str, Any]) -> None:
 
 
 def _git_commit() -> str | None:
-    """The commit of the checkout that gancli runs from, if it runs from one."""
+    """The commit of gancli's checkout; None if it does not run from one."""
     git = Path(__file__).resolve().parents[1] / ".git"
     try:
         head = (git / "HEAD").read_text().strip()
@@ -65,16 +66,18 @@ def _git_commit() -> str | None:
 
 
 def facts_of(prepared: Prepared) -> dict[str, Any]:
-    """What the run computes with, and the data it sees."""
+    """Device, arithmetic and data of the run."""
+    resolved = prepared.resolved
+    config, dataset = resolved.config, resolved.dataset
     return {
         "torch": torch.__version__,
-        "device": devices.describe(prepared.device),
+        "device": devices.describe(resolved.device),
         "threads": torch.get_num_threads(),
-        "matmul": prepared.config.matmul,
-        "compile": prepared.config.compile,
+        "matmul": config.matmul,
+        "compile": config.compile,
         "way": prepared.step.way,
-        "data": prepared.dataset.name,
-        "fingerprint": prepared.dataset.fingerprint,
-        "pictures": dict(prepared.dataset.options),
+        "data": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "pictures": dict(dataset.options),
         "step": prepared.step.state.step,
     }

@@ -25,7 +25,7 @@ class Panel:
     title: str
     names: tuple[str, ...]
     thresholds: tuple[float, ...] = ()
-    """Values at which the alarms judge."""
+    """Thresholds of the alarms."""
     scale: str = "linear"
 
 
@@ -47,14 +47,14 @@ PANELS = (
 
 
 def draw(checkup: Checkup, target: Path) -> Path:
-    """Write the curves; red lines mark alarms, dashed ones thresholds."""
+    """Write the curves to ``target``; red lines mark alarms, dashed ones thresholds."""
     figure = figure_of(checkup)
     write_atomically(target, lambda file: figure.savefig(file, format="png", dpi=100))
     return target
 
 
 def figure_of(checkup: Checkup) -> "Figure":
-    """One panel for each measurement and each figure of an evaluation that the run has."""
+    """One panel per measurement and per evaluated metric of the run."""
     from matplotlib.figure import Figure
 
     names = list(dict.fromkeys(name for line in checkup.lines for name in line))
@@ -85,7 +85,7 @@ def _draw_panel(axes: "Axes", panel: Panel, checkup: Checkup) -> None:
 
 
 def _vanishing_gradient(lines: Sequence[Any]) -> tuple[float, ...]:
-    """The threshold of G's gradient, which depends on its first measurements."""
+    """The threshold of G's gradient, relative to its first measurements."""
     signs = [
         {name.removeprefix(PREFIX): number_of(value) for name, value in line.items() if name.startswith(PREFIX)}
         for line in lines

@@ -14,7 +14,7 @@ from gancli.files.lock import locked
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold the run's lock; UsageError names the process that holds it already."""
+    """Hold the run's lock in this context; UsageError names the process that holds it already."""
     holder = folder / ".lock.json"
     with contextlib.ExitStack() as stack:
         try:
@@ -23,7 +23,7 @@ def held(folder: Path) -> Iterator[None]:
             raise UsageError(
                 f"{folder} is in use by {_described(holder)}; wait for it or stop it, then --resume {folder}."
             ) from None
-        except (OSError, NotImplementedError):  # a file system that is full, or read only, or knows no locks
+        except (OSError, NotImplementedError):  # the file system is full, read-only or has no locks
             yield
             return
         try:
@@ -38,7 +38,7 @@ def held(folder: Path) -> Iterator[None]:
 
 def _described(holder: Path) -> str:
     try:
-        found = json.loads(holder.read_text())
-        return f"process {found['pid']} on {found['host']} (since {found['started']})"
+        process = json.loads(holder.read_text())
+        return f"process {process['pid']} on {process['host']} (since {process['started']})"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"

@@ -1,4 +1,4 @@
-"""Build what a configuration asks for: data, recipe, networks and step, on the device."""
+"""Build a run from its configuration: data, recipe, networks and training step, on the device."""
 
 import logging
 from dataclasses import asdict, dataclass, replace
@@ -9,12 +9,11 @@ import torch
 from gancli import recipes
 from gancli.artifacts.network_file import Origin
 from gancli.config import TrainConfig
-from gancli.data import DataSet, Progress
+from gancli.data import Progress
 from gancli.errors import UsageError
 from gancli.machine import cores, devices, matmul, memory
 from gancli.machine.distributed import Group
 from gancli.randomness import key
-from gancli.recipes.base import Recipe
 from gancli.runs import compile_choice, length, shared_autoencoder
 from gancli.runs.resolve import Resolved, device_of, load_data, recipe_of, resolve, spec_of
 from gancli.steps import accumulation, freezing
@@ -24,52 +23,29 @@ from gancli.steps.prefetching import PrefetchedImages
 from gancli.steps.setup import RealImages, Setup
 from gancli.steps.state import TrainState
 from gancli.steps.step import Step, fastest_step
-from gancli.training.loop import Plan
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that a run needs except its folder."""
+    """Everything that a run needs except its folder."""
 
     resolved: Resolved
     origin: Origin
     step: Step
 
-    @property
-    def config(self) -> TrainConfig:
-        """The configuration, in which nothing is left to a default."""
-        return self.resolved.config
-
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe, fitted to the data."""
-        return self.resolved.recipe
-
-    @property
-    def plan(self) -> Plan:
-        """How long to train and how often to look."""
-        return self.resolved.plan
-
-    @property
-    def dataset(self) -> DataSet:
-        """The images."""
-        return self.resolved.dataset
-
-    @property
-    def device(self) -> torch.device:
-        """Where it is trained."""
-        return self.resolved.device
-
 
 def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda done, total: None) -> Prepared:
-    """Check a configuration and build what it asks for; UsageError and DataError say what is wrong.
+    """Check a configuration and build its run.
 
     ``on_progress`` is called with the number of decoded pictures and their total.
+
+    Raises:
+        UsageError, DataError: a setting or the data are wrong.
     """
     if config.recipe != recipes.AUTO:
-        recipe_of(config)  # so that a typo is refused before any data are read
+        recipe_of(config)  # refuse a typo before reading data
     device = devices.select(device_of(config.device, group))
     if config.deterministic:
         devices.make_deterministic(True)
@@ -104,7 +80,7 @@ def _with_compile(resolved: Resolved, way: compile_choice.Way) -> Resolved:
 
 
 def _compile_or_not(resolved: Resolved) -> compile_choice.Way:
-    """Whether to compile; ``auto`` only in one process, for a step that is always the same."""
+    """Decide whether to compile; ``auto`` compiles only in one process, and only a step that never changes."""
     config = resolved.config
     if resolved.recipe.grows:
         if config.compile == "on":
@@ -118,19 +94,19 @@ def _compile_or_not(resolved: Resolved) -> compile_choice.Way:
         return replace(step, setup=replace(step.setup, group=Group()))
 
     way = compile_choice.choose(config.compile, resolved.plan.total_steps, build_alone)
-    memory.release(resolved.device)  # of the steps that were tried, which refer to themselves
+    memory.release(resolved.device)  # the tried steps contain reference cycles
     return way
 
 
 def after_rollbacks(prepared: Prepared, count: int) -> Prepared:
-    """The run at its first weights, with other draws and with learning rates halved ``count`` times."""
+    """The run at its initial weights, with other random draws and learning rates halved ``count`` times."""
     step = build(prepared.resolved, count)
     step.state.rollbacks = count
     return replace(prepared, step=step)
 
 
 def build(resolved: Resolved, rollbacks: int = 0) -> Step:
-    """A new step of a run that has rolled back so often; its state is that of the beginning."""
+    """A new step with initial weights, for a run that has rolled back ``rollbacks`` times."""
     config, recipe, group = resolved.config, resolved.recipe, resolved.group
     assert isinstance(config.batch_size, int)
     state = _new_state(resolved)
@@ -152,7 +128,7 @@ def build(resolved: Resolved, rollbacks: int = 0) -> Step:
 
 
 def _new_state(resolved: Resolved) -> TrainState:
-    """New networks, with the lowest layers of D frozen where that is asked for."""
+    """New networks, with the lowest layers of D frozen if ``freeze_d`` is set."""
     config, recipe, spec, world = resolved.config, resolved.recipe, resolved.spec, resolved.group.world
     assert isinstance(config.batch_size, int)
     state = training_state.create(recipe, spec, config.seed, resolved.device, config.precision)
@@ -170,7 +146,7 @@ def _new_state(resolved: Resolved) -> TrainState:
 
 
 def _real_images(resolved: Resolved, seed: int) -> RealImages:
-    """The training images, on the device where they have room there, else gathered ahead."""
+    """The training images, on the device if they fit there, else loaded ahead of time."""
     config, group, device, train = resolved.config, resolved.group, resolved.device, resolved.dataset.train
     assert isinstance(config.batch_size, int)
     resident = isinstance(train.images, torch.Tensor) and devices.has_room(device, train.images.nbytes)
@@ -187,21 +163,21 @@ def _real_images(resolved: Resolved, seed: int) -> RealImages:
 
 
 def obstacle(config: TrainConfig, step: Step) -> str | None:
-    """Why a step in parts would not give the same result; None if it would."""
+    """The reason why a step in parts would give another result; None if it would not."""
     if config.top_k < 1:
         return "--top-k chooses among the whole batch"
     return accumulation.obstacle(step.setup.recipe, step.state.g, step.state.d)
 
 
 def top_k_share(least: float, images: int, images_seen: int) -> float:
-    """Share of the fakes that G learns from: 1 at first, 1 % less each epoch, never under ``least`` (Sinha 2020)."""
+    """Share of the fakes that G learns from (Sinha 2020): 1 at first, 1 % less each epoch, at least ``least``."""
     return max(least, 0.99 ** (images_seen // images))
 
 
 def with_matmul(config: TrainConfig, device: torch.device, group: Group) -> TrainConfig:
-    """Choose what multiplies float32 matrices, and use it from now on; returns the completed configuration.
+    """Choose and activate the library for float32 matrix products; returns the completed configuration.
 
-    Threads must be set before, since the choice depends on them. Warns where bfloat16 would be slower.
+    Set the number of threads before, since the choice depends on it. Warns if bfloat16 would be slower.
     """
     devices.prefer_speed(device, config.deterministic)
     config = replace(config, matmul=_library(config.matmul, device, group))
@@ -214,7 +190,7 @@ def with_matmul(config: TrainConfig, device: torch.device, group: Group) -> Trai
 
 
 def _library(asked: str, device: torch.device, group: Group) -> matmul.Library:
-    """The library that multiplies matrices on the CPU, the same in all processes."""
+    """The library for matrix products on the CPU, the same in all processes."""
     library: matmul.Library = "onednn" if asked == "onednn" else "default"
     if asked == "auto" and device.type == "cpu" and group.agree(int(matmul.best(cores.processor()) == "onednn")):
         library = "onednn"

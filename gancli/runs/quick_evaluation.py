@@ -1,4 +1,4 @@
-"""The evaluation during training, which decides on the best checkpoint."""
+"""The evaluation during training, which chooses the best checkpoint."""
 
 import math
 import time
@@ -11,22 +11,23 @@ from gancli.sampling import drawing
 from gancli.steps.state import Best, TrainState
 from gancli.training.loop import Evaluation
 
-MOST_IMAGES = 1000
-"""Drawn each time: enough to tell a good checkpoint from a bad one, and KID is a single subset."""
+MAX_IMAGES = 1000
+"""Images per evaluation: enough to compare checkpoints, and KID needs only one subset."""
 
 
 @dataclass
 class QuickEvaluation:
-    """The fast group's figures of the averaged generator; one of them makes the best checkpoint."""
+    """The fast metrics of the averaged generator; one of them chooses the best checkpoint."""
 
     prepared: Prepared
 
     def __post_init__(self) -> None:
-        dataset, config = self.prepared.dataset, self.prepared.config
+        resolved = self.prepared.resolved
+        dataset, config = resolved.dataset, resolved.config
         self.best_metric = best_metric_of(config.best_metric, dataset)
-        most = None if dataset.mixture else MOST_IMAGES
-        choice = unseen(AUTO, self.prepared.recipe.features, dataset)
-        self.evaluator, self.count = evaluator_for(dataset, self.prepared.device, config.seed, most, choice)
+        most = None if dataset.mixture else MAX_IMAGES
+        choice = unseen(AUTO, resolved.recipe.features, dataset)
+        self.evaluator, self.count = evaluator_for(dataset, resolved.device, config.seed, most, choice)
 
     def __call__(self, state: TrainState) -> Evaluation:
         """Measure the averaged generator; changes nothing."""
@@ -41,7 +42,7 @@ class QuickEvaluation:
 
 
 def is_better(figure: Figure, best: Best | None) -> bool:
-    """Whether a figure beats the best so far, or is of another metric; NaN never is."""
+    """True if the figure beats the best so far, or is of another metric; false for NaN."""
     if math.isnan(figure.value):
         return False
     return best is None or best.metric != figure.name or merit(figure) > merit(replace(figure, value=best.value))

@@ -1,4 +1,4 @@
-"""Held-out images through a generator's encoder and back."""
+"""Reconstruct held-out images by a generator's encoder and decoder."""
 
 import logging
 from dataclasses import dataclass

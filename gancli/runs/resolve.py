@@ -1,4 +1,4 @@
-"""Complete what the user asked for: every setting gets a value, and settings that do not go together are refused."""
+"""Give every setting a value, and refuse settings that contradict each other or the data."""
 
 import math
 from collections.abc import Sequence
@@ -13,36 +13,36 @@ from gancli import data, recipes
 from gancli.config import TrainConfig, parse_image_size
 from gancli.data import DataSet, PictureOptions, Progress
 from gancli.errors import DataError, UsageError
-from gancli.evaluation.sources.choose_evaluator import LEAST_HELDOUT, best_metric_of
+from gancli.evaluation.sources.choose_evaluator import MIN_HELDOUT, best_metric_of
 from gancli.machine.distributed import Group
 from gancli.recipes.base import Recipe, Spec
 from gancli.training.loop import Plan
 
 MIN_EVALUATED = 200_000
-"""Training images shown in a whole run; a shorter one is evaluated only if asked, since that would outlast it."""
+"""Real images shown over a run; shorter runs are evaluated only if asked, since that would take longer than they do."""
 
 MIN_BETWEEN_SAVES = 500
-"""Steps, unless the user sets ``save_every``: a small GAN's step takes less time than the disk."""
+"""Steps between checkpoints by default, since a small GAN's step is faster than the disk."""
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A configuration in which nothing is left open, and what follows from it."""
+    """A configuration in which every setting has a value, and what follows from it."""
 
     config: TrainConfig
     recipe: Recipe
-    """With its hyperparameters fitted to the data."""
+    """The recipe, with its hyperparameters fitted to the data."""
     spec: Spec
     plan: Plan
     dataset: DataSet
     device: torch.device
     group: Group
     chosen: str = ""
-    """The recipe and what it was left to choose, in words."""
+    """The recipe and the values that it chose, in words."""
 
 
 def asked_for(config: str | Path | TrainConfig | None, settings: Sequence[str], options: dict[str, Any]) -> TrainConfig:
-    """The configuration of a new run: options over settings over a file."""
+    """The configuration of a new run; ``options`` override ``settings``, which override the file."""
     if config == "":
         raise UsageError("config is empty; remove it or give it a value.")
     if isinstance(config, TrainConfig):
@@ -61,7 +61,7 @@ def asked_for(config: str | Path | TrainConfig | None, settings: Sequence[str], 
 
 
 def load_data(config: TrainConfig, on_progress: Progress) -> DataSet:
-    """The data that a configuration asks for."""
+    """Load the data set of a configuration."""
     size = parse_image_size(config.image_size) if config.image_size else None
     asked = {field.name: getattr(config, field.name) for field in fields(PictureOptions)}
     options = configuration.build(PictureOptions, asked, "the pictures' options")
@@ -71,12 +71,16 @@ def load_data(config: TrainConfig, on_progress: Progress) -> DataSet:
 
 
 def recipe_of(config: TrainConfig) -> Recipe:
-    """The recipe with the hyperparameters that the configuration asks for."""
+    """The recipe of a configuration, with its hyperparameters."""
     return configuration.build(recipes.find(config.recipe), config.hyperparameters, f"recipe {config.recipe}")
 
 
 def resolve(config: TrainConfig, dataset: DataSet, spec: Spec, device: torch.device, group: Group) -> Resolved:
-    """Decide what was left to the recipe, the data and the machine; UsageError or DataError where it makes no sense."""
+    """Set every open setting by the recipe, the data and the machine.
+
+    Raises:
+        UsageError, DataError: settings contradict each other or the data.
+    """
     asked = recipe_of(config)
     config = _filled_in(config, asked, dataset, spec, device)
     plan = _plan_of(config, asked, len(dataset.train))
@@ -86,7 +90,7 @@ def resolve(config: TrainConfig, dataset: DataSet, spec: Spec, device: torch.dev
 
 
 def _fitted(resolved: Resolved) -> Resolved:
-    """With the hyperparameters that the recipe left to the data filled in."""
+    """The same with hyperparameters that the recipe derives from the data."""
     config, asked, plan = resolved.config, resolved.recipe, resolved.plan
     start = asked.continued() if config.init_from else asked
     try:
@@ -112,7 +116,7 @@ def _filled_in(config: TrainConfig, recipe: Recipe, dataset: DataSet, spec: Spec
         shown = total * batch_size * recipe.d_steps
         worth = config.best_metric != "auto" or (total > save_every and (spec.is_points or shown >= MIN_EVALUATED))
         often = save_every if save_every < total else usually
-        eval_every = often if worth and len(dataset.heldout) >= LEAST_HELDOUT else 0
+        eval_every = often if worth and len(dataset.heldout) >= MIN_HELDOUT else 0
     return replace(
         config,
         data_root=str(Path(config.data_root).absolute()) if config.data_root else None,
@@ -139,7 +143,7 @@ def _chosen(config: TrainConfig, asked: Recipe, fitted: Recipe) -> str:
 
 
 def in_packs(images: int, recipe: Recipe) -> int:
-    """The largest batch up to ``images`` that divides into D's packs."""
+    """The largest batch up to ``images`` that is a multiple of D's pack."""
     return images - images % recipe.images_per_logit or images
 
 
@@ -169,13 +173,13 @@ def spec_of(dataset: DataSet) -> Spec:
 
 
 def device_of(name: str, group: Group) -> str:
-    """Under torchrun each process takes the CUDA device of its local rank."""
+    """The device of this process: under torchrun the CUDA device of its local rank."""
     on_cuda = name.startswith("cuda") or (name == "auto" and torch.cuda.is_available())
     return f"cuda:{group.local_rank}" if group.world > 1 and on_cuda else name
 
 
 def _check(resolved: Resolved) -> None:
-    """UsageError or DataError for what does not go together."""
+    """UsageError or DataError for settings that contradict each other or the data."""
     config, recipe, spec = resolved.config, resolved.recipe, resolved.spec
     dataset, group = resolved.dataset, resolved.group
     assert isinstance(config.batch_size, int)
@@ -196,9 +200,9 @@ def _check(resolved: Resolved) -> None:
             f"--accumulate {config.accumulate} is more than the {config.batch_size // group.world} images of a batch."
         )
     best_metric_of(config.best_metric, dataset)
-    if config.eval_every and len(dataset.heldout) < LEAST_HELDOUT:
+    if config.eval_every and len(dataset.heldout) < MIN_HELDOUT:
         raise UsageError(
-            f"--eval-every {config.eval_every} needs {LEAST_HELDOUT} held-out images at least, and {dataset.name} has "
+            f"--eval-every {config.eval_every} needs {MIN_HELDOUT} held-out images at least, and {dataset.name} has "
             f"{len(dataset.heldout)}; give more pictures or a larger --holdout."
         )
     if recipe.conditional and not dataset.classes:

@@ -1,4 +1,4 @@
-"""What a training run gives to whoever started it: where its files are, whether it worked, what to do next."""
+"""The result of a training run: its files, its verdict and the next commands."""
 
 import shlex
 from dataclasses import asdict, dataclass
@@ -12,18 +12,18 @@ from gancli.training.loop import Loop
 
 @dataclass(frozen=True)
 class TrainResult:
-    """Where a finished run is and how it ended."""
+    """The files and the outcome of a finished run."""
 
     run: Path
     verdict: str
-    """One line: failing, with the failures and since when; healthy; or that too little was seen to judge."""
+    """One line: failing (with failures and since when), healthy, or too short to judge."""
     generator: Path
     """The last step's averaged generator."""
     best_generator: Path | None
-    """The averaged generator of the best evaluation; None if there was none."""
+    """The averaged generator of the best evaluation; None without evaluations."""
     discriminator: Path
     samples: Path | None
-    """The last grid."""
+    """The last grid; None if there is none."""
     steps: int
     images_seen: int
     seconds: float
@@ -32,9 +32,9 @@ class TrainResult:
     best: dict[str, Any]
     """Metric, value, step and checkpoint of the best evaluation; empty if there was none."""
     failures: dict[str, int]
-    """Failures that show at the end, with the step since which each does."""
+    """Failures that show at the end, each with its first step."""
     alarms: list[dict[str, Any]]
-    """Each failure that the run has shown: its newest alarm, and its spells."""
+    """Each failure that has shown: its newest alarm and its spells."""
     next_commands: tuple[str, ...]
     """Two commands to go on with."""
 
@@ -69,13 +69,13 @@ def _best(loop: Loop, folder: RunFolder) -> dict[str, Any]:
 
 
 def _next_commands(folder: RunFolder, generator: Path, is_failing: bool) -> tuple[str, ...]:
-    """Draw from the best generator; then see why the run fails, or measure the generator."""
+    """Draw from the best generator; then diagnose a failing run, or evaluate the generator."""
     draw = ("gancli", "sample", str(generator), "--n", "64", "--out", str(folder.path / "drawn.png"))
     then = ("gancli", "doctor", str(folder.path)) if is_failing else ("gancli", "eval", str(generator))
     return shlex.join(draw), shlex.join(then)
 
 
 def resume_command(folder: RunFolder, processes: int = 1) -> str:
-    """The command that goes on with a run which was interrupted."""
+    """The command that resumes an interrupted run."""
     start = ("torchrun", "--nproc-per-node", str(processes), "-m") if processes > 1 else ()
     return shlex.join((*start, "gancli", "train", "--resume", str(folder.path)))

@@ -20,25 +20,25 @@ from gancli.steps.state import TrainState
 
 log = logging.getLogger(__name__)
 CONFIGURED = tuple(name for name in RESUME_FIXED if name not in ("data", "recipe", "hyperparameters"))
-"""Settings that a resumed run cannot change, and that the origin of its networks does not hold."""
+"""Settings that a resumed run cannot change and that are not part of its networks' origin."""
 
 
 @dataclass(frozen=True)
 class Resumed:
-    """A run that goes on."""
+    """A run to resume."""
 
     folder: RunFolder
     checkpoint: Checkpoint | None
-    """None for a run that was stopped before its first one; it starts anew, with the same draws."""
+    """None if the run stopped before its first checkpoint; it starts again with the same draws."""
     own: TrainConfig
-    """The configuration that the run had."""
+    """The run's own configuration."""
     asked: TrainConfig
-    """The same with the flags over it."""
+    """The same, overridden by flags."""
 
 
 def read(resume: str | Path, folder: RunFolder, settings: Sequence[str], flags: Mapping[str, Any]) -> Resumed:
-    """What a run goes on from; UsageError for a flag that would make it another run."""
-    found = checkpoint_of(resume, folder)
+    """Read the run to resume; UsageError for a flag that would make it another run."""
+    loaded = checkpoint_of(resume, folder)
     file = configuration.load_toml(folder.config)
     own = configuration.build(TrainConfig, file, str(folder.config))
     if own.recipe == recipes.AUTO:
@@ -47,7 +47,7 @@ def read(resume: str | Path, folder: RunFolder, settings: Sequence[str], flags: 
     if asked.time is not None:
         raise UsageError("--time is for a new run; a run that goes on is made longer with --steps or --epochs.")
     _require_same_settings(folder, own, asked)
-    return Resumed(folder, found, own, asked)
+    return Resumed(folder, loaded, own, asked)
 
 
 def folder_of(resume: str | Path, out: Path | None) -> RunFolder:
@@ -74,24 +74,24 @@ def folder_of(resume: str | Path, out: Path | None) -> RunFolder:
 
 
 def checkpoint_of(resume: str | Path, folder: RunFolder) -> Checkpoint | None:
-    """The checkpoint that ``resume`` names, else the run's newest that can be read.
+    """The checkpoint that ``resume`` names, else the run's newest readable one.
 
-    None for a run that was stopped before its first one; it starts anew, with the same draws.
+    None if the run stopped before its first checkpoint.
     """
     path = Path(resume)
     if resume != "latest" and path.is_file():
         return checkpoint.load(path)
-    found = checkpoint.newest_sound(folder.checkpoints())
-    if found is None and folder.checkpoints():
+    newest = checkpoint.newest_sound(folder.checkpoints())
+    if newest is None and folder.checkpoints():
         raise UsageError(f"--resume {resume}: no checkpoint of {folder.path} can be read.")
-    return found
+    return newest
 
 
 def _require_same_settings(folder: RunFolder, own: TrainConfig, asked: TrainConfig) -> None:
     for name in (*RESUME_FIXED, "name", "out"):
         before, after = getattr(own, name), getattr(asked, name)
         if name == "data" and Path(after).exists() and folder.checkpoints():
-            continue  # they may have moved; `require_same_run` knows them
+            continue  # moved data are allowed; `require_same_run` compares their fingerprint
         if name == "hyperparameters":
             before, after = _difference(own, asked)
         if before != after:
@@ -101,95 +101,94 @@ def _require_same_settings(folder: RunFolder, own: TrainConfig, asked: TrainConf
 
 
 def warn_of_other_arithmetic(before: TrainConfig, after: TrainConfig) -> None:
-    """Warn of changed settings that change results by rounding."""
+    """Warn of changed settings that affect rounding."""
     for name in ("device", "precision", "threads", "matmul", "compile", "accumulate"):
         if (was := getattr(before, name)) != (now := getattr(after, name)):
             log.warning("%s was %s and is now %s: the run goes on, but not bit for bit.", name, was, now)
 
 
 def _difference(own: TrainConfig, merged: TrainConfig) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The hyperparameters that differ, as they are in either."""
+    """The hyperparameters that differ, with their values in both."""
     cls = recipes.find(own.recipe)
     full = [asdict(configuration.build(cls, c.hyperparameters, own.recipe)) for c in (own, merged)]
     changed = [name for name in full[0] if full[0][name] != full[1][name]]
     return {name: full[0][name] for name in changed}, {name: full[1][name] for name in changed}
 
 
-def require_same_run(found: Checkpoint, origin: Origin, config: TrainConfig) -> None:
-    """UsageError naming what differs between a checkpoint and the run that would go on from it.
-
-    The data may have moved.
-    """
-    defaults = asdict(recipes.find(found.origin.recipe)()) if found.older else {}
-    compared: list[tuple[str, Any, Any]] = [("recipe", found.origin.recipe, origin.recipe)]
-    compared += [("hyperparameters", defaults | dict(found.origin.hyperparameters), origin.hyperparameters)]
-    compared += [("shape of the data", found.origin.spec, origin.spec)]
-    compared += [("the data have changed (fingerprint)", found.origin.fingerprint, origin.fingerprint)]
-    compared += [(name, before, getattr(config, name)) for name, before in found.fixed.items() if name in CONFIGURED]
+def require_same_run(loaded: Checkpoint, origin: Origin, config: TrainConfig) -> None:
+    """UsageError if the checkpoint belongs to another run than this one; data may have moved."""
+    saved, defaults = loaded.origin, asdict(recipes.find(loaded.origin.recipe)()) if loaded.older else {}
+    compared: list[tuple[str, Any, Any]] = [("recipe", saved.recipe, origin.recipe)]
+    own = configuration.current_names(recipes.find(saved.recipe), saved.hyperparameters)
+    compared += [("hyperparameters", defaults | own, origin.hyperparameters)]
+    compared += [("shape of the data", saved.spec, origin.spec)]
+    compared += [("the data have changed (fingerprint)", saved.fingerprint, origin.fingerprint)]
+    compared += [(name, before, getattr(config, name)) for name, before in loaded.fixed.items() if name in CONFIGURED]
     for what, before, after in compared:
         if before != after:
             before, after = _short(before, after), _short(after, before)
             raise UsageError(
-                f"{found.path} cannot be resumed: {what} was {before} and is now {after}. Undo that, or start a new "
+                f"{loaded.path} cannot be resumed: {what} was {before} and is now {after}. Undo that, or start a new "
                 "run, which takes these weights with --init-from."
             )
-    if found.older:
-        log.warning("%s is of an older gancli: the run goes on, but perhaps not bit for bit.", found.path)
+    if loaded.older:
+        log.warning("%s is of an older gancli: the run goes on, but perhaps not bit for bit.", loaded.path)
 
 
 def fixed_of(config: TrainConfig) -> dict[str, Any]:
-    """The settings that a checkpoint records beyond the origin of its networks."""
+    """The settings that a checkpoint records besides the origin of its networks."""
     return {name: getattr(config, name) for name in CONFIGURED}
 
 
 def _short(value: Any, other: Any) -> Any:
-    """The part of a table that differs from the other table; other values as they are."""
+    """The part of a table that differs from the other table; other values unchanged."""
     if not isinstance(value, Mapping) or not isinstance(other, Mapping):
         return value
     return {name: value.get(name) for name in value if name not in other or value[name] != other[name]}
 
 
 def start(prepared: Prepared, resumed: Resumed | None) -> Prepared:
-    """Give a run what it goes on from: a checkpoint, what ``--init-from`` names, or nothing.
+    """Load the weights that a run starts from: a checkpoint, those of ``--init-from``, or none.
 
-    UsageError if the checkpoint is another run's, or has done more steps than are asked for.
+    UsageError if the checkpoint belongs to another run, or has more steps than are asked for.
     """
+    config = prepared.resolved.config
     if resumed is None:
-        begin(prepared.step.state, None, prepared.config)
+        begin(prepared.step.state, None, config)
         return prepared
-    leads, found = prepared.resolved.group.leads, resumed.checkpoint
+    leads, loaded = prepared.resolved.group.leads, resumed.checkpoint
     if leads:
-        warn_of_other_arithmetic(resumed.own, prepared.config)
-    if found is None:
-        begin(prepared.step.state, None, prepared.config)
+        warn_of_other_arithmetic(resumed.own, config)
+    if loaded is None:
+        begin(prepared.step.state, None, config)
         log.info("%s has no checkpoint yet; it starts at step 0, with the same draws", resumed.folder.path)
     else:
-        if rollbacks := found.state.get("rollbacks", 0):
+        if rollbacks := loaded.state.get("rollbacks", 0):
             prepared = after_rollbacks(prepared, rollbacks)
-        require_same_run(found, prepared.origin, prepared.config)
-        begin(prepared.step.state, found, prepared.config)
-        _tell_where(found, prepared)
+        require_same_run(loaded, prepared.origin, config)
+        begin(prepared.step.state, loaded, config)
+        _tell_where(loaded, prepared)
     if leads:
         run_folder.go_on_from(resumed.folder, prepared.step.state.step)
     return prepared
 
 
-def _tell_where(found: Checkpoint, prepared: Prepared) -> None:
-    done, total = prepared.step.state.step, prepared.plan.total_steps
-    log.info("resuming %s after step %d", found.path.parent.parent, done)
+def _tell_where(loaded: Checkpoint, prepared: Prepared) -> None:
+    done, total = prepared.step.state.step, prepared.resolved.plan.total_steps
+    log.info("resuming %s after step %d", loaded.path.parent.parent, done)
     if done > total:
         raise UsageError(
-            f"{found.path} has done {done} steps, more than the {total} that --steps or "
+            f"{loaded.path} has done {done} steps, more than the {total} that --steps or "
             "--epochs ask for; give more, or resume an earlier checkpoint."
         )
     if done == total:
         log.warning("this run is complete; give more --steps or --epochs to go on.")
 
 
-def begin(state: TrainState, found: Checkpoint | None, config: TrainConfig) -> None:
-    """Restore a checkpoint into the state; without one, take the weights that another run is named for."""
-    if found is not None:
-        checkpoint.restore(state, found)
+def begin(state: TrainState, loaded: Checkpoint | None, config: TrainConfig) -> None:
+    """Restore a checkpoint into the state; without one, load the weights of another run that is named, if any."""
+    if loaded is not None:
+        checkpoint.restore(state, loaded)
     elif config.autoencoder:
         shared_autoencoder.load_into(state, config)
     elif config.init_from:
@@ -197,18 +196,18 @@ def begin(state: TrainState, found: Checkpoint | None, config: TrainConfig) -> N
 
 
 def _warm_start(state: TrainState, source: Path, freeze_d: int) -> None:
-    """Take G, its average and D, if there is one, from a run, a checkpoint or a generator file.
+    """Load G, its average and, if present, D from a run, a checkpoint or a generator file.
 
-    UsageError if layers of D are to be frozen and there is no D to take them from.
+    UsageError if layers of D are to be frozen and there is no D.
     """
     if source.suffix == ".pth":
         file = network_file.load(source, "generator")
         g, ema, d, origin = file.weights, file.weights, _discriminator_beside(source), file.origin
     else:
-        found = checkpoint.newest_sound(RunFolder(source).checkpoints()) if source.is_dir() else checkpoint.load(source)
-        if found is None:
+        saved = checkpoint.newest_sound(RunFolder(source).checkpoints()) if source.is_dir() else checkpoint.load(source)
+        if saved is None:
             raise UsageError(f"--init-from {source}: there is no checkpoint in it that can be read.")
-        (g, ema, d), origin = (found.state[name] for name in ("g", "ema", "d")), found.origin
+        (g, ema, d), origin = (saved.state[name] for name in ("g", "ema", "d")), saved.origin
     if d is None and freeze_d:
         raise UsageError(f"--freeze-d {freeze_d} needs the discriminator, and there is no dis.pth beside {source}.")
     try:

@@ -1,4 +1,4 @@
-"""Go back to a checkpoint from before a failure, and on with other draws and lower learning rates."""
+"""Go back to a checkpoint before a failure; continue with other draws and lower learning rates."""
 
 import json
 import logging
@@ -13,28 +13,29 @@ from gancli.training.records import tolerated
 
 log = logging.getLogger(__name__)
 MAX_ROLLBACKS = 3
-"""Of a run; the next failure ends it."""
+"""Rollbacks per run; the next failure ends it."""
 
 
 def check(on_failure: str, group: Group) -> None:
-    """UsageError for a rollback in several processes, which would have to agree on it."""
+    """UsageError for rollback in several processes, which would have to agree on it."""
     if on_failure == "rollback" and group.world > 1:
         raise UsageError("--on-failure rollback is for a single process; use stop under torchrun.")
 
 
 def rolled_back(prepared: Prepared, folder: RunFolder, failure: TrainingFailed | TrainingDiverged) -> Prepared:
-    """The run at its newest checkpoint from before a failure, or at its start if there is none.
+    """The run at its newest checkpoint before the failure, or at its start if there is none.
 
-    Later checkpoints are deleted, since they show the failure. Raises ``failure`` again if the run has rolled back as
-    often as it may, or was not told to.
+    Deletes later checkpoints, since they show the failure. Raises ``failure`` again if ``--on-failure`` is not
+    rollback, or after `MAX_ROLLBACKS`.
     """
     count = prepared.step.state.rollbacks + 1
-    if prepared.config.on_failure != "rollback" or count > MAX_ROLLBACKS:
+    config = prepared.resolved.config
+    if config.on_failure != "rollback" or count > MAX_ROLLBACKS:
         raise failure
     healthy = [path for path in folder.checkpoints() if step_of(path) < getattr(failure, "since", float("inf"))]
-    found = checkpoint.newest_sound(healthy)
+    newest = checkpoint.newest_sound(healthy)
     fresh = after_rollbacks(prepared, count)
-    resume.begin(fresh.step.state, found, prepared.config)
+    resume.begin(fresh.step.state, newest, config)
     fresh.step.state.rollbacks = count
     step = fresh.step.state.step
     for path in folder.checkpoints():

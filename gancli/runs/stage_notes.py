@@ -1,4 +1,4 @@
-"""Says in the log where a training with stages stands, and how well an encoder and its decoder keep pictures."""
+"""Log the stages of a training, and the reconstruction error of its autoencoder."""
 
 import logging
 from collections.abc import Callable
@@ -14,18 +14,18 @@ from gancli.training.loop import Callback, Loop
 
 log = logging.getLogger(__name__)
 MAX_REBUILT = 256
-"""Held-out images at most whose reconstruction is measured."""
+"""Number of held-out images whose reconstruction is measured."""
 
 
 @dataclass
 class StageNotes(Callback):
-    """Logs each stage when it begins or a resumed run is in it."""
+    """Log each stage when it begins, and the present one when a run is resumed."""
 
     heldout: Split
     device: torch.device
 
     def on_stage(self, loop: Loop) -> None:
-        """Name the stage; in one that rests on an encoder, say what no sample can do better than."""
+        """Log the stage's name; if it uses an encoder, also the error that bounds every sample."""
         stage = loop.step.stage
         log.info("stage: %s, from step %d on", stage.name, loop.state.step)
         if stage.encoder is not None and len(self.heldout):
@@ -36,7 +36,7 @@ class StageNotes(Callback):
 
 @torch.no_grad()
 def reconstruction_error(rebuild: Callable[[Tensor], Tensor], images: Tensor, device: torch.device) -> float:
-    """Mean |x - x'| per value over images uint8 ``(N, C, H, W)``, of the range [-1, 1]."""
+    """Mean |x - x'| over all values in [-1, 1] of images uint8 ``(N, C, H, W)``."""
     total = 0.0
     for part in images.split(batch_size_for(*images.shape[2:])):
         real = to_floats(part, device)

@@ -1,4 +1,4 @@
-"""Training in one call: from a configuration, or a run to resume, to a finished run's folder."""
+"""Training in one call, from a configuration or a run to resume to the folder of a finished run."""
 
 import contextlib
 import logging
@@ -45,12 +45,20 @@ def train(
 ) -> TrainResult:
     """Train a GAN, as ``gancli train`` does; ``options`` are the fields of `TrainConfig`.
 
-    ``config`` is a TOML file or a `TrainConfig`, ``resume`` is "latest", a run's folder or a checkpoint, and
-    ``settings`` are texts like ``"d_lr=5e-5"``. ``callbacks`` are told how it goes on, after gancli's own have done
-    their work; under torchrun only those of the first process. A rollback starts them anew.
+    Args:
+        config: A TOML file or a `TrainConfig`.
+        resume: "latest", a run's folder or a checkpoint.
+        progress: How progress is shown.
+        settings: Texts such as ``"d_lr=5e-5"``.
+        callbacks: Called after gancli's own; under torchrun only in the first process. After a rollback, ``on_start``
+            is called again.
+        options: Fields of `TrainConfig`.
 
-    Raises UsageError (wrong input), TrainingDiverged and TrainingFailed (exit code 3 of the command), OutOfMemory and
-    Interrupted (after SIGINT or SIGTERM, with the state saved).
+    Raises:
+        UsageError: The input is wrong.
+        TrainingDiverged, TrainingFailed: Training failed (exit code 3 of the command).
+        OutOfMemory: A step does not fit into memory; the message says what does.
+        Interrupted: SIGINT or SIGTERM arrived; the state is saved.
     """
     with joined() as group, global_state.restored(), contextlib.ExitStack() as stack:
         folder = None if resume is None else _folder_to_resume(resume, config, options)
@@ -63,8 +71,9 @@ def train(
             prepared = batch_size.prepare_measured(asked, group, on_progress)
         prepared = resuming.start(prepared, resumed)
         if folder is None and group.leads:
-            assert prepared.config.name
-            folder = run_folder.create(Path(prepared.config.out), prepared.config.name)
+            config = prepared.resolved.config
+            assert config.name
+            folder = run_folder.create(Path(config.out), config.name)
             stack.enter_context(lock.held(folder.path))
         return _to_the_end(prepared, folder, progress, callbacks)
 
@@ -79,7 +88,7 @@ def _folder_to_resume(
 
 
 def _to_the_end(prepared: Prepared, folder: RunFolder | None, view: View, callbacks: Sequence[Callback]) -> TrainResult:
-    """Train; after a failure, from an earlier checkpoint as often as that is allowed."""
+    """Train; after a failure, roll back and train on, as often as allowed."""
     while True:
         try:
             return _run(prepared, folder, view, callbacks)
@@ -92,47 +101,54 @@ def _to_the_end(prepared: Prepared, folder: RunFolder | None, view: View, callba
                 raise
             said = str(error)
             break
-    raise batch_size.failure(prepared, said)  # here, where the error no longer holds what the step had in memory
+    raise batch_size.failure(prepared, said)  # after the except block, because the error keeps the step's memory alive
 
 
 def _run(prepared: Prepared, folder: RunFolder | None, view: View, callbacks: Sequence[Callback]) -> TrainResult:
-    config, watch = prepared.config, Watch(config=asdict(prepared.config))
-    log.info("recipe: %s", prepared.resolved.chosen)
-    if folder is None or not prepared.resolved.group.leads:
-        loop = Loop(prepared.step, prepared.plan, watch=watch)
-    else:
-        loop = Loop(
-            prepared.step,
-            prepared.plan,
-            callbacks=(*own_callbacks(prepared, folder, view), *callbacks),
-            evaluate=QuickEvaluation(prepared) if config.eval_every else None,
-            vital_signs=vital_signs(prepared) if config.watch_every else None,
-            watch=watch,
-            fatal=bool(config.watch_every) and config.on_failure != "warn",
-        )
+    resolved = prepared.resolved
+    log.info("recipe: %s", resolved.chosen)
+    if folder is not None and resolved.group.leads:
         environment.describe(prepared, folder)
-    if folder is not None:
-        loop.resume_command = resume_command(folder, prepared.resolved.group.world)
+        loop = _leading_loop(prepared, folder, view, callbacks)
+    else:
+        loop = Loop(prepared.step, resolved.plan, watch=Watch(config=asdict(resolved.config)))
     with signals.caught(loop.stop):
         loop.run()
-    return result_of(loop, folder or RunFolder(Path(prepared.config.out)))
+    return result_of(loop, folder or RunFolder(Path(resolved.config.out)))
+
+
+def _leading_loop(prepared: Prepared, folder: RunFolder, view: View, callbacks: Sequence[Callback]) -> Loop:
+    """The loop of the process that writes files, evaluates and watches."""
+    resolved, config = prepared.resolved, prepared.resolved.config
+    return Loop(
+        prepared.step,
+        resolved.plan,
+        callbacks=(*own_callbacks(prepared, folder, view), *callbacks),
+        evaluate=QuickEvaluation(prepared) if config.eval_every else None,
+        vital_signs=vital_signs(prepared) if config.watch_every else None,
+        watch=Watch(config=asdict(config)),
+        fatal=bool(config.watch_every) and config.on_failure != "warn",
+        resume_command=resume_command(folder, resolved.group.world),
+    )
 
 
 def own_callbacks(prepared: Prepared, folder: RunFolder, view: View) -> list[Callback]:
-    """What writes the run's files and shows how it goes on."""
+    """The callbacks that write the run's files and show its progress."""
+    resolved, config = prepared.resolved, prepared.resolved.config
     metrics, board = MetricsFile(folder), TensorBoard(folder)
-    samples = Samples(folder, prepared.config.seed, prepared.origin, board)
+    samples = Samples(folder, config.seed, prepared.origin, board)
     saver = Checkpoints(
-        folder, prepared.origin, prepared.config.keep, (metrics, board), lambda: environment.describe(prepared, folder),
-        resuming.fixed_of(prepared.config),
+        folder, prepared.origin, config.keep, (metrics, board), lambda: environment.describe(prepared, folder),
+        resuming.fixed_of(config),
     )  # fmt: skip
-    notes = StageNotes(prepared.dataset.heldout, prepared.device)
+    notes = StageNotes(resolved.dataset.heldout, resolved.device)
     return [metrics, board, samples, saver, notes, Shown(progress.choose(view))]
 
 
 def vital_signs(prepared: Prepared) -> VitalSigns:
-    """Measure the networks on the first images of both splits, as training sees them."""
-    count, device = min(SAMPLES, prepared.step.setup.noise.batch_size), prepared.device
+    """Measurements of the networks on the first images of both splits."""
+    resolved = prepared.resolved
+    count, device = min(SAMPLES, prepared.step.setup.noise.batch_size), resolved.device
 
     def first(split: Split) -> tuple[torch.Tensor, torch.Tensor | None]:
         images = torch.as_tensor(split.images[:count]).to(device)
@@ -141,6 +157,6 @@ def vital_signs(prepared: Prepared) -> VitalSigns:
 
     state, noise = prepared.step.state, prepared.step.setup.noise
     return VitalSigns(
-        state.g, state.d, state.ema, state.scaler, noise.latent_dim, noise.classes, prepared.recipe.chance(),
-        first(prepared.dataset.train), first(prepared.dataset.heldout),
+        state.g, state.d, state.ema, state.scaler, noise.latent_dim, noise.classes, resolved.recipe.chance(),
+        first(resolved.dataset.train), first(resolved.dataset.heldout),
     )  # fmt: skip

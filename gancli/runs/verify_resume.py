@@ -1,4 +1,4 @@
-"""Proves on this machine that k steps, a death and n - k steps end exactly as n steps do."""
+"""Verify on this machine that an interrupted and resumed run ends bitwise as an uninterrupted one."""
 
 import json
 import shutil
@@ -20,25 +20,26 @@ from gancli.files import torch_file
 from gancli.runs.train import train
 
 STEPS = 40
+"""Default length of the run."""
 NOT_COMPARED = ("seconds",)
-"""Clocks, which no two runs share."""
+"""Endings of names that are not compared: times differ between any two runs."""
 
 
 @dataclass(frozen=True)
 class ResumeCheck:
-    """What an unbroken run and a resumed one were found to be."""
+    """The comparison of an uninterrupted run and a resumed one."""
 
     steps: int
     at: int
-    """The step after which the second run went on in a new process."""
+    """The step after which the second run was resumed in a new process."""
     compared: int
-    """Tensors and other values of the last checkpoint, lines of metrics, and network files."""
+    """Number of compared values: those of the last checkpoint, of the metrics, and files."""
     differences: tuple[str, ...]
-    """Those that are not bitwise the same."""
+    """Names of values that are not bitwise the same."""
 
     @property
     def exact(self) -> bool:
-        """Whether nothing differs."""
+        """True if nothing differs."""
         return not self.differences
 
 
@@ -49,10 +50,12 @@ def check_resume(
     settings: Sequence[str] = (),
     **options: Any,
 ) -> ResumeCheck:
-    """Train for ``steps`` (40 unless given) in a temporary folder; resume a copy from step ``at`` (half of them).
+    """Train ``steps`` (default 40) in a temporary folder, and resume a copy of it from step ``at`` (default half).
 
-    Other arguments are those of `train`. The resumed part runs in a process of its own. UsageError if ``at`` is not
-    between the first step and the last.
+    Other arguments are those of `train`. The resumed part runs in a process of its own.
+
+    Raises:
+        UsageError: ``at`` is not between the first step and the last.
     """
     steps = options.pop("steps", None) or STEPS
     at = steps // 2 if at is None else at
@@ -62,14 +65,14 @@ def check_resume(
         asked = {"log_every": 7} | options | {"out": scratch, "epochs": None, "keep": steps, "save_every": at}
         asked = {name: value for name, value in asked.items() if value is not None}
         whole = RunFolder(train(config, settings=settings, steps=steps, progress="none", **asked).run)
-        resumed = _died_at(at, whole, Path(scratch) / f"{whole.path.name}-resumed")
+        resumed = _killed_after(at, whole, Path(scratch) / f"{whole.path.name}-resumed")
         _resume(resumed)
         compared, differences = compare(whole, resumed, steps)
     return ResumeCheck(steps, at, compared, tuple(differences))
 
 
-def _died_at(step: int, whole: RunFolder, path: Path) -> RunFolder:
-    """A copy of the run as it would be, had it been killed some time after its checkpoint of this step."""
+def _killed_after(step: int, whole: RunFolder, path: Path) -> RunFolder:
+    """A copy of the run, as if it had been killed after its checkpoint of this step."""
     shutil.copytree(whole.path, path, ignore=shutil.ignore_patterns(".lock*"))
     copied = RunFolder(path)
     for each in copied.checkpoints():
@@ -89,9 +92,9 @@ def _resume(folder: RunFolder) -> None:
 
 
 def compare(whole: RunFolder, resumed: RunFolder, steps: int) -> tuple[int, list[str]]:
-    """How many values two finished runs of so many steps left behind, and the names of those that differ.
+    """The number of values that two finished runs wrote, and the names of those that differ.
 
-    Values are the tensors and counters of the last checkpoint, the lines of metrics, the grids and the network files.
+    Values are the tensors and counters of the last checkpoint, the metrics, the grids and the network files.
     """
     sides = [_facts(folder, steps) for folder in (whole, resumed)]
     names = list(dict.fromkeys([*sides[0], *sides[1]]))
@@ -99,19 +102,19 @@ def compare(whole: RunFolder, resumed: RunFolder, steps: int) -> tuple[int, list
 
 
 def _facts(folder: RunFolder, steps: int) -> dict[str, Any]:
-    """Everything that a run leaves behind and that must not depend on whether it was broken."""
+    """Every value that a run writes and that must not depend on an interruption."""
     content = torch_file.load(folder.checkpoint(steps), checkpoint.KIND, checkpoint.VERSION)
-    found = dict(_leaves(content, ""))
+    values = dict(_leaves(content, ""))
     for text in folder.metrics.read_text().splitlines():
         line = json.loads(text)
-        found |= {f"metrics of step {line['step']}: {name}": value for name, value in line.items()}
+        values |= {f"metrics of step {line['step']}: {name}": value for name, value in line.items()}
     kept = (folder.generator, folder.discriminator, *folder.sample(steps).parent.glob("*.png"))
     files = {path.name: path.read_bytes() for path in kept}
-    return {name: value for name, value in found.items() if not name.endswith(NOT_COMPARED)} | files
+    return {name: value for name, value in values.items() if not name.endswith(NOT_COMPARED)} | files
 
 
 def _leaves(value: Any, where: str) -> Iterator[tuple[str, Any]]:
-    """The values of nested dictionaries and lists with their places, such as ``state.g.project.weight``."""
+    """The values of nested dictionaries and lists with their paths, such as ``state.g.project.weight``."""
     pairs = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
     if not pairs:
         yield where, value
@@ -120,7 +123,7 @@ def _leaves(value: Any, where: str) -> Iterator[tuple[str, Any]]:
 
 
 def _same(first: Any, second: Any) -> bool:
-    """Bitwise, so that a tensor that holds NaN is the same as itself."""
+    """True if bitwise equal, so that a tensor with NaN equals itself."""
     if isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor):
         if (first.dtype, first.shape) != (second.dtype, second.shape):
             return False

@@ -22,7 +22,7 @@ def test_an_exact_resume_is_confirmed(capsys: pytest.CaptureFixture[str], tmp_pa
 
 
 def test_a_difference_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    whole_copy = verify_resume._died_at
+    whole_copy = verify_resume._killed_after
 
     def damaged(step: int, whole: RunFolder, path: Path) -> RunFolder:
         folder = whole_copy(step, whole, path)
@@ -32,7 +32,7 @@ def test_a_difference_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: 
         torch.save(content, folder.checkpoint(step))
         return folder
 
-    monkeypatch.setattr(verify_resume, "_died_at", damaged)
+    monkeypatch.setattr(verify_resume, "_killed_after", damaged)
     assert run([*FLAGS, "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert not found["exact"] and {"state.g_optimizer.state.0.exp_avg", "gen.pth"} <= set(found["differences"])

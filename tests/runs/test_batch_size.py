@@ -170,7 +170,7 @@ def test_one_image_is_no_batch_to_normalise() -> None:
 
 def test_networks_that_grow_are_timed_all_along_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight-pixel digits have two stages: a quarter of the run in the first, then fading in, then grown."""
-    monkeypatch.setattr(compile_choice, "seconds_of", lambda step: 1.0 + step.state.g.stage.level)
+    monkeypatch.setattr(compile_choice, "seconds_of", lambda step: 1.0 + step.state.g.growth.level)
     plan = dry_run(recipe="progressive", steps=80, batch_size=16, threads=1, settings=["width=4"])
     assert plan.seconds == 80 * (2 * 1.0 + 7 * 2.0) / 9
 

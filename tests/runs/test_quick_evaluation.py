@@ -98,7 +98,8 @@ def test_all_of_the_fast_group_is_logged(evaluated: TrainResult) -> None:
     ],
 )
 def test_runs_are_evaluated_unasked_unless_they_are_short(options: dict[str, int], expected: int) -> None:
-    assert prepare(TrainConfig(compile="off", **options), Group()).plan.eval_every == expected  # type: ignore[arg-type]
+    prepared = prepare(TrainConfig(compile="off", **options), Group())  # type: ignore[arg-type]
+    assert prepared.resolved.plan.eval_every == expected
 
 
 def test_figures_of_pixels_may_choose_where_there_are_no_labels() -> None:

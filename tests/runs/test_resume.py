@@ -433,5 +433,5 @@ def test_two_processes_resume_bit_for_bit_what_their_networks_keep_of_images(tmp
     ids=["short", "long", "at most one an epoch", "told"],
 )
 def test_files_are_written_often_enough_and_cost_little(asked: dict[str, Any], saves: int, samples: int) -> None:
-    config = prepare(TrainConfig(recipe="vanilla", threads=1, compile="off", **asked), Group()).config
+    config = prepare(TrainConfig(recipe="vanilla", threads=1, compile="off", **asked), Group()).resolved.config
     assert (config.save_every, config.sample_every) == (saves, samples)

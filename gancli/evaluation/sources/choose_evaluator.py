@@ -16,7 +16,7 @@ from gancli.files.user_cache import user_cache
 
 POINTS = 2500
 """Points drawn to count modes, as in the papers."""
-LEAST_HELDOUT = 6
+MIN_HELDOUT = 6
 """Images that the fast group needs on each side, for neighbourhoods of five."""
 OFFLINE = ("auto", "lite0", "random", "pixels")
 AnyEvaluator = Evaluator | MixtureEvaluator
