@@ -1,4 +1,4 @@
-"""How pictures of a folder or an archive are read: a choice for each way in which they can differ."""
+"""Settings for reading pictures from a folder or an archive."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ Frames = int | Literal["first", "all"]
 
 @dataclass(frozen=True, kw_only=True)
 class PictureOptions(Settings):
-    """One choice for each difference; the defaults suit photographs."""
+    """One setting for each way in which pictures can differ; the defaults suit photographs."""
 
     PANEL: ClassVar[str | None] = "Data"
 

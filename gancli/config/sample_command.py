@@ -15,7 +15,7 @@ from gancli.errors import UsageError
 
 RUN_OR_FILE = "RUN|FILE|latest|best"
 MAX_IMAGES = 10_000_000
-"""Images that one command draws."""
+"""Images per command."""
 MAX_LABEL = 200
 """Characters of a text in a picture or its mark."""
 
@@ -69,7 +69,7 @@ class Loading(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Target(Settings):
-    """Where images are written to."""
+    """The file or folder for images."""
 
     out: str | None = setting(
         None,

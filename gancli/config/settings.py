@@ -1,7 +1,7 @@
-"""The declaration of a setting: one dataclass field that carries its meaning, its bounds and its flags.
+"""Declare a setting as one dataclass field with its meaning, bounds and flags.
 
-The flag with its help, the keyword in Python, the key in a TOML file, the messages about wrong values and the
-reference page are all made from it.
+The flag and its help, the Python keyword, the TOML key, messages about wrong values and the reference page are made
+from this field.
 """
 
 import inspect
@@ -15,25 +15,25 @@ from gancli.errors import UsageError
 
 S = TypeVar("S")
 REQUIRED: Any = MISSING
-"""The default of a setting that must be given."""
+"""The default of a required setting."""
 MAX_NUMBER = 10**9
-"""Bound of numbers unless a setting says otherwise; counters and libraries overflow somewhere beyond."""
+"""Default bound of numbers; larger ones overflow counters and libraries."""
 _KEY = "setting"
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """The numbers that a setting may be."""
+    """The allowed values of a number."""
 
     at_least: float = -math.inf
     above: float = -math.inf
     below: float = math.inf
     at_most: float = math.inf
     limit: float = MAX_NUMBER
-    """Absolute value beyond which something would overflow; only a message about a larger number says it."""
+    """Largest absolute value, beyond which something overflows; shown only in the message about a larger one."""
 
     def wrong(self, value: float) -> str | None:
-        """Why a number is out of bounds, such as "must be more than 0"; None if it is not. NaN always is."""
+        """The reason why a value is not allowed, such as "must be more than 0"; None if it is. NaN never is."""
         if not (self.at_least <= value and self.above < value < self.below and value <= self.at_most):
             return f"must be {self.in_words()}"
         return None if abs(value) <= self.limit else f"must be at most {_number(self.limit)}"
@@ -58,23 +58,25 @@ def _number(value: float) -> str:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a field says of itself beyond its name, its type and its default."""
+    """The metadata of a field that is a setting; name, type and default are the field's own."""
 
     meaning: str
     """One or two sentences, for the help and the reference page."""
     bounds: Bounds = Bounds()
     metavar: str | None = None
-    """How the help calls the value; None: by its type or its choices."""
+    """Placeholder of the value in the help; None: its type or choices."""
     default_in_words: str | None = None
-    """Where the recipe, the data or the machine chooses; None: the default itself."""
+    """Text for the default where the recipe, the data or the machine decides; None: the default itself."""
     flags: tuple[str, ...] = ()
-    """Spellings in the shell, if the field's name is not the flag's."""
+    """Spellings of the flag, if they do not follow from the field's name."""
     is_path: bool = False
-    """Whether ``~`` stands for the user's home."""
+    """True if ``~`` means the user's home."""
     fixed: bool = False
-    """Whether a resumed run cannot change it, because it would be another run."""
+    """True if a resumed run cannot change it, because that would make it another run."""
     positional: Literal["no", "also", "only"] = "no"
-    """Whether it is given without a flag."""
+    """If "also" or "only", the value is given without a flag."""
+    formerly: str | None = None
+    """The name in files of older versions, which is still read."""
 
 
 def setting(
@@ -88,7 +90,7 @@ def setting(
     limit: float = MAX_NUMBER,
     **more: Any,
 ) -> Any:
-    """A dataclass field that is a setting; ``more`` are fields of `Setting`, the others those of `Bounds`."""
+    """A dataclass field that is a setting; ``more`` are fields of `Setting`, the other keywords those of `Bounds`."""
     metadata = {_KEY: Setting(meaning, Bounds(at_least, above, below, at_most, limit), **more)}
     return field(default_factory=default, metadata=metadata) if default is dict else field(
         default=default, metadata=metadata
@@ -96,9 +98,9 @@ def setting(
 
 
 def like(cls: type, name: str, **changes: Any) -> Any:
-    """A field that is declared as the setting ``name`` of another dataclass, but for ``changes``.
+    """A field declared like the setting ``name`` of another dataclass.
 
-    These are fields of `Setting`, and ``default``.
+    ``changes`` are fields of `Setting`, and ``default``.
     """
     declared: Field[Any] = cls.__dataclass_fields__[name]  # type: ignore[attr-defined]
     default = changes.pop("default", declared.default)
@@ -107,58 +109,58 @@ def like(cls: type, name: str, **changes: Any) -> Any:
 
 @dataclass(frozen=True)
 class Declared:
-    """A setting with what its field says."""
+    """A setting together with name, type and default of its field."""
 
     name: str
     setting: Setting
     hint: Any
-    """Its type."""
+    """The field's type."""
     default: Any
     panel: str | None
-    """Heading of the help under which it stands."""
+    """Heading of its group in the help."""
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Spellings in the shell: ``--batch-size``, or ``--mirror/--no-mirror`` for what is true or false."""
+        """Spellings in the shell: ``--batch-size``, or ``--mirror/--no-mirror`` for a bool."""
         flag = self.name.replace("_", "-")
         own = f"--{flag}/--no-{flag}" if self.hint is bool else f"--{flag}"
         return self.setting.flags or (own,)
 
     @property
     def flag(self) -> str:
-        """The flag that messages name."""
+        """The flag as messages name it."""
         return self.flags[0].partition("/")[0]
 
     @property
     def is_required(self) -> bool:
-        """Whether there is no default."""
+        """True if there is no default."""
         return self.default is MISSING
 
     def choices(self) -> tuple[str, ...]:
-        """The words it may be, if its type says so."""
+        """The allowed words, if its type is a Literal or contains one."""
         return choices_of(self.hint)
 
 
 def choices_of(hint: Any) -> tuple[str, ...]:
-    """The words of the Literal that a type is or contains."""
+    """The words of the Literals in a type."""
     if typing.get_origin(hint) is typing.Literal:
         return typing.get_args(hint)
     return tuple(word for part in typing.get_args(hint) for word in choices_of(part))
 
 
 def declarations(cls: type) -> dict[str, Declared]:
-    """All settings of a dataclass in the order of its fields.
+    """All settings of a dataclass by name, in the order of its fields.
 
-    A field that changes a base's default alone is declared as the base declares it. A field that is no setting at all,
-    such as a callback, is not among them.
+    A field that only changes the default of a base class keeps the base's metadata. Fields that are not settings, such
+    as callbacks, are left out.
     """
     hints = typing.get_type_hints(cls)
-    found = {}
+    declared = {}
     for each in fields(cls):
-        if (setting_of_field := _setting(cls, each)) is not None:
+        if (own := _setting(cls, each)) is not None:
             default = each.default if each.default_factory is MISSING else each.default_factory()
-            found[each.name] = Declared(each.name, setting_of_field, hints[each.name], default, _panel(cls, each.name))
-    return found
+            declared[each.name] = Declared(each.name, own, hints[each.name], default, _panel(cls, each.name))
+    return declared
 
 
 def _panel(cls: type, name: str) -> str | None:
@@ -174,13 +176,13 @@ def _setting(cls: type, each: Field[Any]) -> Setting | None:
 
 
 def part_of(settings: Any, cls: type[S], **more: Any) -> S:
-    """The settings that ``cls`` declares, out of more that have them too; ``more`` are fields in place of those."""
+    """Make ``cls`` from an object that has its settings among others; ``more`` are fields that override them."""
     shared = {each.name: getattr(settings, each.name) for each in fields(cls) if hasattr(settings, each.name)}  # type: ignore[arg-type]
     return cls(**(shared | more))
 
 
 def wrong_numbers(instance: Any) -> Iterator[tuple[Declared, str]]:
-    """Numbers of a dataclass that are out of bounds, and why; a default may be, and stand for a choice."""
+    """Numbers of a dataclass that are out of bounds, each with the reason; a default is always allowed."""
     for name, declared in declarations(type(instance)).items():
         value = getattr(instance, name)
         if type(value) in (int, float) and value != declared.default:
@@ -191,12 +193,12 @@ def wrong_numbers(instance: Any) -> Iterator[tuple[Declared, str]]:
 
 @dataclass(frozen=True)
 class Settings:
-    """Base of all groups of settings; UsageError for a number out of its bounds."""
+    """Base of all groups of settings; UsageError for a number out of bounds."""
 
     PANEL: ClassVar[str | None] = None
-    """Heading of the help under which the group's flags stand."""
+    """Heading of the group in the help."""
     OVER_A_FILE: ClassVar[bool] = False
-    """Whether a file may set the same, so that the word none takes a value back."""
+    """True if a file may contain the same settings; the word none then resets a value."""
 
     def __post_init__(self) -> None:
         for declared, wrong in wrong_numbers(self):

@@ -1,4 +1,4 @@
-"""Messages name settings as flags; in Python and in files the same settings are keywords."""
+"""Rename flags in messages to keywords, for Python and for files."""
 
 import contextlib
 import re
@@ -13,24 +13,24 @@ _FLAG = re.compile(r"--([a-z][a-z0-9-]*)(?: (?=(\w+|['\d.-])))?")
 def in_keywords(message: str, cls: type | None = None) -> str:
     """The message with flags as keywords: ``--batch-size 0 must`` -> ``batch_size=0 must``.
 
-    ``cls`` declares the settings. Words that are choices become texts: ``--labels none`` -> ``labels="none"``.
+    ``cls`` declares the settings. Choices become strings: ``--labels none`` -> ``labels="none"``.
     """
     declared = {} if cls is None else {flag: each for each in declarations(cls).values() for flag in spellings(each)}
-    said, position = "", 0
+    renamed, position = "", 0
     while match := _FLAG.search(message, position):
         keyword, length = _keyword(match, declared)
-        said += message[position : match.start()] + keyword
+        renamed += message[position : match.start()] + keyword
         position = match.end(1) if length is None else length
-    return said + message[position:]
+    return renamed + message[position:]
 
 
 @contextlib.contextmanager
 def naming_keywords(cls: type) -> Iterator[None]:
-    """Errors name keywords, where the command line's name flags."""
+    """In this context, messages of errors name keywords instead of flags."""
     try:
         yield
     except Interrupted:
-        raise  # it names a command
+        raise  # its message contains a command
     except GancliError as error:
         error.args = (in_keywords(str(error), cls),)
         raise
@@ -42,7 +42,7 @@ def spellings(declared: Declared) -> list[str]:
 
 
 def _keyword(match: re.Match[str], declared: Mapping[str, Declared]) -> tuple[str, int | None]:
-    """What stands for a flag, and where the message goes on where that includes the flag's value."""
+    """The keyword for a flag; if it includes the flag's value, also the position after it."""
     flag, value = match[0].rstrip(), match[2]
     name = match[1].replace("-", "_")
     if each := declared.get(flag):

@@ -1,4 +1,4 @@
-"""Configurations as TOML files."""
+"""Read and write configurations as TOML."""
 
 import json
 import tomllib
@@ -11,11 +11,11 @@ from gancli.config.train import TrainConfig
 from gancli.errors import UsageError
 
 MAX_BYTES = 2**16
-"""Size of a configuration file; the time that TOML takes to read grows with the square of a key's length."""
+"""Largest size of a configuration file; reading TOML takes time quadratic in the length of a key."""
 
 
 def load_toml(path: Path) -> dict[str, Any]:
-    """Read a configuration file into untyped values; UsageError if it is missing, too large, or is not TOML."""
+    """Read a configuration file into untyped values; UsageError if it is missing, too large or not TOML."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -29,7 +29,7 @@ def load_toml(path: Path) -> dict[str, Any]:
 
 
 def dump_toml(config: TrainConfig) -> str:
-    """The configuration as TOML that `load_toml` and `build` turn into an equal one."""
+    """The configuration as TOML; `load_toml` and `build` restore it exactly."""
     values = asdict(config)
     table = values.pop("hyperparameters")
     return "\n".join([*_lines(values), "", "[hyperparameters]", *_lines(table)]) + "\n"

@@ -1,4 +1,4 @@
-"""What a training run is told, by subject. None leaves a choice to the recipe, the data or the machine."""
+"""The configuration of a training run, by subject. None leaves a setting to the recipe, the data or the machine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -17,7 +17,7 @@ LENGTHS = ("epochs", "steps", "time")
 
 @dataclass(frozen=True, kw_only=True)
 class Data(Settings):
-    """Which data to train on."""
+    """The data set."""
 
     PANEL: ClassVar[str | None] = "Data"
 
@@ -47,7 +47,7 @@ class Data(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Reading(Settings):
-    """How the data are kept and shown to D."""
+    """Treatment of the data."""
 
     PANEL: ClassVar[str | None] = "Data"
 
@@ -57,7 +57,7 @@ class Reading(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Gan(Settings):
-    """Which GAN, and how it differs from its recipe."""
+    """The GAN, and its differences from the recipe."""
 
     PANEL: ClassVar[str | None] = "GAN"
 
@@ -111,7 +111,7 @@ class Gan(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Length(Settings):
-    """How long to train, and on how many images at a time."""
+    """Length, batch and seed."""
 
     PANEL: ClassVar[str | None] = "Length"
 
@@ -140,7 +140,7 @@ class Length(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Machine(Settings):
-    """The device, and how it computes."""
+    """The device and its arithmetic."""
 
     PANEL: ClassVar[str | None] = "Machine"
 
@@ -163,8 +163,8 @@ class Machine(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place(Settings):
-    """Where the run's folder is."""
+class Folder(Settings):
+    """The run's folder."""
 
     PANEL: ClassVar[str | None] = "Files of the run"
 
@@ -176,7 +176,7 @@ class Place(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Intervals(Settings):
-    """How often something is written, measured or watched."""
+    """Intervals of checkpoints, samples, evaluations, metrics and the watch."""
 
     PANEL: ClassVar[str | None] = "Files of the run"
 
@@ -221,8 +221,8 @@ class Intervals(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(Intervals, Place, Machine, Length, Gan, Reading, PictureOptions, Data):
-    """Everything that decides how a run goes. Its fields are those of its bases, the last one's first."""
+class TrainConfig(Intervals, Folder, Machine, Length, Gan, Reading, PictureOptions, Data):
+    """Everything that determines a run. Its fields are those of its bases, the last base first."""
 
     OVER_A_FILE: ClassVar[bool] = True
 
@@ -246,9 +246,9 @@ RESUME_FIXED = tuple(name for name, each in declarations(TrainConfig).items() if
 
 
 def merge(file: Mapping[str, Any], settings: Sequence[str], flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Untyped values of a run: ``--set key=value`` wins over the file, flags that are not None over both.
+    """Untyped values of a run: flags that are not None override ``--set key=value``, which overrides the file.
 
-    A key that no field of `TrainConfig` has is a hyperparameter of the recipe.
+    A key that is not a field of `TrainConfig` is a hyperparameter of the recipe.
     """
     names = {f.name for f in fields(TrainConfig)}
     merged = {name: value for name, value in file.items() if name != "hyperparameters"}

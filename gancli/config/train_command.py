@@ -18,7 +18,7 @@ View = Literal["auto", "rich", "tqdm", "plain", "none"]
 
 @dataclass(frozen=True)
 class Start(Settings):
-    """The file and the texts that a configuration starts from."""
+    """The configuration file and ``--set``."""
 
     PANEL: ClassVar[str | None] = "GAN"
 
@@ -39,7 +39,7 @@ class Start(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Resuming(Settings):
-    """Which run to go on with."""
+    """The run to resume."""
 
     PANEL: ClassVar[str | None] = "Files of the run"
 
@@ -53,7 +53,7 @@ class Resuming(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class BesideConfig(Resuming, Start):
-    """Settings of a training beside its configuration."""
+    """Settings of training that are not part of the configuration."""
 
     PANEL: ClassVar[str | None] = "What is shown"
 
@@ -62,7 +62,7 @@ class BesideConfig(Resuming, Start):
 
 @dataclass(frozen=True, kw_only=True)
 class BesideConfigFlags(Output, BesideConfig):
-    """The same, and what only a shell needs."""
+    """The same with flags that only a shell needs."""
 
     PANEL: ClassVar[str | None] = "What is shown"
 
@@ -83,13 +83,13 @@ class TrainFlags(BesideConfigFlags, TrainConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyResume(Output, Start):
-    """Where ``gancli verify-resume`` breaks a run off."""
+    """The point at which ``gancli verify-resume`` interrupts a run."""
 
     at: int | None = setting(
-        None, "Step after which the run is broken off.", metavar="STEP", default_in_words="half of --steps"
+        None, "Step after which the run is interrupted.", metavar="STEP", default_in_words="half of --steps"
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyResumeFlags(VerifyResume, Intervals, Machine, Length, Gan, Reading, PictureOptions, Data):
-    """Settings of ``gancli verify-resume``: where it breaks off, and what is trained and how."""
+    """Settings of ``gancli verify-resume``: the interruption, and those of the training."""

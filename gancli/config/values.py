@@ -1,4 +1,4 @@
-"""Untyped values from a file, a flag or a call -> the dataclass that declares them, each typo refused with a hint."""
+"""Convert untyped values from a file, a flag or a call to the dataclass that declares them; typos get a hint."""
 
 import contextlib
 import os
@@ -17,17 +17,20 @@ from gancli.errors import UsageError, nearest
 
 T = TypeVar("T")
 COMMAND_LINE = "the command line"
-"""Where values come from that messages name as flags."""
+"""The source of values whose messages name flags instead of keys."""
 NAMED_DURATIONS = {"overnight": "8h"}
 MAX_DURATION = 365 * 86400.0
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 def build(cls: type[T], values: Mapping[str, Any], what: str) -> T:
-    """Make the dataclass ``cls`` from untyped values, converting each to its field's type.
+    """Make the dataclass ``cls`` from untyped values, each converted to its field's type.
 
-    Raises UsageError, naming ``what`` the values are of, for an unknown name (with the nearest right one) or a wrong
-    value. Values of `COMMAND_LINE` are named as flags, others as keys.
+    ``what`` names the source of the values in messages, such as a file. Values of `COMMAND_LINE` are named as flags,
+    others as keys.
+
+    Raises:
+        UsageError: a name is unknown (the message has the nearest known one), or a value is wrong.
     """
     converted = typed(cls, values, what)
     with _naming(cls, what):
@@ -35,8 +38,8 @@ def build(cls: type[T], values: Mapping[str, Any], what: str) -> T:
 
 
 def typed(cls: type, values: Mapping[str, Any], what: str) -> dict[str, Any]:
-    """The values of fields of ``cls``, each converted to its field's type; errors as of `build`."""
-    hints, declared = typing.get_type_hints(cls), declarations(cls)
+    """Values for fields of ``cls``, each converted to its field's type; raises as `build` does."""
+    hints, declared, values = typing.get_type_hints(cls), declarations(cls), current_names(cls, values)
     allowed = [f.name for f in fields(cls)]
     for name in values:
         if name not in allowed:
@@ -51,9 +54,15 @@ def typed(cls: type, values: Mapping[str, Any], what: str) -> dict[str, Any]:
         }
 
 
+def current_names(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same values with former names of settings replaced by current ones; of two for one setting the later wins."""
+    former = {each.setting.formerly: name for name, each in declarations(cls).items() if each.setting.formerly}
+    return {former.get(name, name): value for name, value in values.items()}
+
+
 @contextlib.contextmanager
 def _naming(cls: type, what: str) -> Iterator[None]:
-    """Errors say what the values are of, unless that is the command line."""
+    """In this context, errors name the source of the values, except the command line."""
     try:
         yield
     except ValueError as error:
@@ -74,7 +83,7 @@ def _typed(value: Any, hint: Any, name: str, declared: Declared | None) -> Any:
 
 
 def _in_home(typed: Any) -> Any:
-    """Paths with ``~`` for the user's home; the home of nobody is left as it is."""
+    """The path, or the paths, with ``~`` expanded to the user's home; unchanged if there is no such user."""
     if isinstance(typed, tuple):
         return tuple(map(_in_home, typed))
     return os.path.expanduser(typed) if isinstance(typed, str) else typed  # noqa: PTH111
@@ -83,7 +92,7 @@ def _in_home(typed: Any) -> Any:
 def convert(value: Any, hint: Any, given: str) -> Any:
     """Convert a TOML value or a flag's text to the type ``hint``.
 
-    UsageError says what is allowed; ``given`` names the value in it, such as ``steps='many'``.
+    UsageError says what is allowed; in it ``given`` names the value, such as ``steps='many'``.
     """
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         return _converted_to_one_of(value, typing.get_args(hint), given)

@@ -1,4 +1,4 @@
-"""GANs by name: each file here but ``base`` is one, found by its file name, ``-`` standing for ``_``."""
+"""Recipes by name. Each file here except ``base`` is one; ``-`` in a name stands for ``_`` in the file's."""
 
 import importlib
 import pkgutil
@@ -8,7 +8,7 @@ from gancli.errors import UsageError, nearest
 from gancli.recipes.base import Recipe, Spec
 
 AUTO = "auto"
-"""Name that stands for the recipe that `default_for` gives."""
+"""The name that means `default_for`."""
 
 
 def names() -> list[str]:
@@ -17,14 +17,14 @@ def names() -> list[str]:
 
 
 def find(name: str) -> type[Recipe]:
-    """The recipe of that name, as the dataclass of its hyperparameters; UsageError for an unknown name."""
+    """The recipe of that name, a dataclass of hyperparameters; UsageError for an unknown name."""
     if name not in names():
         raise UsageError(f"there is no recipe {name!r}; {nearest(name, names())}")
     return importlib.import_module(f"{__name__}.{name.replace('-', '_')}").RECIPE
 
 
 def hyperparameters_like(word: str) -> list[str]:
-    """Hyperparameters of that name, or with that word in their name: ``lr`` -> ``d_lr`` and ``g_lr``."""
+    """Hyperparameters of that name, else those with that word in their names: ``lr`` -> ``d_lr``, ``g_lr``."""
     own = {each.name for name in names() for each in fields(find(name))}
     shared = {each.name for each in fields(Recipe)}
     word = word.replace("-", "_")
@@ -35,13 +35,13 @@ def hyperparameters_like(word: str) -> list[str]:
 
 
 SMALL_VALUES = 32 * 32
-"""Values of a picture (channels times pixels) up to which the winner on MNIST and digits is the default."""
+"""Pictures of at most so many values (channels times pixels) get the best recipe on MNIST and digits."""
 
 
 def default_for(spec: Spec) -> str:
-    """The recipe for such data unless the user names one: what did best in ``benchmarks/quality.py`` in the same time.
+    """The default recipe for such data: the best one in ``benchmarks/quality.py``, given equal time.
 
-    Larger pictures were not compared there; DCGAN is the one that a CPU trains on them in bearable time.
+    Larger pictures were not compared; there the default is DCGAN, the fastest on a CPU.
     """
     values = spec.channels * spec.height * spec.width
     return "r3gan" if spec.is_points or values <= SMALL_VALUES else "dcgan"

@@ -1,10 +1,11 @@
-"""AC-GAN: D also tells the class, and G is to draw images of the class that it was asked for."""
+"""AC-GAN: D also classifies, and G learns to draw the class that its label names."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from typing_extensions import override
 
 from gancli.functional import losses
 from gancli.models import convolutional
@@ -12,15 +13,15 @@ from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 
 
 class Discriminator(convolutional.Discriminator):
-    """DCGAN's with dropout, and a second head with the logits of the classes."""
+    """DCGAN's discriminator with dropout, and a second head with the logits of the classes."""
 
     def __init__(self, width: int, spec: Spec, dropout: float) -> None:
         super().__init__(width, spec.shape, dropout=dropout)
         self.classes = nn.Linear(self.feature_count, spec.classes)
         convolutional.initialise(self.classes)
 
-    def judge(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images ``(N, C, H, W)`` -> logits of being real ``(N,)`` and of the classes ``(N, classes)``."""
+    def logits_and_classes(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images ``(N, C, H, W)`` -> logits ``(N,)`` and logits of the classes ``(N, classes)``."""
         features = self.features(images)
         return self.logit(features).squeeze(1), self.classes(features)
 
@@ -30,7 +31,7 @@ class ACGAN(Recipe):
     """Odena et al. 2017: L_S and L_C of section 3, with DCGAN's networks and Adam.
 
     Differs from the paper:
-    - D drops half of the output of each layer but the first; the paper's drops of all layers.
+    - D drops half of each layer's activations except the first; the paper's drops of all layers.
     """
 
     title: ClassVar[str] = "Auxiliary classifier GAN"
@@ -44,8 +45,8 @@ class ACGAN(Recipe):
     class_weight: float = hyper(1.0, "weight of the classes' loss L_C")
     width: int = hyper(0, convolutional.WIDTH)
 
+    @override
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        """See `Recipe.networks`."""
         width = self.width or convolutional.default_width(spec.shape)
         g = convolutional.Generator(self.latent_dim, width, spec.shape, spec.classes)
         return g, Discriminator(width, spec, self.dropout)
@@ -55,21 +56,23 @@ class ACGAN(Recipe):
         return losses.logistic_d(real, fake)
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """-L_S, halved, and -L_C on real and generated images alike."""
+        """-L_S, halved, and -L_C on real and generated images."""
         assert real.labels is not None and fake.labels is not None
-        (real_logits, real_classes), (fake_logits, fake_classes) = d.judge(real.images), d.judge(fake.images)  # type: ignore[operator]
-        told = cross_entropy(losses.at_least_fp32(real_classes), real.labels) + cross_entropy(
+        d = cast(Discriminator, d)
+        real_logits, real_classes = d.logits_and_classes(real.images)
+        fake_logits, fake_classes = d.logits_and_classes(fake.images)
+        class_loss = cross_entropy(losses.at_least_fp32(real_classes), real.labels) + cross_entropy(
             losses.at_least_fp32(fake_classes), fake.labels
         )
-        terms = {"adv": self.d_adversarial(real_logits, fake_logits), "class": 0.5 * self.class_weight * told}
+        terms = {"adv": self.d_adversarial(real_logits, fake_logits), "class": 0.5 * self.class_weight * class_loss}
         return Loss(terms, {"real": real_logits, "fake": fake_logits})
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """L_S in its non-saturating form, and -L_C."""
         assert fake.labels is not None
-        logits, classes = d.judge(fake.images)  # type: ignore[operator]
-        told = cross_entropy(losses.at_least_fp32(classes), fake.labels)
-        return Loss({"adv": losses.non_saturating_g(logits), "class": self.class_weight * told})
+        logits, classes = cast(Discriminator, d).logits_and_classes(fake.images)
+        class_loss = cross_entropy(losses.at_least_fp32(classes), fake.labels)
+        return Loss({"adv": losses.non_saturating_g(logits), "class": self.class_weight * class_loss})
 
 
 RECIPE = ACGAN

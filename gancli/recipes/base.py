@@ -1,7 +1,7 @@
-"""The contract between a GAN and everything else: what a recipe is given and what it answers.
+"""The contract between a GAN and the rest of gancli: the arguments and the results of a recipe.
 
-A recipe is a frozen dataclass whose fields are its hyperparameters and whose methods are its networks,
-its two losses and its rates. It opens no file, prints nothing and moves nothing to a device.
+A recipe is a frozen dataclass. Its fields are hyperparameters; its methods give the networks, the two losses and the
+rates. It opens no file, prints nothing and moves nothing to a device.
 """
 
 import math
@@ -21,7 +21,7 @@ Augmentation = Literal["none", "diffaug", "ada"]
 
 @dataclass(frozen=True)
 class Spec:
-    """What the images are; a recipe scales its networks to it."""
+    """Shape and classes of the images; a recipe scales its networks to them."""
 
     channels: int
     height: int
@@ -29,8 +29,8 @@ class Spec:
     classes: int = 0
     """Number of labels, 0 for images without labels."""
     point_scale: float | None = None
-    """None for pictures. Points are images of one pixel with a channel a coordinate; this times a channel's
-    value in [-1, 1] is the coordinate."""
+    """None for pictures. A point is an image of one pixel, with one channel per coordinate in [-1, 1]; multiply by this
+    to get the original coordinate."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -39,7 +39,7 @@ class Spec:
 
     @property
     def is_points(self) -> bool:
-        """Whether the "images" are points in the plane, for which convolutions make no sense."""
+        """True if the "images" are points in the plane, which convolutions do not suit."""
         return self.point_scale is not None
 
 
@@ -50,27 +50,27 @@ class Batch:
     images: Tensor
     labels: Tensor | None = None
     latents: Tensor | None = None
-    """What the images were generated from, float ``(N, latent_dim)``; None for real ones."""
+    """Latents of generated images, float ``(N, latent_dim)``; None for real ones."""
 
     def detach(self) -> "Batch":
-        """The same batch, cut off from the generator's graph."""
+        """The same batch, detached from the generator's graph."""
         return Batch(self.images.detach(), self.labels, self.latents)
 
     def rows(self, chosen: Tensor | slice) -> "Batch":
-        """The images with these indices, int64 ``(n,)`` or a slice, and what belongs to them."""
+        """The images with these indices, int64 ``(n,)`` or a slice, with their labels and latents."""
         return self.mapped(lambda values: values[chosen])
 
     def mapped(self, function: Callable[[Tensor], Tensor]) -> "Batch":
-        """The batch with the function's results in place of all its tensors."""
+        """The batch with the function applied to each of its tensors."""
         rest = (None if value is None else function(value) for value in (self.labels, self.latents))
         return Batch(function(self.images), *rest)
 
 
 @dataclass(frozen=True)
 class Loss:
-    """Scalar terms, which are summed to be minimised, and D's logits behind them, to be watched.
+    """Scalar terms, whose sum is minimised, and D's logits, which are recorded.
 
-    Logits are ``(N,)``, or fewer where D judges several images together.
+    Logits are ``(N,)``, or fewer if D takes several images for one logit.
     """
 
     terms: dict[str, Tensor]
@@ -79,66 +79,71 @@ class Loss:
 
 @dataclass(frozen=True)
 class Rates:
-    """What may change while training goes on, as a function of the real images seen so far."""
+    """Values that may change during training, as functions of the real images seen so far."""
 
     g_lr: float
     d_lr: float
     ema_half_life: float
-    """Images, a batch for each step of G, after which the averaged generator has forgotten half of what it was; 0: no
-    averaging. An average that goes on from an earlier run's has the recipe's `ema_half_life` throughout."""
+    """Half-life of the averaged generator, in images of G's steps (one batch per step); 0: no averaging.
+    An average that continues from an earlier run has the recipe's `ema_half_life` throughout."""
     gamma: float = 0.0
-    """Weight of the gradient penalty, for a recipe that changes it."""
+    """Weight of the gradient penalty, if the recipe changes it."""
     beta2: float | None = None
-    """Adam's decay of the gradients' square, for a recipe that changes it."""
+    """Adam's decay of the squared gradients, if the recipe changes it."""
 
     def ema_decay(self, batch_size: int) -> "float | Tensor":
-        """The share of the average that stays when a batch's step of G is added; 0: no averaging."""
+        """The weight of the old average in G's step on a batch; 0: no averaging."""
         return 0.5 ** (batch_size / self.ema_half_life) if self.ema_half_life else 0.0
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a training that has several: which parts of the networks train, and on what."""
+    """A part of a training with several stages: the modules that train, and their data."""
 
     name: str = ""
-    """Shown while it goes on."""
+    """Name that is shown."""
     begins: float = 0.0
     """Images seen when it begins."""
     g: str = ""
-    """The module of G, by its dotted name, that steps train, average and give to the losses; "": G itself."""
+    """Dotted name of the module of G that is trained, averaged and passed to the losses; "": G itself."""
     d: str = ""
-    """The same of D."""
+    """The same for D."""
     without_d: bool = False
-    """Whether only G steps, down `Recipe.lone_loss` on real images."""
+    """True if only G is trained, with `Recipe.lone_loss` on real images."""
     encoder: str | None = None
-    """The module of the averaged G that makes the real batches of this stage of images, once; None: images."""
+    """Dotted name of the module of the averaged G that encodes all real images for this stage; None: images."""
     versions: int = 1
-    """How often each image is encoded; mirrored in every second version if the run mirrors images."""
+    """Number of encodings per image; every second one is mirrored if the run mirrors images."""
     shift: int = 0
-    """Pixels by which all but the first version are moved at most, in either direction."""
+    """Largest shift in pixels of all encodings except the first, in either direction."""
 
 
 WHOLE = Stage()
-"""The only stage of a training that has no stages."""
+"""The only stage of a training without stages."""
 
 
 MAX_WHOLE = 10**6
-"""Bound of whole numbers, beyond which sizes of tensors overflow."""
+"""Bound of whole numbers; larger ones overflow sizes of tensors."""
 MAX_REAL = 1e38
-"""Bound of other numbers, beyond which float32 overflows."""
-
+"""Bound of other numbers; larger ones overflow float32."""
 
 AT_THE_END = 2**62
-"""More images than any run sees."""
+"""Images seen at the end of any run: more than a run sees."""
 
 
 def hyper(
-    default: Any, meaning: str, least: float | None = None, below: float = math.inf, most: float = math.inf
+    default: Any,
+    meaning: str,
+    least: float | None = None,
+    below: float = math.inf,
+    most: float = math.inf,
+    formerly: str | None = None,
 ) -> Any:
-    """A hyperparameter: its default, one line that says what it does, and the numbers that it may be.
+    """Declare a hyperparameter: its default, its meaning in one line, and its bounds.
 
-    A number is at least ``least`` (by default 0, and 1 if it is whole), less than ``below`` and at most ``most``; or it
-    is the default, which may stand for a choice that is left to the data.
+    A number must be at least ``least`` (by default 0, or 1 if whole), less than ``below`` and at most ``most``. The
+    default itself may be out of bounds; it then means that the data decide. ``formerly`` is
+    its name in files of older versions.
     """
     whole = type(default) is int
     return setting(
@@ -148,6 +153,7 @@ def hyper(
         below=below,
         at_most=most,
         limit=MAX_WHOLE if whole else MAX_REAL,
+        formerly=formerly,
     )
 
 
@@ -155,56 +161,56 @@ def hyper(
 class Recipe:
     """A published GAN. Each file of this folder defines one and names it in ``RECIPE``.
 
-    Only the networks have no default, and what is to be minimised: either `d_adversarial` and `g_adversarial`, two
-    functions of logits, with `d_penalties` if need be, from which training may take the shortest way to the gradients,
-    or the whole of `d_loss` and `g_loss` where a GAN does not fit into that. A recipe may keep further state of its
-    training in buffers of D, which a checkpoint carries.
+    A recipe must define `networks` and its losses. Losses that are functions of logits are `d_adversarial` and
+    `g_adversarial`, with `d_penalties` if it has any; training then takes the fastest way to their gradients. Other
+    losses override `d_loss` and `g_loss`. Further state of the training belongs in buffers of D, which checkpoints
+    contain.
     """
 
     title: ClassVar[str]
     paper: ClassVar[str]
     """``Authors YEAR, Title, arXiv:NUMBER``."""
     when: ClassVar[str]
-    """One line: when to use it."""
+    """When to use it, in one line."""
     batch_size: ClassVar[int] = 64
     epochs: ClassVar[float] = 100
     least_steps: ClassVar[int] = 3600
-    """Steps that training takes unless told otherwise, even where so few images make `epochs` fewer."""
+    """Default length, at least, even if `epochs` are fewer steps."""
     most_steps: ClassVar[int] = 100_000
-    """Steps that it takes at most unless told otherwise, even where so many images make `epochs` more."""
+    """Default length, at most, even if `epochs` are more steps."""
     point_batch_size: ClassVar[int] = 256
-    """The batch for points in the plane, whose steps are cheap."""
+    """Batch size for points in the plane, whose steps are cheap."""
     point_steps: ClassVar[int] = 20_000
-    """Steps that training on points takes unless told otherwise."""
+    """Default length for points, in steps."""
     simultaneous: ClassVar[bool] = False
-    """True: both networks step from one batch of fakes and from D as it was before (G's step comes first).
-    False: D steps ``d_steps`` times, then G steps through the new D, on fresh fakes unless it `reuses_fakes`."""
+    """True: both networks step from the same fakes and the same D; G's step comes first.
+    False: D steps ``d_steps`` times, then G steps with the new D, on new fakes unless it `reuses_fakes`."""
     conditional: ClassVar[bool] = False
-    """Whether G draws the class that a label asks for."""
+    """True if G draws the class that a label names."""
     mixes_samples: ClassVar[bool] = False
-    """Whether D's answer to one image depends on the others of the batch (batch normalisation and the like)."""
+    """True if D's logit of an image depends on the rest of the batch, as with batch normalisation."""
     separable: ClassVar[bool] = True
-    """Whether both losses of a batch are the means of those of its parts, as long as no network mixes samples."""
+    """True if both losses of a batch are means over its parts, provided that no network mixes samples."""
     reuses_fakes: ClassVar[bool] = False
-    """Where the networks step in turn: whether G's step takes the images that D's last step saw, instead of new ones.
+    """True if G's step takes the fakes of D's last step instead of new ones, which saves one batch of G per step.
 
-    G then draws a batch less in each step.
+    Only for networks that step in turn.
     """
     border_at_zero: ClassVar[bool] = True
-    """Whether D takes an image for real where its logit is more than 0; else where it is past the middle of its means
-    of real and of generated images."""
+    """True if a logit above 0 means real; otherwise the border is midway between the mean logits of real and generated
+    images."""
     augmentable: ClassVar[bool] = True
-    """Whether the losses keep their sense where D sees augmented images."""
+    """True if D may see augmented images instead of the images themselves."""
     reconstructs: ClassVar[bool] = False
-    """Whether G has an encoder: ``G.reconstruct(images)`` gives images ``(N, C, H, W)`` back through their codes."""
+    """True if G has an encoder: ``G.reconstruct(images)`` encodes and decodes images ``(N, C, H, W)``."""
     autoencoder_sizes: ClassVar[tuple[str, ...]] = ()
-    """Hyperparameters that decide the shapes of ``G.autoencoder``, which a first stage trains; none without one.
+    """Hyperparameters that decide the shapes of ``G.autoencoder``, which a first stage trains; empty without one.
 
     Such a recipe has a hyperparameter ``trained``, which says that this stage is over."""
     draws_points: ClassVar[bool] = True
-    """Whether there are networks for points in the plane."""
+    """True if there are networks for points in the plane."""
     features: ClassVar[str | None] = None
-    """Kind of the frozen features that D trains on, as extractors are named (``lite0``); figures of them flatter."""
+    """The extractor whose frozen features D trains on (``lite0``); metrics of the same features flatter the GAN."""
 
     latent_dim: int = hyper(100, "size of z ~ N(0, I)")
     g_lr: float = hyper(2e-4, "Adam's learning rate for G")
@@ -223,11 +229,17 @@ class Recipe:
             raise ValueError(f"d_steps={self.d_steps}: both networks step at once here.")
 
     def fitted(self, spec: Spec, images: int, length: int) -> Self:
-        """This recipe with everything that it leaves to the data filled in.
+        """This recipe with the hyperparameters that depend on the data set.
 
-        ``images`` is how many there are to train on, ``length`` how many D will have seen at the planned end. The
-        answer is recorded with the run, so a longer run that resumes it changes nothing. Raises ValueError for
-        hyperparameters that make no sense with these data.
+        The result is recorded with the run, so resuming with a longer length does not change it.
+
+        Args:
+            spec: Shape and classes of the images.
+            images: Number of training images.
+            length: Number of real images that D sees in the planned run.
+
+        Raises:
+            ValueError: A hyperparameter makes no sense with these data.
         """
         return self
 
@@ -239,107 +251,107 @@ class Recipe:
         return self, max(1, int(seconds / (sum(stage_seconds) / len(stage_seconds))))
 
     def continued(self) -> Self:
-        """This recipe where it goes on from trained networks instead of new ones."""
+        """This recipe for a run that starts from trained networks (``--init-from``)."""
         return self
 
     def augmentation(self, spec: Spec, images: int) -> Augmentation:
-        """Which augmentation suits so many images, unless the user names one."""
+        """The default augmentation for so many images."""
         return "none"
 
     @property
     def images_per_logit(self) -> int:
-        """How many images D judges together, of which a batch must be a multiple."""
+        """Images that D takes for one logit; a batch must be a multiple."""
         return 1
 
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """G and D, initialised from torch's global generator.
 
         ``G(latents, labels)`` gives images ``(N, C, H, W)`` in [-1, 1]; ``D(images, labels)`` gives logits ``(N,)``,
-        or fewer where it judges several images together.
+        or fewer if it takes several images for one.
         """
         raise NotImplementedError
 
     def optimizers(self, g: nn.Module, d: nn.Module) -> tuple[Optimizer, Optimizer]:
-        """One optimizer for each network; the learning rates come from `schedule`."""
+        """One optimizer for each network; `schedule` sets the learning rates."""
         return adam(g, self.g_lr, self.beta1, self.beta2), adam(d, self.d_lr, self.beta1, self.beta2)
 
     def schedule(self, images_seen: int) -> Rates:
-        """The rates at this point of the training; constant but for the start of the average."""
+        """The rates at this point of training; constant, except that the average's half-life grows at first."""
         return Rates(self.g_lr, self.d_lr, ramped_half_life(self.ema_half_life, images_seen / self.d_steps))
 
     def advance(self, network: nn.Module, images_seen: int) -> None:
-        """Tell G, D or the averaged G, before a step, how far training is; for networks that grow."""
+        """Tell G, D or the averaged G before a step how many images were seen; for growing networks."""
 
     @property
     def grows(self) -> bool:
-        """Whether the networks change with the images seen, so that no two steps need be alike."""
+        """True if the networks change with the images seen, so that steps may differ."""
         return type(self).advance is not Recipe.advance or self.has_stages
 
     @property
     def has_stages(self) -> bool:
-        """Whether training has more than one `stage`."""
+        """True if training has more than one `stage`."""
         return type(self).stage is not Recipe.stage
 
     def stage(self, images_seen: int) -> Stage:
-        """The stage of the training at this point."""
+        """The stage at this point of training."""
         return WHOLE
 
     def begin(self, stage: Stage, g: nn.Module, d: nn.Module, ema: nn.Module) -> None:
-        """Carry weights over, in place, before the first step of a stage; the networks are whole here."""
+        """Copy weights between the whole networks, in place, before the first step of a stage."""
 
     def lone_loss(self, g: nn.Module, d: nn.Module, real: Batch, rates: Rates) -> Loss:
-        """What G minimises in a stage without D, of which ``g`` and ``d`` are the parts that the stage names."""
+        """G's loss in a stage without D; ``g`` and ``d`` are the modules that the stage names."""
         raise NotImplementedError
 
     def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
-        """What D minimises, a scalar, as a function of its logits ``(N,)`` alone."""
+        """D's adversarial loss, a scalar function of its logits ``(N,)``."""
         raise NotImplementedError
 
     def chance(self) -> float | None:
-        """`d_adversarial` of a D that cannot tell; None if it is not told or 0, as it is of a critic without bounds.
+        """`d_adversarial` of a D that only guesses (all logits 0); None if it is undefined or 0.
 
-        Where there is one, what is left of it says how far D has won.
+        D's loss as a share of this says how far D has won. It is 0 for critics, whose loss has no bound.
         """
         if type(self).d_adversarial is Recipe.d_adversarial:
             return None
-        with torch.random.fork_rng(devices=[]):  # a loss may draw its margins
+        with torch.random.fork_rng(devices=[]):  # a loss may be random
             torch.default_generator.manual_seed(0)
             return self.d_adversarial(torch.zeros(1000), torch.zeros(1000)).item() or None
 
     def g_adversarial(self, fake: Tensor) -> Tensor:
-        """What G minimises, a scalar, as a function of D's logits ``(N,)`` on its images."""
+        """G's adversarial loss, a scalar function of D's logits ``(N,)`` on generated images."""
         raise NotImplementedError
 
     def d_penalties(self, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> dict[str, Tensor]:
-        """Further terms of D's loss, named, each a scalar with its weight in it."""
+        """Further terms of D's loss by name: scalars that contain their weights."""
         return {}
 
-    def judge(self, d: nn.Module, real: Batch, fake: Batch) -> tuple[Tensor, Tensor]:
-        """D's logits of both: in one pass, or apart where it mixes samples, so that each has its own statistics."""
+    def logits(self, d: nn.Module, real: Batch, fake: Batch) -> tuple[Tensor, Tensor]:
+        """D's logits of real and generated images, in one pass; in two if D mixes samples."""
         if self.mixes_samples:
             return d(real.images, real.labels), d(fake.images, fake.labels)
-        real_logits, fake_logits = judge_together(d, real, fake).tensor_split([len(real.images)])
+        real_logits, fake_logits = joint_logits(d, real, fake).tensor_split([len(real.images)])
         return real_logits, fake_logits
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """What D minimises. ``fake`` is detached from G.
+        """D's loss; ``fake`` is detached from G.
 
-        Compiled networks have all attributes of those that `networks` made, but are no instances of their classes.
+        Compiled networks have the attributes of those from `networks`, but are not instances of their classes.
         """
-        real_logits, fake_logits = self.judge(d, real, fake)
+        real_logits, fake_logits = self.logits(d, real, fake)
         terms = {"adv": self.d_adversarial(real_logits, fake_logits)}
         return Loss(terms | self.d_penalties(d, real, fake, rates), {"real": real_logits, "fake": fake_logits})
 
     def constrain(self, d: nn.Module) -> None:
-        """Put D's weights back where they may be, after its step."""
+        """Bring D's weights back into their bounds after its step."""
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """What G minimises. D's weights are frozen."""
+        """G's loss; D's weights are frozen."""
         return Loss({"adv": self.g_adversarial(d(fake.images, fake.labels))})
 
 
-def judge_together(d: nn.Module, real: Batch, fake: Batch) -> Tensor:
-    """D's logits of the real images and then of the generated ones, from one pass."""
+def joint_logits(d: nn.Module, real: Batch, fake: Batch) -> Tensor:
+    """D's logits of real images followed by those of generated ones, from one pass."""
     labels = None if real.labels is None or fake.labels is None else torch.cat([real.labels, fake.labels])
     return d(torch.cat([real.images, fake.images]), labels)
 
@@ -350,14 +362,28 @@ def year_of(recipe: type[Recipe]) -> int:
 
 
 def adam(network: nn.Module, lr: float, beta1: float, beta2: float) -> Optimizer:
-    """Adam in its fused form, which does all weights in one pass (Kingma and Ba 2015, arXiv:1412.6980)."""
+    """Adam (Kingma and Ba 2015, arXiv:1412.6980) in its fused form, which updates all weights at once."""
     return Adam(network.parameters(), lr=lr, betas=(beta1, beta2), fused=True)
 
 
 def ramped_half_life(half_life: float, images: float, ramp: float = 0.05) -> float:
-    """An EMA half-life that grows with training up to its full value, so that early weights are soon forgotten.
+    """An EMA half-life that grows to its full value, so that the average soon forgets early weights.
 
-    Both are in images of G's steps, which are fewer than D's where D takes several. As in StyleGAN2-ADA (Karras
-    et al. 2020, arXiv:2006.06676, official code's ``ema_rampup``).
+    Both are in images of G's steps, fewer than D's if D takes several. From StyleGAN2-ADA's code (Karras et al. 2020,
+    arXiv:2006.06676, ``ema_rampup``).
+
+    Example:
+        >>> ramped_half_life(10_000, images=1000), ramped_half_life(10_000, images=10**6)
+        (50.0, 10000)
     """
     return min(half_life, ramp * images)
+
+
+def half_cosine(first: float, last: float, done: float) -> float:
+    """A value on a half cosine from ``first`` to ``last``; ``done`` is the share of the way, at most 1.
+
+    Example:
+        >>> half_cosine(1.0, 0.5, done=0.5)
+        0.75
+    """
+    return last + (first - last) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))

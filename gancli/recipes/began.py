@@ -1,4 +1,4 @@
-"""BEGAN: D is an autoencoder, and balance is kept between how well it does on real and on generated images."""
+"""BEGAN: D is an autoencoder, whose errors on real and on generated images are kept in balance."""
 
 import math
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from gancli import whole_batch
 from gancli.functional import losses
@@ -22,7 +23,7 @@ def pair(before: int, after: int) -> list[nn.Module]:
 
 
 class Decoder(nn.Module):
-    """A linear layer to a small map, then pairs of convolutions and doublings; G and the half of D are alike."""
+    """A linear layer to a small map, then pairs of convolutions and doublings; used by G and by D."""
 
     def __init__(self, inputs: int, width: int, shape: Shape) -> None:
         super().__init__()
@@ -35,23 +36,23 @@ class Decoder(nn.Module):
         self.layers = nn.Sequential(*layers, *pair(width, width), nn.Conv2d(width, shape[0], 3, padding=1))
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents ``(N, inputs)`` -> images ``(N, C, H, W)``, which nothing bounds."""
+        """Latents ``(N, inputs)`` -> unbounded images ``(N, C, H, W)``."""
         return cropped(self.layers(self.project(latents).unflatten(1, (-1, *self.base))), *self.size)
 
 
 class Generator(Decoder):
-    """The decoder, from latents that are made uniform in [-1, 1]."""
+    """The decoder, after normal latents are made uniform in [-1, 1]."""
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents ``(N, inputs)``, normal -> images ``(N, C, H, W)``, which nothing bounds."""
+        """Normal latents ``(N, inputs)`` -> unbounded images ``(N, C, H, W)``."""
         return super().forward(torch.erf(latents / math.sqrt(2)))
 
 
 class Autoencoder(nn.Module):
-    """An encoder whose channels grow by ``width`` a halving, and a decoder; its answer is minus its error."""
+    """An encoder whose channels grow by ``width`` with each halving, and a decoder; its logit is minus its error."""
 
     balance: Tensor
-    """k_t of eq. 5, which belongs to the training's state."""
+    """k_t of eq. 5; a part of the training's state."""
 
     def __init__(self, hidden: int, width: int, shape: Shape) -> None:
         super().__init__()
@@ -78,9 +79,9 @@ class BEGAN(Recipe):
 
     Differs from the paper:
     - z is drawn from N(0, I) and made uniform.
-    - A layer has 32 channels, not 128, and the smallest maps are 4 to 7 pixels wide, not 8.
-    - The networks step in turn, and k follows the images of D's step; the paper's step at once, and k follows G's.
-    - The learning rates stay; the paper halves them when the measure of convergence stalls.
+    - Layers have 32 channels, not 128, and the smallest maps are 4 to 7 pixels wide, not 8.
+    - The networks step in turn, and k follows the images of D's step. The paper's step at once, and k follows G's.
+    - Learning rates are constant; the paper halves them when its measure of convergence stalls.
     """
 
     title: ClassVar[str] = "Boundary equilibrium GAN"
@@ -94,28 +95,28 @@ class BEGAN(Recipe):
     latent_dim: int = 64
     g_lr: float = 1e-4
     d_lr: float = 1e-4
-    diversity: float = hyper(
-        0.7, "gamma, the error on generated images that D is to have, as a share of the real one's", most=1.0
+    gamma: float = hyper(
+        0.7, "target ratio of D's errors on generated and on real images", most=1.0, formerly="diversity"
     )
-    proportion: float = hyper(0.001, "lambda_k, how fast the balance k follows", most=1.0)
+    lambda_k: float = hyper(0.001, "rate at which the balance k follows", most=1.0, formerly="proportion")
     width: int = hyper(32, "channels of a layer")
 
+    @override
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        """See `Recipe.networks`."""
         return (
             Generator(self.latent_dim, self.width, spec.shape),
             Autoencoder(self.latent_dim, self.width, spec.shape),
         )
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """L(x) - k L(G(z)); then k moves by lambda (gamma L(x) - L(G(z))), within [0, 1]."""
+        """L(x) - k L(G(z)); then k changes by lambda_k (gamma L(x) - L(G(z))), within [0, 1]."""
         d = cast(Autoencoder, d)
         real_logits, fake_logits = d(real.images), d(fake.images)
         real_error, fake_error = -real_logits.mean(), -fake_logits.mean()
         terms = {"real": real_error, "fake": -d.balance.clone() * fake_error}
         with torch.no_grad():
-            ahead = whole_batch.average(self.diversity * real_error - fake_error)
-            d.balance.add_(self.proportion * ahead).clamp_(0, 1)
+            ahead = whole_batch.average(self.gamma * real_error - fake_error)
+            d.balance.add_(self.lambda_k * ahead).clamp_(0, 1)
         return Loss(terms, {"real": real_logits, "fake": fake_logits})
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:

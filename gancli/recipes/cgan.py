@@ -1,10 +1,11 @@
-"""The first conditional GAN: perceptrons that are given the label beside the latent and beside the image."""
+"""The first conditional GAN: perceptrons that get the label with the latent or the image."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from gancli.functional import losses
 from gancli.models.batch_layers import Dropout
@@ -14,7 +15,7 @@ from gancli.recipes.base import Recipe, Spec, hyper
 
 
 class Generator(nn.Module):
-    """Latent to 200 units and label to 1,000, both to 1,200, then pixels; ReLU, dropout, a sigmoid at the end."""
+    """Latent -> 200 units, label -> 1,000 units, both -> 1,200 -> pixels; ReLU, dropout, a sigmoid at the end."""
 
     def __init__(self, latent_dim: int, dropout: float, spec: Spec) -> None:
         super().__init__()
@@ -26,8 +27,8 @@ class Generator(nn.Module):
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
         """Latents ``(N, latent_dim)`` and labels ``(N,)`` -> images ``(N, C, H, W)`` in [-1, 1]."""
-        told = self.label(one_hot(labels, self.classes).to(latents))
-        hidden = self.dropout(torch.cat([self.latent(latents), told], 1).relu())
+        label = self.label(one_hot(labels, self.classes).to(latents))
+        hidden = self.dropout(torch.cat([self.latent(latents), label], 1).relu())
         return (2 * self.pixels(self.dropout(self.joint(hidden).relu())).sigmoid() - 1).unflatten(1, self.shape)
 
 
@@ -44,17 +45,19 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Images ``(N, C, H, W)`` in [-1, 1] and labels ``(N,)`` -> logits ``(N,)``."""
-        seen = self.image((0.5 * images + 0.5).flatten(1))
-        told = self.label(one_hot(labels, self.classes).to(images))
-        return self.logit(self.dropout(self.joint(self.dropout(torch.cat([seen, told], 1))))).squeeze(1)
+        image = self.image((0.5 * images + 0.5).flatten(1))
+        label = self.label(one_hot(labels, self.classes).to(images))
+        return self.logit(self.dropout(self.joint(self.dropout(torch.cat([image, label], 1))))).squeeze(1)
 
 
 @dataclass(frozen=True)
 class CGAN(Recipe):
-    """Mirza and Osindero 2014, section 4.1, for small images; Adam in place of its momentum schedule, z normal.
+    """Mirza and Osindero 2014, section 4.1, for small images.
 
-    The paper drops activations of G too. What is drawn without them later then depends on the label alone: on digits
-    recall was .28 with them and .73 without.
+    Differs from the paper:
+    - The optimizer is Adam, not momentum with a schedule, and z is normal.
+    - G has no dropout. With it, samples drawn later (without dropout) depend on the label alone: on digits recall was
+      .28 with and .73 without.
     """
 
     title: ClassVar[str] = "Conditional GAN of two multilayer perceptrons"
@@ -69,8 +72,8 @@ class CGAN(Recipe):
     dropout: float = hyper(0.5, "share of D's activations that are dropped", below=1.0)
     g_dropout: float = hyper(0.0, "share of G's activations that are dropped; 0.5 in the paper", below=1.0)
 
+    @override
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        """See `Recipe.networks`."""
         return Generator(self.latent_dim, self.g_dropout, spec), Discriminator(self.dropout, spec)
 
     def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from gancli.functional import losses
 from gancli.models import convolutional, usual
@@ -12,13 +13,13 @@ from gancli.recipes.base import Recipe, Spec, hyper
 
 @dataclass(frozen=True)
 class DCGAN(Recipe):
-    """Radford et al. 2016, with a stage fewer or more for each halving or doubling of 64 x 64.
+    """Radford et al. 2016, with one layer less or more for each halving or doubling of 64 x 64.
 
-    Differs from the paper, as the well-known PyTorch example does:
+    Differs from the paper, as PyTorch's DCGAN example does:
     - z is normal, not uniform.
-    - Kernels are 4 x 4, not 5 x 5, and the largest maps have 64 channels at most, not 128.
+    - Kernels are 4 x 4, not 5 x 5, and the largest maps have at most 64 channels, not 128.
     - Batches have 64 images, not 128.
-    - G's step takes the images that D's step saw.
+    - G's step takes the fakes of D's step, not new ones.
     """
 
     title: ClassVar[str] = "Deep convolutional GAN"
@@ -29,8 +30,8 @@ class DCGAN(Recipe):
 
     width: int = hyper(0, convolutional.WIDTH)
 
+    @override
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        """See `Recipe.networks`."""
         return usual.networks(spec.shape, spec.is_points, self.latent_dim, self.width)
 
     def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""FastGAN: skip-layer excitation in G, and a D that learns to reconstruct what it sees; for few images."""
+"""FastGAN, for few images: skip-layer excitation in G, and a D that also learns to reconstruct."""
 
 from dataclasses import dataclass
 from typing import ClassVar, cast
@@ -6,6 +6,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
+from typing_extensions import override
 
 from gancli import whole_batch
 from gancli.functional import losses
@@ -15,11 +16,11 @@ from gancli.models.skip_layer import MAX_CHANNELS, Generator, convolution, doubl
 from gancli.recipes.base import Augmentation, Batch, Loss, Rates, Recipe, Spec, hyper
 
 DECODED = 128
-"""Longer side beyond which reconstructions are compared at a smaller size."""
+"""Reconstructions of images whose longer side exceeds this are compared at a smaller size."""
 
 
 class Halving(nn.Module):
-    """The mean of two ways to halve a map, one of convolutions and one of averaging: figure 4."""
+    """The mean of two branches that halve a map, one convolutional and one averaging: figure 4."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
@@ -37,7 +38,7 @@ class Halving(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A map back to a small image: as many doublings as asked for, then tanh."""
+    """A map to a small image: ``times`` doublings, then tanh."""
 
     def __init__(self, channels: int, images: int, times: int) -> None:
         super().__init__()
@@ -53,7 +54,7 @@ class Decoder(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Halves the image down to a small map of logits; its decoders rebuild the whole image and a quarter of it."""
+    """Halves the image down to a small map of logits; decoders reconstruct the image and a quarter of it."""
 
     def __init__(self, width: int, shape: Shape) -> None:
         super().__init__()
@@ -76,7 +77,7 @@ class Discriminator(nn.Module):
         return maps[-1], maps[-2]
 
     def patches(self, last: Tensor) -> Tensor:
-        """The last map -> logits of its places, ``(N, P)``."""
+        """The last map -> logits of its pixels, ``(N, P)``."""
         return self.logits(last).flatten(1)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -84,7 +85,7 @@ class Discriminator(nn.Module):
         return self.patches(self.maps(images)[0]).mean(1)
 
     def reconstruction_error(self, images: Tensor, last: Tensor, before: Tensor) -> Tensor:
-        """How far the decoders are from images ``(N, C, H, W)`` and from one random quarter of them, in L1."""
+        """L1 error of the decoders, for images ``(N, C, H, W)`` and for one random quarter of them."""
         whole = self.whole(last)
         height, width = before.shape[2] // 2, before.shape[3] // 2
         at_bottom, at_right = (torch.rand(2, device=images.device) < 0.5).float().unbind()
@@ -96,21 +97,23 @@ class Discriminator(nn.Module):
 
 
 def _quarter(maps: Tensor, height: int, width: int, at_bottom: Tensor, at_right: Tensor) -> Tensor:
-    """One quarter of each map, chosen without the host waiting for the choice."""
+    """One quarter of each map; the choice stays on the device."""
     rows = torch.lerp(maps[:, :, :height], maps[:, :, -height:], at_bottom.to(maps.dtype))
     return torch.lerp(rows[..., :width], rows[..., -width:], at_right.to(maps.dtype))
 
 
 @dataclass(frozen=True)
 class FastGAN(Recipe):
-    """Liu et al. 2021, section 3, scaled to the size of the images; always with DiffAugment unless told otherwise.
+    """Liu et al. 2021, section 3, scaled to the size of the images; with DiffAugment by default.
 
-    The reconstructions are compared pixel by pixel, since the paper's perceptual distance needs a downloaded network;
-    their error is a mean over the batch, where the authors add it up.
-    As against the authors' code, D sees the full size of large images alone, not a small one beside it; it has no
-    excitations, and goes down to 4 x 4 so that small images have layers too; noise is added in training only, so that
-    a number draws one image; DiffAugment cuts holes; and the average's half-life is 5,000 images, in place of their
-    5,541 (.999 a step), and is that of the batches' statistics too.
+    Differs from the authors' code:
+    - Reconstructions are compared pixel by pixel, not by a perceptual distance, and their error is a mean, not a sum,
+      over the batch.
+    - D sees large images at full size only, not at a small size too.
+    - D has no excitations, and its maps go down to 4 x 4, so that small images have layers too.
+    - Noise is added in training only, so that a latent gives one image.
+    - DiffAugment cuts holes.
+    - The average's half-life is 5,000 images, not 5,541 (.999 a step), also for statistics of batches.
     """
 
     title: ClassVar[str] = "FastGAN: light networks, self-supervised D"
@@ -127,21 +130,21 @@ class FastGAN(Recipe):
     smoothing: float = hyper(0.2, "real targets are drawn from [1 - smoothing, 1], fake ones alike", below=1.0)
     ema_half_life: float = 5000.0
 
+    @override
     def augmentation(self, spec: Spec, images: int) -> Augmentation:
-        """See `Recipe.augmentation`."""
         return "diffaug"
 
+    @override
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        """See `Recipe.networks`."""
         return Generator(self.latent_dim, self.width, spec.shape), Discriminator(self.width, spec.shape)
 
     def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
-        """The hinge loss, with margins a little below 1 as in the authors' code, where the paper's are 1."""
+        """The hinge loss with random margins a little below 1, as in the authors' code; the paper's are 1."""
         margins = [1 - self.smoothing * whole_batch.drawn(torch.rand_like, places) for places in (real, fake)]
         return (margins[0] - real).relu().mean() + (margins[1] + fake).relu().mean()
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """The hinge loss of every place, with margins a little below 1, and the reconstruction of real images."""
+        """The hinge loss of every pixel of the map of logits, and the reconstruction error of real images."""
         d = cast(Discriminator, d)
         last, before = d.maps(real.images)
         real_places, fake_places = (losses.at_least_fp32(d.patches(maps)) for maps in (last, d.maps(fake.images)[0]))
@@ -152,7 +155,7 @@ class FastGAN(Recipe):
         return Loss(terms, {"real": real_places.mean(1), "fake": fake_places.mean(1)})
 
     def g_adversarial(self, fake: Tensor) -> Tensor:
-        """Minus D's mean."""
+        """Minus the mean logit."""
         return losses.wasserstein_g(fake)
 
 

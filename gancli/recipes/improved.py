@@ -1,10 +1,11 @@
-"""The techniques of "Improved Techniques for Training GANs" on DCGAN's networks, each a switch."""
+"""The techniques of "Improved Techniques for Training GANs" on DCGAN's networks, each with a switch."""
 
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from gancli import whole_batch
 from gancli.functional import losses
@@ -12,11 +13,11 @@ from gancli.models import convolutional
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 
 REFERENCE = 32
-"""Images of the reference batch of virtual batch normalisation."""
+"""Size of the reference batch of virtual batch normalisation."""
 
 
 class MinibatchDiscrimination(nn.Module):
-    """Tells D how close each image is to the others of the batch: section 3.2."""
+    """Features of the distance from each image to the others of the batch: section 3.2."""
 
     def __init__(self, inputs: int, kernels: int = 16, dimensions: int = 8) -> None:
         super().__init__()
@@ -30,7 +31,7 @@ class MinibatchDiscrimination(nn.Module):
 
 
 class VirtualBatchNorm(nn.Module):
-    """Normalises each map by the statistics of the reference batch and of itself alone: section 3.5.
+    """Normalise each map by statistics of the reference batch and the map itself: section 3.5.
 
     The first `REFERENCE` maps are the reference.
     """
@@ -43,7 +44,7 @@ class VirtualBatchNorm(nn.Module):
         """``(REFERENCE + N, C, H, W)`` to the same shape."""
         own = 1 / (REFERENCE + 1)
         values = losses.at_least_fp32(maps)
-        values = values - values[:REFERENCE].mean((0, 2, 3), keepdim=True)  # else rounding could hide their variance
+        values = values - values[:REFERENCE].mean((0, 2, 3), keepdim=True)  # avoids cancellation in the variance
         means, squares = (each.mean((2, 3), keepdim=True) for each in (values, values.square()))
         mean, square = (
             torch.cat([
@@ -57,7 +58,7 @@ class VirtualBatchNorm(nn.Module):
 
 
 class Generator(nn.Module):
-    """DCGAN's, with virtual batch normalisation: it carries its reference batch of latents with it."""
+    """DCGAN's generator with virtual batch normalisation; the reference latents are part of its state."""
 
     reference: Tensor
 
@@ -71,12 +72,12 @@ class Generator(nn.Module):
         self.register_buffer("reference", torch.randn(REFERENCE, latent_dim))
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents ``(N, latent_dim)`` -> images ``(N, C, H, W)``, none of which depends on another."""
+        """Latents ``(N, latent_dim)`` -> images ``(N, C, H, W)``, independent of each other."""
         return self.network(torch.cat([self.reference, latents]))[REFERENCE:]
 
 
 class History(nn.Module):
-    """The average of a network's weights over all steps so far, for historical averaging: section 3.3."""
+    """The average of a network's weights over all past steps, for historical averaging: section 3.3."""
 
     average: Tensor
     steps: Tensor
@@ -87,7 +88,7 @@ class History(nn.Module):
         self.register_buffer("steps", torch.zeros(()))
 
     def distance(self, network: nn.Module) -> Tensor:
-        """Squared distance of the weights to their average, which has taken them in."""
+        """Add the weights to the average; return their squared distance to it."""
         weights = torch.cat([parameter.flatten() for parameter in network.parameters()])
         with torch.no_grad():
             self.steps += 1
@@ -96,7 +97,7 @@ class History(nn.Module):
 
 
 class Discriminator(convolutional.Discriminator):
-    """DCGAN's, with minibatch discrimination before the logit; keeps both networks' histories if asked to."""
+    """DCGAN's discriminator, with minibatch discrimination before the logit, and histories of both networks."""
 
     def __init__(self, width: int, spec: Spec, minibatch: bool) -> None:
         super().__init__(width, spec.shape)
@@ -116,14 +117,14 @@ class Discriminator(convolutional.Discriminator):
 
 @dataclass(frozen=True)
 class Improved(Recipe):
-    """Salimans et al. 2016: minibatch discrimination, smoothed targets and virtual batch normalisation.
+    """Salimans et al. 2016, by default with the techniques of the paper's best samples.
 
-    These draw the paper's best samples. Feature matching, which the paper uses for semi-supervised learning, is a
-    switch.
+    These are minibatch discrimination, label smoothing and virtual batch normalisation. Feature matching, which the
+    paper uses for semi-supervised learning, is optional.
 
     Differs from the paper:
     - D is not trained on labels too.
-    - D has DCGAN's batch normalisation with feature matching as well; the paper's has none there.
+    - D keeps DCGAN's batch normalisation with feature matching; the paper's has none.
     - Minibatch discrimination has 16 kernels of 8 values; the authors' code has 100 of 5 or 300 of 50.
     """
 
@@ -134,16 +135,16 @@ class Improved(Recipe):
     draws_points: ClassVar[bool] = False
 
     feature_matching: bool = hyper(False, "G matches the mean of D's features instead of fooling D (3.1)")
-    minibatch_discrimination: bool = hyper(True, "D is told how close the images of a batch are (3.2)")
-    historical_averaging: float = hyper(0.0, "weight of the distance of all weights to their past average (3.3)")
+    minibatch_discrimination: bool = hyper(True, "D sees how close the images of a batch are (3.2)")
+    historical_averaging: float = hyper(0.0, "coefficient of the distance of all weights to their past average (3.3)")
     real_target: float = hyper(
         0.9, "D's target for real images; below 1 is one-sided label smoothing (3.4)", least=0.5, most=1.0
     )
     virtual_batch_norm: bool = hyper(True, "G normalises by a fixed reference batch (3.5)")
     width: int = hyper(0, convolutional.WIDTH)
 
+    @override
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        """See `Recipe.networks`."""
         width = self.width or convolutional.default_width(spec.shape)
         g: nn.Module = convolutional.Generator(self.latent_dim, width, spec.shape)
         if self.virtual_batch_norm:
@@ -158,11 +159,11 @@ class Improved(Recipe):
         return losses.logistic_d(real, fake, self.real_target)
 
     def d_penalties(self, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> dict[str, Tensor]:
-        """The history if asked for."""
+        """Historical averaging of D, if switched on."""
         return self._history(d, 0, d)
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """The non-saturating loss, or the squared distance of the features' means."""
+        """The non-saturating loss, or with feature matching the squared distance of mean features."""
         d = cast(Discriminator, d)
         if not self.feature_matching:
             return Loss({"adv": losses.non_saturating_g(d(fake.images))} | self._history(d, 1, g))

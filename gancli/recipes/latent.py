@@ -1,4 +1,4 @@
-"""A GAN in the latents of an autoencoder, which the same run trains first."""
+"""A GAN of an autoencoder's latents; the same run trains the autoencoder first."""
 
 import copy
 import math
@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, Self, cast
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
+from typing_extensions import override
 
 from gancli import whole_batch
 from gancli.functional import losses
@@ -19,16 +20,18 @@ from gancli.models.convolutional import Shape
 from gancli.models.efficientnet_lite0 import Lite0
 from gancli.models.perceptual import CHANNELS, Perception
 from gancli.pretrained import lite0_weights
-from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, Stage, hyper, ramped_half_life
+from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, Stage, half_cosine, hyper, ramped_half_life
 from gancli.recipes.r3gan import pairing_with_penalties
 
 FIRST, SECOND = "autoencoder", "GAN in its latents"
+"""Names of the two stages."""
 SHARE = 0.05
+"""Share of the length for the autoencoder, up to `MAX_AUTOENCODER_IMAGES`."""
 TIME_SHARE = 0.5
-"""Of a run's wall-clock time for the autoencoder, whose step takes many times as long as the GAN's."""
+"""The autoencoder's share of a run's wall-clock time; its step takes many times as long as the GAN's."""
 MAX_AUTOENCODER_IMAGES = 500_000.0
 MAX_LATENTS = 60_000
-"""Latents to keep in all, which the versions of a picture share."""
+"""Latents to keep: the number of pictures times the versions of each."""
 MAX_VERSIONS = 8
 PERCEPTRON_WIDTH = 384
 NETWORKS = {
@@ -39,23 +42,23 @@ NETWORKS = {
 
 
 class Generator(nn.Module):
-    """An autoencoder, and the generator of its latents."""
+    """An autoencoder, and a generator of its latents."""
 
     def __init__(self, pictures: Autoencoder, inner: nn.Module) -> None:
         super().__init__()
         self.autoencoder, self.inner = pictures, inner
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Random numbers ``(N, latent_dim)`` and labels ``(N,)`` -> images ``(N, C, H, W)``, which nothing bounds."""
+        """Random numbers ``(N, latent_dim)`` and labels ``(N,)`` -> unbounded images ``(N, C, H, W)``."""
         return self.autoencoder.decoder(self.inner(latents, labels))
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Images ``(N, C, H, W)`` through their latents."""
+        """Encode and decode images ``(N, C, H, W)``."""
         return self.autoencoder(images)
 
 
 class Discriminator(nn.Module):
-    """A copy of the encoder, the discriminator of latents, and what compares pictures while the autoencoder learns."""
+    """A copy of the encoder, a discriminator of latents, and the perceptual distance for the autoencoder."""
 
     def __init__(self, encoder: nn.Module, inner: nn.Module, perception: nn.Module | None) -> None:
         super().__init__()
@@ -68,13 +71,15 @@ class Discriminator(nn.Module):
 
 @dataclass(frozen=True)
 class Latent(Recipe):
-    """A convolutional autoencoder learns first; then it stays as it is, and R3GAN learns its latents.
+    """First a convolutional autoencoder is trained, then frozen while R3GAN is trained on its latents.
 
-    Differs from latent diffusion's first stage (Rombach et al. 2022, arXiv:2112.10752):
-    - no divergence: the latents have unit variance, and noise of a fixed deviation bounds what they tell;
-    - the perceptual term compares features of EfficientNet-Lite0, and there are no adversarial patches.
-    The GAN's losses and rates are R3GAN's (Huang et al. 2024, arXiv:2501.05441), with a gamma for so few values. D sees
-    latents of several versions of each picture, with noise.
+    The GAN's losses and rates are R3GAN's (Huang et al. 2024, arXiv:2501.05441), with a gamma for latents. D sees
+    noisy latents of several versions of each picture.
+
+    The autoencoder differs from latent diffusion's (Rombach et al. 2022, arXiv:2112.10752):
+    - There is no KL divergence: latents have unit variance, and added noise bounds their information.
+    - The perceptual term compares features of EfficientNet-Lite0.
+    - There is no adversarial term.
     """
 
     title: ClassVar[str] = "GAN in the latents of an autoencoder"
@@ -89,14 +94,14 @@ class Latent(Recipe):
     autoencoder_sizes: ClassVar[tuple[str, ...]] = ("channels", "width")
     draws_points: ClassVar[bool] = False
 
-    conditional: bool = hyper(False, "whether G draws the class that a label asks for")  # type: ignore[misc]
+    conditional: bool = hyper(False, "whether G draws the class that a label names")  # type: ignore[misc]
     autoencoder_images: float = hyper(
         0.0,
         "images for the autoencoder before the GAN begins; 0: a twentieth of the length, 500,000 at most",
         least=1.0,
     )
     trained: bool = hyper(
-        False, "the autoencoder is trained already, by --autoencoder or --init-from, and the GAN begins at once"
+        False, "the autoencoder is already trained (set by --autoencoder and --init-from); the GAN begins at once"
     )
     channels: int = hyper(32, "channels of the latents")
     width: int = hyper(192, "channels of the autoencoder's smallest maps; each doubling of the size halves them")
@@ -121,8 +126,8 @@ class Latent(Recipe):
     decay_images: float = hyper(0.0, "images over which the GAN's rates reach their ends; 0: all of its own", least=1.0)
     ema_half_life: float = hyper(0.0, "last half-life of the averaged generator, in images; 0: 1/40 of decay_images")
 
+    @override
     def fitted(self, spec: Spec, images: int, length: int) -> Self:
-        """See `Recipe.fitted`."""
         first = self.autoencoder_images or max(1.0, min(SHARE * length, MAX_AUTOENCODER_IMAGES))
         decay = self.decay_images or max(1.0, length - (0.0 if self.trained else first))
         return replace(
@@ -145,7 +150,7 @@ class Latent(Recipe):
         return replace(self, autoencoder_images=float(steps * images_per_step)), steps + rest
 
     def continued(self) -> Self:
-        """See `Recipe.continued`: latents keep their meaning, so the GAN goes on in those that it knows."""
+        """The recipe with a trained autoencoder, which keeps the meaning of the latents."""
         return replace(self, trained=True)
 
     @property
@@ -153,8 +158,8 @@ class Latent(Recipe):
         """Images seen when the GAN begins."""
         return 0.0 if self.trained else self.autoencoder_images
 
+    @override
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        """See `Recipe.networks`."""
         pictures = Autoencoder(spec.shape, self.channels, self.width)
         g, d = self._latent_networks(autoencoder.latent_shape(spec.shape, self.channels), spec.classes)
         perception = Perception(Lite0(lite0_weights())) if self.perceptual else None
@@ -165,7 +170,7 @@ class Latent(Recipe):
         return make(self.latent_dim, shape, self.network_width, self.blocks, classes if self.conditional else 0)
 
     def optimizers(self, g: nn.Module, d: nn.Module) -> tuple[Optimizer, Optimizer]:
-        """See `Recipe.optimizers`; the autoencoder is a group of G's with a decay of its own."""
+        """Adam for both; the autoencoder is a parameter group of G with its own betas."""
         g = cast(Generator, g)
         groups = [
             {"params": list(g.autoencoder.parameters()), "betas": (0.9, self.beta2_end)},
@@ -175,7 +180,7 @@ class Latent(Recipe):
         return Adam(groups, self.g_lr, fused=True), of_d
 
     def stage(self, images_seen: int) -> Stage:
-        """The autoencoder first, with D's features to compare pictures; then the networks for latents."""
+        """First the autoencoder, then the networks for latents."""
         if images_seen < self.border:
             return Stage(FIRST, g="autoencoder", without_d=True)
         return Stage(
@@ -189,15 +194,15 @@ class Latent(Recipe):
         )
 
     def begin(self, stage: Stage, g: nn.Module, d: nn.Module, ema: nn.Module) -> None:
-        """See `Recipe.begin`: the GAN works with the averaged autoencoder, and D has its encoder."""
+        """Before the second stage, copy the averaged autoencoder to G and its encoder to D."""
         g, d, ema = cast(Generator, g), cast(Discriminator, d), cast(Generator, ema)
         if stage.name == SECOND:
             g.autoencoder.load_state_dict(ema.autoencoder.state_dict())
             d.encoder.load_state_dict(ema.autoencoder.encoder.state_dict())
 
     def lone_loss(self, g: nn.Module, d: nn.Module, real: Batch, rates: Rates) -> Loss:
-        """|x - x'|, and the relative difference of features, of pictures that are moved a little."""
-        images = moved(real.images, whole_batch.drawn(self._steps, real.images))
+        """|x - x'| and the perceptual distance, of randomly shifted pictures x and reconstructions x'."""
+        images = moved(real.images, whole_batch.drawn(self._shifts, real.images))
         rebuilt = losses.at_least_fp32(cast(Autoencoder, g)(images, self.noise))
         terms = {"l1": (rebuilt - images).abs().mean()}
         if (perception := cast(Discriminator, d).perception) is not None:
@@ -205,13 +210,13 @@ class Latent(Recipe):
         return Loss(terms)
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """R3GAN's pairing loss plus gamma / 2 times the squared gradients at real and at generated latents."""
+        """R3GAN's pairing loss, with R1 and R2 on noisy latents."""
         labels = None if real.labels is None or fake.labels is None else torch.cat([real.labels, fake.labels])
         images = torch.cat([self._noisy(real.images), self._noisy(fake.images)])
         return pairing_with_penalties(d, images, labels, rates.gamma)
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """The pairing loss with the roles exchanged; nothing flows back through the real latents."""
+        """The pairing loss with the roles exchanged; no gradient through real latents."""
         with torch.no_grad():
             real_logits = d(self._noisy(real.images), real.labels)
         return Loss({"adv": losses.relativistic_g(real_logits, d(self._noisy(fake.images), fake.labels))})
@@ -220,38 +225,33 @@ class Latent(Recipe):
         """The pairing loss."""
         return losses.relativistic_d(real, fake)
 
-    def _steps(self, images: Tensor) -> Tensor:
-        """``(N, 2)``, how far each picture is moved down and to the right."""
+    def _shifts(self, images: Tensor) -> Tensor:
+        """Random shifts of each picture, down and right, int64 ``(N, 2)``."""
         return torch.randint(-self.shift, self.shift + 1, (len(images), 2), device=images.device)
 
     def _noisy(self, latents: Tensor) -> Tensor:
         return latents + self.latent_noise * whole_batch.drawn(torch.randn_like, latents)
 
     def schedule(self, images_seen: int) -> Rates:
-        """A half cosine in either stage."""
+        """A half cosine in each stage."""
         rest = images_seen - self.border
         return self._of_autoencoder(images_seen) if rest < 0 else self._of_gan(rest)
 
     def _of_autoencoder(self, images_seen: int) -> Rates:
-        rate = self.autoencoder_lr * falling(1.0, 1 / 25, images_seen / self.autoencoder_images)
+        rate = self.autoencoder_lr * half_cosine(1.0, 1 / 25, images_seen / self.autoencoder_images)
         half_life = ramped_half_life(self.autoencoder_images / 40, images_seen)
         return Rates(rate, self.d_lr, half_life, beta2=self.beta2_end)
 
     def _of_gan(self, images_seen: float) -> Rates:
         done = images_seen / self.decay_images
-        left = falling(1.0, self.lr_end, done)
+        left = half_cosine(1.0, self.lr_end, done)
         return Rates(
             g_lr=self.g_lr * left,
             d_lr=self.d_lr * left,
-            ema_half_life=falling(0.0, self.ema_half_life, done),
-            gamma=falling(self.gamma, self.gamma_end, done),
-            beta2=falling(self.beta2, self.beta2_end, done),
+            ema_half_life=half_cosine(0.0, self.ema_half_life, done),
+            gamma=half_cosine(self.gamma, self.gamma_end, done),
+            beta2=half_cosine(self.beta2, self.beta2_end, done),
         )
-
-
-def falling(first: float, last: float, done: float) -> float:
-    """From the first value to the last along a half cosine; ``done`` is the share of the way, 1 at most."""
-    return last + (first - last) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 RECIPE = Latent

@@ -1,9 +1,10 @@
-"""PacGAN: D judges several images at once, so that it sees when they are too much alike."""
+"""PacGAN: D classifies packs of several images, so that it sees if they are too similar."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from gancli.functional import losses
 from gancli.models import convolutional
@@ -13,9 +14,9 @@ from gancli.recipes.base import Recipe, Spec, hyper
 
 
 class PointGenerator(nn.Module):
-    """Four layers of 400 units with batch normalisation and ReLU: the paper's network for ring and grid.
+    """The paper's network for ring and grid: four layers of 400 units with batch normalisation and ReLU.
 
-    It draws coordinates, which are divided by ``scale``.
+    It computes original coordinates, which are divided by ``scale``.
     """
 
     def __init__(self, latent_dim: int, coordinates: int, scale: float) -> None:
@@ -32,9 +33,9 @@ class PointGenerator(nn.Module):
 
 
 class PointDiscriminator(nn.Module):
-    """Three maxout layers of 200 units with 5 pieces: the paper's network for ring and grid.
+    """The paper's network for ring and grid: three maxout layers of 200 units with 5 pieces.
 
-    It sees coordinates, the points times ``scale``.
+    Its input are original coordinates, the points times ``scale``.
     """
 
     def __init__(self, values: int, scale: float) -> None:
@@ -48,14 +49,14 @@ class PointDiscriminator(nn.Module):
 
 
 class Packed(nn.Module):
-    """A discriminator of ``pack`` images on top of each other, as if they were one of many channels."""
+    """A discriminator of ``pack`` images, stacked along channels."""
 
     def __init__(self, network: nn.Module, pack: int) -> None:
         super().__init__()
         self.network, self.pack = network, pack
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images ``(N, C, H, W)`` -> logits ``(N // pack,)``, each of consecutive images; a remainder is left out."""
+        """Images ``(N, C, H, W)`` -> logits ``(N // pack,)`` of consecutive images; a remainder is ignored."""
         whole = images[: len(images) // self.pack * self.pack]
         return self.network(whole.reshape(-1, self.pack * images.shape[1], *images.shape[2:]))
 
@@ -65,8 +66,8 @@ class PacGAN(Recipe):
     """Lin et al. 2018, with the networks of section 4.1 for points and DCGAN's for pictures.
 
     Differs from the authors' code:
-    - A batch has the same number of images whatever ``pack`` is; the authors keep the number of D's answers.
-    - On points the networks step in turn; the authors step both at once, from weights of N(0, 0.02^2).
+    - The batch size in images does not depend on ``pack``; the authors keep the number of logits.
+    - On points the networks step in turn; the authors' step at once, from weights of N(0, 0.02^2).
     """
 
     title: ClassVar[str] = "GAN with a packed discriminator"
@@ -76,15 +77,15 @@ class PacGAN(Recipe):
     point_batch_size: ClassVar[int] = 200
     mixes_samples: ClassVar[bool] = True
 
-    pack: int = hyper(2, "images that D judges together; must divide the batch")
+    pack: int = hyper(2, "images that D sees together; must divide the batch")
     latent_dim: int = hyper(0, "size of z ~ N(0, I); 0: 100 for pictures, 2 for points")
     g_lr: float = hyper(0.0, "Adam's learning rate for G; 0: 2e-4 for pictures, 1e-4 for points")
     d_lr: float = hyper(0.0, "Adam's learning rate for D; 0: 2e-4 for pictures, 1e-4 for points")
     beta1: float = hyper(-1.0, "Adam's decay of the gradients' mean; -1: 0.5 for pictures, 0.8 for points", below=1.0)
     width: int = hyper(0, convolutional.WIDTH)
 
+    @override
     def fitted(self, spec: Spec, images: int, length: int) -> Self:
-        """See `Recipe.fitted`."""
         lr = 1e-4 if spec.is_points else 2e-4
         return replace(
             self,
@@ -95,12 +96,12 @@ class PacGAN(Recipe):
         )
 
     @property
+    @override
     def images_per_logit(self) -> int:
-        """See `Recipe.images_per_logit`."""
         return self.pack
 
+    @override
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        """See `Recipe.networks`."""
         values = self.pack * spec.channels
         if spec.point_scale is not None:
             d = PointDiscriminator(values, spec.point_scale)

@@ -1,4 +1,4 @@
-"""Progressive growing: both networks begin with tiny images and fade in layers for larger ones."""
+"""Progressive growing: both networks start with tiny images and fade in layers for larger ones."""
 
 import math
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from typing import ClassVar, Self, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pad
+from typing_extensions import override
 
 from gancli import whole_batch
 from gancli.functional import losses, penalties
@@ -17,43 +18,47 @@ from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 
 MAX_CHANNELS = 512
 GROUP = 4
-"""Images over which the minibatch standard deviation is taken, or the next larger number that divides the batch."""
+"""Group size of the minibatch standard deviation, or the next larger number that divides the batch."""
 
 
 @dataclass(frozen=True)
-class Stage:
-    """How far the networks have grown."""
+class Growth:
+    """The present size of the networks."""
 
     level: int
-    """Doublings above the smallest images."""
+    """Number of doublings of the smallest images."""
     alpha: float
-    """Share of the newest layers, 1 when they are fully in."""
+    """Weight of the newest layers, 1 once they are faded in."""
 
 
-def stage_at(images_seen: int, images_per_phase: float, levels: int) -> Stage:
-    """The smallest images for a phase; then, for each doubling, one phase that fades it in and one that keeps it.
+def growth_at(images_seen: int, images_per_phase: float, levels: int) -> Growth:
+    """One phase at the smallest size; then, for each doubling, one phase to fade it in and one to keep it.
 
-    Without phases (0) networks are grown from the start.
+    Without phases (0) the networks have their full size from the start.
+
+    Example:
+        >>> growth_at(images_seen=150, images_per_phase=100, levels=2)  # half-way through the first fading
+        Growth(level=1, alpha=0.5)
     """
     if not images_per_phase:
-        return Stage(levels, 1.0)
+        return Growth(levels, 1.0)
     phase = images_seen / images_per_phase
     level = min(levels, (int(phase) + 1) // 2)
     fading = int(phase) % 2 == 1 and int(phase) < 2 * levels
-    return Stage(level, phase % 1 if fading else 1.0)
+    return Growth(level, phase % 1 if fading else 1.0)
 
 
 def pixel_norm(maps: Tensor) -> Tensor:
-    """Each pixel's vector of channels with a mean square of 1: section 4.2."""
-    values = losses.at_least_fp32(maps)  # in half precision 1e-8 is nothing
+    """Scale each pixel's vector of channels to a mean square of 1: section 4.2."""
+    values = losses.at_least_fp32(maps)  # 1e-8 vanishes in half precision
     return (values * (values.square().mean(1, keepdim=True) + 1e-8).rsqrt()).to(maps.dtype)
 
 
 def minibatch_deviation(maps: Tensor) -> Tensor:
-    """One more channel, the mean deviation of all values over each group of images: section 3."""
+    """Append one channel, the mean standard deviation of all values over each group of images: section 3."""
     batch = whole_batch.processes() * len(maps)
     group = next(n for n in range(min(GROUP, batch), batch + 1) if batch % n == 0)
-    apart = len(maps) % group == 0  # no group has images of several processes
+    apart = len(maps) % group == 0  # each group lies within one process
     values = losses.at_least_fp32(maps if apart else whole_batch.gathered(maps)).unflatten(0, (-1, group))
     deviations = (values.var(1, correction=0) + 1e-8).sqrt().mean((1, 2, 3)).to(maps.dtype).repeat_interleave(group)
     own = deviations if apart else whole_batch.own_rows(deviations)
@@ -61,7 +66,7 @@ def minibatch_deviation(maps: Tensor) -> Tensor:
 
 
 class Equalised(nn.Module):
-    """A convolution or linear layer whose weights are N(0, 1) and scaled as they are used: section 4.1."""
+    """A convolution or linear layer with weights from N(0, 1), scaled in the forward pass: section 4.1."""
 
     def __init__(self, layer: nn.Conv2d | nn.Linear, gain: float = math.sqrt(2)) -> None:
         super().__init__()
@@ -71,7 +76,7 @@ class Equalised(nn.Module):
         nn.init.zeros_(layer.bias)
 
     def forward(self, values: Tensor) -> Tensor:
-        """What the layer gives with its weights scaled."""
+        """The layer's output with scaled weights."""
         weight = self.layer.weight * self.scale
         if isinstance(self.layer, nn.Linear):
             return nn.functional.linear(values, weight, self.layer.bias)
@@ -79,7 +84,7 @@ class Equalised(nn.Module):
 
 
 def convolution(before: int, after: int, size: int = 3, gain: float = math.sqrt(2)) -> Equalised:
-    """An equalised convolution that keeps the size of the map."""
+    """An `Equalised` convolution that keeps the size of the map."""
     return Equalised(nn.Conv2d(before, after, size, padding=size // 2), gain)
 
 
@@ -89,7 +94,7 @@ def faded(before: Tensor, after: Tensor, alpha: float) -> Tensor:
 
 
 class Growing(nn.Module):
-    """What G and D share: how many images training has seen, which travels with the weights."""
+    """Base of G and D; the number of images seen, which sets their size, is saved with the weights."""
 
     def __init__(self, width: int, shape: Shape, images_per_phase: float) -> None:
         super().__init__()
@@ -99,26 +104,26 @@ class Growing(nn.Module):
         self.images_seen = 0
 
     @property
-    def stage(self) -> Stage:
-        """Where the network stands."""
-        return stage_at(self.images_seen, self.images_per_phase, self.levels)
+    def growth(self) -> Growth:
+        """The present size of the network."""
+        return growth_at(self.images_seen, self.images_per_phase, self.levels)
 
     def get_extra_state(self) -> Tensor:
-        """The images seen, as a part of the weights."""
+        """The number of images seen, for the state_dict."""
         return torch.tensor(self.images_seen)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Restore the images seen."""
+        """Restore the number of images seen."""
         self.images_seen = int(state)
 
 
 class Generator(Growing):
-    """Images of the present stage, enlarged to their full size."""
+    """Images of the present size, enlarged to full size."""
 
     def __init__(self, latent_dim: int, width: int, shape: Shape, images_per_phase: float) -> None:
         super().__init__(width, shape, images_per_phase)
         first = self.channels[0]
-        # the gain is the paper's for this layer, whose fan-in is that of a 4 x 4 convolution
+        # the paper's gain for this layer, with the fan-in of a 4 x 4 convolution
         self.project = Equalised(nn.Linear(latent_dim, first * self.base[0] * self.base[1]), gain=math.sqrt(2) / 4)
         self.first = convolution(first, first)
         pairs = list(pairwise(self.channels))
@@ -127,8 +132,8 @@ class Generator(Growing):
         self.to_image = nn.ModuleList(convolution(channels, shape[0], 1, gain=1.0) for channels in self.channels)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents ``(N, latent_dim)`` -> images ``(N, C, H, W)``, which nothing bounds; labels are ignored."""
-        level, alpha = self.stage.level, self.stage.alpha
+        """Latents ``(N, latent_dim)`` -> unbounded images ``(N, C, H, W)``; labels are ignored."""
+        level, alpha = self.growth.level, self.growth.alpha
         maps = self.project(pixel_norm(latents)).unflatten(1, (-1, *self.base))
         maps = self._activated(self.first, self._activated(None, maps))
         before = maps
@@ -147,7 +152,7 @@ class Generator(Growing):
 
 
 class Discriminator(Growing):
-    """Shrinks full-size images to the present stage and judges them there."""
+    """Shrinks full-size images to the present size, and computes logits there."""
 
     def __init__(self, width: int, shape: Shape, images_per_phase: float) -> None:
         super().__init__(width, shape, images_per_phase)
@@ -161,15 +166,15 @@ class Discriminator(Growing):
         self.logit = Equalised(nn.Linear(first, 1), gain=1.0)
 
     def shrunk(self, images: Tensor) -> Tensor:
-        """Images ``(N, C, H, W)`` at the size of the present stage."""
+        """Images ``(N, C, H, W)`` at the present size."""
         missing = [side * 2**self.levels - full for side, full in zip(self.base, self.size, strict=True)]
         top, left = missing[0] // 2, missing[1] // 2
         padded = pad(images, (left, missing[1] - left, top, missing[0] - top), mode="replicate")
-        return avg_pool2d(padded, 2 ** (self.levels - self.stage.level))
+        return avg_pool2d(padded, 2 ** (self.levels - self.growth.level))
 
-    def judge(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images of the present stage's size -> logits ``(N,)``."""
-        level, alpha = self.stage.level, self.stage.alpha
+    def logits(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images of the present size -> logits ``(N,)``."""
+        level, alpha = self.growth.level, self.growth.alpha
         maps = leaky_relu(self.from_image[level](images), 0.2)
         for number in reversed(range(level)):
             maps = leaky_relu(self.exits[number](leaky_relu(self.entries[number](maps), 0.2)), 0.2)
@@ -182,17 +187,19 @@ class Discriminator(Growing):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images ``(N, C, H, W)`` of full size -> logits ``(N,)``; labels are ignored."""
-        return self.judge(self.shrunk(images))
+        return self.logits(self.shrunk(images))
 
 
 @dataclass(frozen=True)
 class Progressive(Recipe):
     """Karras et al. 2018 with WGAN-GP's loss and the drift term of appendix A.1.
 
-    The gradient penalty goes through the minibatch deviation, as in the paper: each gradient holds what an image
-    does to the others of its group. Images outside keep their full size at every stage. For a CPU's
-    sake networks and latent are smaller than the paper's; and Adam keeps what it knows when a size is added, which the
-    authors' code forgets.
+    As in the paper, the gradient penalty includes the minibatch deviation, so a gradient contains the effect of an
+    image on its group. G's output and D's input always have the full size.
+
+    Differs from the authors' code:
+    - Networks and latent are smaller, for CPUs.
+    - Adam keeps its state when a size is added; theirs resets it.
     """
 
     title: ClassVar[str] = "Progressively growing GAN"
@@ -212,39 +219,39 @@ class Progressive(Recipe):
     images_per_phase: float = hyper(
         0.0, "images to fade a size in, and to keep it; 0: grown at half the length", least=1.0
     )
-    grown: bool = hyper(False, "start at the full size, as --init-from does unless images_per_phase is set")
+    grown: bool = hyper(False, "start at the full size (set by --init-from, unless images_per_phase is given)")
     width: int = hyper(32, "channels at the full size; each halving doubles them, up to 512")
 
+    @override
     def fitted(self, spec: Spec, images: int, length: int) -> Self:
-        """See `Recipe.fitted`."""
         phases = 2 * doublings(spec.shape, least=1)
         return replace(self, images_per_phase=self.images_per_phase or max(1.0, length / 2 / phases))
 
     def continued(self) -> Self:
-        """See `Recipe.continued`: it goes on from networks that have grown, unless phases are asked for."""
+        """The recipe for full-size networks, unless ``images_per_phase`` is given."""
         return replace(self, grown=self.grown or not self.images_per_phase)
 
+    @override
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        """See `Recipe.networks`."""
         phase = 0.0 if self.grown else self.images_per_phase
         return (
             Generator(self.latent_dim, self.width, spec.shape, phase),
             Discriminator(self.width, spec.shape, phase),
         )
 
+    @override
     def advance(self, network: nn.Module, images_seen: int) -> None:
-        """See `Recipe.advance`."""
         assert isinstance(network, Growing)
         network.images_seen = images_seen
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """Minus the estimated distance, the penalty at the present size, and the drift of D on real images."""
+        """Minus the estimated distance, the gradient penalty at the present size, and the drift of D."""
         d = cast(Discriminator, d)
         seen, drawn = self._real(d, real), d.shrunk(fake.images)
-        real_logits, fake_logits = d.judge(seen), d.judge(drawn)
+        real_logits, fake_logits = d.logits(seen), d.logits(drawn)
         terms = {
             "adv": losses.wasserstein_d(real_logits, fake_logits),
-            "gp": self.penalty * penalties.one_centred(d.judge, penalties.between(seen, drawn), None),
+            "gp": self.penalty * penalties.one_centred(d.logits, penalties.between(seen, drawn), None),
             "drift": self.drift * losses.at_least_fp32(real_logits).square().mean(),
         }
         return Loss(terms, {"real": real_logits, "fake": fake_logits})
@@ -254,8 +261,8 @@ class Progressive(Recipe):
         return losses.wasserstein_g(fake)
 
     def _real(self, d: Discriminator, real: Batch) -> Tensor:
-        """Real images at the present size, as blurred as the half faded-in G can draw them."""
-        images, alpha = d.shrunk(real.images), d.stage.alpha
+        """Real images at the present size, blurred as G's are while it fades in."""
+        images, alpha = d.shrunk(real.images), d.growth.alpha
         return faded(interpolate(avg_pool2d(images, 2), scale_factor=2), images, alpha) if alpha < 1 else images
 
 

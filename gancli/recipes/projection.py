@@ -1,9 +1,10 @@
-"""A conditional GAN whose D projects its features on an embedding of the label, in SNGAN's residual networks."""
+"""A conditional GAN whose D projects its features onto an embedding of the label, with SNGAN's networks."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from gancli.functional import losses
 from gancli.models import residual
@@ -14,8 +15,10 @@ from gancli.recipes.base import Recipe, Spec, hyper
 class Projection(Recipe):
     """Miyato and Koyama 2018: the hinge loss, spectral normalisation, conditional batch normalisation in G.
 
-    The paper's networks are for ImageNet; these are those of SNGAN, a quarter as wide by default, for a CPU's sake.
-    The authors' code lets the rates fall linearly to zero and draws twice as many images for G's step as for D's.
+    Differs from the authors' code:
+    - The networks are SNGAN's, a quarter as wide by default for CPUs; theirs are for ImageNet.
+    - Learning rates are constant; theirs fall linearly to zero.
+    - G's step draws as many images as D's; theirs draws twice as many.
     """
 
     title: ClassVar[str] = "Class-conditional GAN with a projection discriminator"
@@ -30,19 +33,19 @@ class Projection(Recipe):
     d_steps: int = 5
     width: int = hyper(32, "channels of D's layers; G's have twice as many")
 
+    @override
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        """See `Recipe.networks`."""
         return (
             residual.Generator(self.latent_dim, 2 * self.width, spec.shape, spec.classes),
             residual.Discriminator(self.width, spec.shape, spec.classes),
         )
 
     def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
-        """The hinge loss of images with their own labels."""
+        """The hinge loss."""
         return losses.hinge_d(real, fake)
 
     def g_adversarial(self, fake: Tensor) -> Tensor:
-        """Minus D's mean."""
+        """Minus the mean logit."""
         return losses.wasserstein_g(fake)
 
 

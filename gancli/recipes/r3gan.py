@@ -7,27 +7,32 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
+from typing_extensions import override
 
 from gancli.functional import losses, penalties
 from gancli.models import perceptron, points
 from gancli.models.convolutional import Shape, cropped, doublings
 from gancli.models.resampling import Downsample, Upsample
-from gancli.recipes.base import Augmentation, Batch, Loss, Rates, Recipe, Spec, hyper
+from gancli.recipes.base import Augmentation, Batch, Loss, Rates, Recipe, Spec, half_cosine, hyper
 
 PERCEPTRON_VALUES = 32 * 32
-"""Values of a picture (channels times pixels) up to which perceptrons draw it unless told otherwise."""
+"""Pictures of at most so many values (channels times pixels) have perceptrons by default."""
 PERCEPTRON_GAMMA = 4.0
+"""Measured in benchmarks/quality.py."""
 GAMMA_POWER = math.log(150 / 0.05) / math.log(256**2 / 32**2)
+"""Exponent of the number of pixels through the authors' gammas: .05 at 32 x 32 (CIFAR-10), 150 at 256 x 256 (FFHQ)."""
 FEW_PICTURES = 10_000
-"""Training pictures under which D is augmented."""
+"""With fewer training pictures D is augmented."""
 WIDTH = 64
+"""Default channels of a stage."""
 SLOPE = 0.2
+"""Slope of LeakyReLU below zero."""
 GROUP = 16
-"""Channels of a group of the 3 x 3 convolutions, as in the paper's CIFAR-10 networks."""
+"""Channels per group of 3 x 3 convolutions, as in the paper's CIFAR-10 networks."""
 
 
 class BiasedActivation(nn.Module):
-    """Add a bias to each channel, then LeakyReLU; the convolutions have no bias of their own."""
+    """A bias for each channel, then LeakyReLU; convolutions have no bias of their own."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -39,7 +44,7 @@ class BiasedActivation(nn.Module):
 
 
 def convolution(before: int, after: int, size: int, gain: float, groups: int = 1) -> nn.Conv2d:
-    """A convolution without bias, its weights normal so that the output's variance is ``gain``^2 times the input's."""
+    """A convolution without bias; its normal weights scale the variance of the input by ``gain``^2."""
     layer = nn.Conv2d(before, after, size, padding=size // 2, groups=groups, bias=False)
     fan_in = layer.weight[0].numel()
     nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(fan_in))
@@ -47,15 +52,15 @@ def convolution(before: int, after: int, size: int, gain: float, groups: int = 1
 
 
 def changed(before: int, after: int) -> list[nn.Module]:
-    """What leads from one number of channels to another: nothing if they are the same."""
+    """A 1 x 1 convolution to another number of channels; empty if they are equal."""
     return [] if before == after else [convolution(before, after, 1, 1.0)]
 
 
 class Residual(nn.Module):
-    """x + W3 act(W2 act(W1 x)): the paper's figure 2, an inverted bottleneck whose middle is grouped.
+    """x + W3 act(W2 act(W1 x)): an inverted bottleneck with a grouped convolution W2 (the paper's figure 2).
 
-    Fix-up initialisation in place of normalisation (Zhang 2019, arXiv:1901.09321): W3 is zero, and W1 and W2 shrink
-    with the number of blocks.
+    Fix-up initialisation (Zhang 2019, arXiv:1901.09321) replaces normalisation: W3 is zero, and W1 and W2 shrink with
+    the number of blocks.
     """
 
     def __init__(self, channels: int, expansion: int, blocks: int) -> None:
@@ -76,7 +81,7 @@ class Residual(nn.Module):
 
 
 class Generator(nn.Module):
-    """A learned map scaled by the latent, then stages of residual blocks, each but the last followed by doubling."""
+    """A learned map scaled by the latent, then stages of residual blocks with doubling between them."""
 
     def __init__(self, latent_dim: int, widths: list[int], blocks: int, expansion: int, shape: Shape) -> None:
         super().__init__()
@@ -93,12 +98,12 @@ class Generator(nn.Module):
         self.layers = nn.Sequential(*layers, convolution(widths[-1], shape[0], 1, 1.0))
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents ``(N, latent_dim)`` -> images ``(N, C, H, W)``, which nothing bounds; labels are ignored."""
+        """Latents ``(N, latent_dim)`` -> unbounded images ``(N, C, H, W)``; labels are ignored."""
         return cropped(self.layers(self.basis * self.scale(latents)[:, :, None, None]), *self.size)
 
 
 class Discriminator(nn.Module):
-    """The generator's mirror: stages of residual blocks, halving between them, and one number at the end."""
+    """The generator's mirror: stages of residual blocks with halving between them, then one logit."""
 
     def __init__(self, widths: list[int], blocks: int, expansion: int, shape: Shape) -> None:
         super().__init__()
@@ -122,15 +127,18 @@ class Discriminator(nn.Module):
 
 @dataclass(frozen=True)
 class R3GAN(Recipe):
-    """Huang et al. 2024, without labels. What is left at 0 or at auto follows the data and the planned length.
+    """Huang et al. 2024, without labels. Settings left at 0 or auto depend on the data and the planned length.
 
-    Residual networks are the paper's; its 768 channels and two blocks a stage are left to settings, all stages are
-    as wide, where the authors' FFHQ networks are halved above 32 pixels, and resampling repeats the border, where
-    theirs pads it with zeros. The average's half-life is that of their FFHQ
-    runs, 1/40 of the length, where CIFAR-10 and ImageNet have 1/4. The authors augment all data, with a probability
-    that grows along the cosine to .3 to .55, and draw new real images for G's step; here ADA augments small sets alone,
-    and G's step sees D's real images. Up to `PERCEPTRON_VALUES` a picture is drawn by perceptrons instead, which on a
-    CPU reach in minutes what residual networks need hours for. For points gamma falls geometrically, to 1/1000.
+    Differs from the authors' code:
+    - Pictures of up to `PERCEPTRON_VALUES` have perceptrons, which train on a CPU in minutes instead of hours.
+    - Residual networks are 64 channels wide with one block a stage by default; the authors' have 768 and two.
+    - All stages have the same width; the authors' FFHQ networks halve it above 32 pixels.
+    - Resampling repeats the border; the authors' pads it with zeros.
+    - ADA augments small data sets only; the authors augment all, with a probability that grows to .3 to .55.
+    - D's gradients are with respect to augmented images; the authors' are with respect to images before it.
+    - G's step takes the real images of D's step; the authors' takes new ones.
+    - The average's half-life is 1/40 of the length, as in their FFHQ runs; CIFAR-10 and ImageNet have 1/4.
+    - For points gamma falls geometrically, to 1/1000.
     """
 
     title: ClassVar[str] = "Relativistic GAN with R1 and R2"
@@ -157,12 +165,9 @@ class R3GAN(Recipe):
     ema_half_life: float = hyper(0.0, "last half-life of the averaged generator, in images; 0: 1/40 of decay_images")
 
     def fitted(self, spec: Spec, images: int, length: int) -> Self:
-        """See `Recipe.fitted`.
+        """Gamma of residual networks is a power of the number of pixels, see `GAMMA_POWER`.
 
-        Gamma of residual networks is a power of the number of pixels through the authors' .05 for CIFAR-10 and 150 for
-        FFHQ at 256 x 256 (at 64 x 64 it is .72, where they have 1 for ImageNet and 2 for FFHQ); that of perceptrons was
-        measured (benchmarks/quality.py). With augmentation the gradients are those by the augmented images, where the
-        authors take them by the images before it.
+        At 64 x 64 that gives .72; the authors have 1 for ImageNet and 2 for FFHQ.
         """
         network = self._network_for(spec)
         gamma = self.gamma or 0.05 * (spec.height * spec.width / 32**2) ** GAMMA_POWER
@@ -186,24 +191,24 @@ class R3GAN(Recipe):
         )
 
     def _network_for(self, spec: Spec) -> Literal["residual", "perceptron"]:
-        """Raises ValueError for settings that would do nothing."""
+        """The network for these data; ValueError for settings that it does not have."""
         if spec.is_points and self.network == "residual":
             raise ValueError("network=residual draws pictures, and these are points in the plane.")
         few = math.prod(spec.shape) <= PERCEPTRON_VALUES
-        found = self.network if self.network != "auto" else "perceptron" if few else "residual"
+        network = self.network if self.network != "auto" else "perceptron" if few else "residual"
         unusual = {"width": self.width not in (0, WIDTH), "blocks": self.blocks != 1, "expansion": self.expansion != 2}
-        if found == "perceptron" and any(unusual.values()):
+        if network == "perceptron" and any(unusual.values()):
             told = ", ".join(f"{name}={getattr(self, name)}" for name in unusual if unusual[name])
             instead = "." if spec.is_points else "; network=residual does."
             raise ValueError(f"{told}: perceptrons draw these data, which take no such settings{instead}")
-        return found
+        return network
 
     def augmentation(self, spec: Spec, images: int) -> Augmentation:
-        """See `Recipe.augmentation`: few pictures need it, and ADA finds out by itself how much."""
+        """ADA for few pictures."""
         return "ada" if images < FEW_PICTURES and not spec.is_points else "none"
 
+    @override
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        """See `Recipe.networks`."""
         if spec.is_points:
             return points.Generator(self.latent_dim, spec.channels), points.Discriminator(spec.channels)
         if self.network == "perceptron":
@@ -219,39 +224,36 @@ class R3GAN(Recipe):
         return losses.relativistic_d(real, fake)
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """The pairing loss plus gamma / 2 times the squared gradients at real and at generated images."""
+        """The pairing loss with R1 and R2."""
         images = torch.cat([real.images, fake.images])
         return pairing_with_penalties(d, images, None, rates.gamma)
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """The pairing loss with the roles exchanged; nothing flows back through the real images."""
+        """The pairing loss with the roles exchanged; no gradient through real images."""
         with torch.no_grad():
             real_logits = d(real.images)
         return Loss({"adv": losses.relativistic_g(real_logits, d(fake.images))})
 
     def schedule(self, images_seen: int) -> Rates:
-        """Everything moves along a half cosine from its first to its last value; gamma of points geometrically."""
+        """A half cosine from the first to the last value of each; geometric for a gamma that falls far."""
         done = min(1.0, images_seen / self.decay_images)
-        rest = 0.5 * (1 + math.cos(math.pi * done))
-
-        def between(first: float, last: float) -> float:
-            return last + (first - last) * rest
-
-        falls_far = self.gamma_end < self.gamma / 100
-        gamma = self.gamma * (self.gamma_end / self.gamma) ** done if falls_far else between(self.gamma, self.gamma_end)
+        gamma = half_cosine(self.gamma, self.gamma_end, done)
+        if self.gamma_end < self.gamma / 100:
+            gamma = self.gamma * (self.gamma_end / self.gamma) ** done
         return Rates(
-            g_lr=between(self.g_lr, self.g_lr * self.lr_end),
-            d_lr=between(self.d_lr, self.d_lr * self.lr_end),
-            ema_half_life=between(0.0, self.ema_half_life),
+            g_lr=half_cosine(self.g_lr, self.g_lr * self.lr_end, done),
+            d_lr=half_cosine(self.d_lr, self.d_lr * self.lr_end, done),
+            ema_half_life=half_cosine(0.0, self.ema_half_life, done),
             gamma=gamma,
-            beta2=between(self.beta2, self.beta2_end),
+            beta2=half_cosine(self.beta2, self.beta2_end, done),
         )
 
 
 def pairing_with_penalties(d: nn.Module, images: Tensor, labels: Tensor | None, gamma: float) -> Loss:
-    """D's pairing loss plus gamma / 2 times its squared gradients, of real images followed by as many generated ones.
+    """D's pairing loss plus gamma / 2 times its squared gradients.
 
-    Huang et al. 2024 (arXiv:2501.05441), section 2: RpGAN with R1 and R2. ``images`` are ``(2 N, C, H, W)``.
+    Huang et al. 2024 (arXiv:2501.05441), section 2: RpGAN with R1 and R2. ``images`` are ``(2 N, C, H, W)``, N real
+    ones followed by N generated ones.
     """
     logits, squares = penalties.zero_centred_with_logits(d, images, labels)
     real_logits, fake_logits = logits.chunk(2)

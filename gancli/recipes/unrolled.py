@@ -1,4 +1,4 @@
-"""Unrolled GAN: G looks ahead at what D would answer, a few steps of D later."""
+"""Unrolled GAN: G's loss takes D as it would be a few steps of D later."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
+from typing_extensions import override
 
 from gancli import whole_batch
 from gancli.functional import losses
@@ -16,11 +17,11 @@ from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 
 Weights = dict[str, Tensor]
 GAIN = 1.4
-"""Of the orthogonal weights of the networks for points."""
+"""Gain of the orthogonal weights of networks for points."""
 
 
 class Foreseen(nn.Module):
-    """A discriminator that knows the Adam it is trained with, so that its next steps can be foreseen."""
+    """A discriminator with a reference to its Adam, so that its next steps can be computed."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -33,12 +34,11 @@ class Foreseen(nn.Module):
 
 
 def unrolled(network: nn.Module, adam: Optimizer, loss: Callable[[Weights], Tensor], steps: int) -> Weights:
-    """The network's weights after so many steps of ``adam`` down ``loss``, a function of the weights: eq. 7 and 8.
+    """The network's weights after ``steps`` steps of ``adam`` down ``loss``, a function of the weights: eq. 7 and 8.
 
-    Gradients flow back through the steps to whatever ``loss`` depends on. They start from the means and squares that
-    Adam has gathered, as in the authors' code. Begun anew, its first step is the gradient's sign, through which
-    nothing flows but where the gradient is about zero, and there without bounds. Weights that Adam has never moved,
-    frozen ones or all before its first step, stay.
+    Gradients flow back through the steps to everything that ``loss`` depends on. The steps start from Adam's present
+    moments, as in the authors' code. With zero moments, the first step would be the sign of the gradient, through which
+    no gradient flows. Weights without moments do not change: frozen ones, and all of them before Adam's first step.
     """
     options, moments = adam.param_groups[0], adam.state
     rate, (beta1, beta2), epsilon = options["lr"], options["betas"], options["eps"]
@@ -59,7 +59,7 @@ def unrolled(network: nn.Module, adam: Optimizer, loss: Callable[[Weights], Tens
 
 
 def orthogonal(network: nn.Sequential) -> nn.Sequential:
-    """The same network, its weights orthogonal times `GAIN`, its biases zero."""
+    """The same network with orthogonal weights times `GAIN` and zero biases."""
     for layer in network:
         if isinstance(layer, nn.Linear):
             nn.init.orthogonal_(layer.weight, GAIN)
@@ -69,12 +69,14 @@ def orthogonal(network: nn.Sequential) -> nn.Sequential:
 
 @dataclass(frozen=True)
 class Unrolled(Recipe):
-    """Metz et al. 2017; G minimises f_K of eq. 9 and 10 whole, V(G, D) under the D that is K steps ahead.
+    """Metz et al. 2017: G minimises V(G, D) for the D that is K steps ahead, f_K of eq. 9 and 10.
 
-    For points the networks and latent are those of the authors' code for the ring, with a batch a quarter as large and
-    a rate of D ten times its 1e-4, so that 10,000 steps do for its 25,000. For pictures they are DCGAN's, a quarter as
-    wide, D without normalisation. D steps before G looks ahead, so G sees it a step further than in eq. 11 and 12,
-    where both step from the same D.
+    For points, networks and latent are those of the authors' code for the ring. For pictures they are DCGAN's, a
+    quarter as wide, and D has no normalisation.
+
+    Differs from the authors' code:
+    - For points the batch is a quarter as large, and D's learning rate is ten times theirs (1e-4).
+    - D steps before G, so G sees D one step further ahead than in eq. 11 and 12, where both step from the same D.
     """
 
     title: ClassVar[str] = "Unrolled GAN"
@@ -83,14 +85,14 @@ class Unrolled(Recipe):
     separable: ClassVar[bool] = False
     point_batch_size: ClassVar[int] = 128
 
-    unroll: int = hyper(5, "steps of D that G looks ahead; 0: none", least=0)
+    unroll: int = hyper(5, "K, the steps of D that G looks ahead; 0: none", least=0)
     latent_dim: int = hyper(0, "size of z ~ N(0, I); 0: 100 for pictures, 256 for points")
     g_lr: float = hyper(0.0, "Adam's learning rate for G; 0: 2e-4 for pictures, 1e-3 for points")
     d_lr: float = hyper(0.0, "Adam's learning rate for D; 0: 2e-4 for pictures, 1e-3 for points")
     width: int = hyper(16, "channels of the largest maps, smaller ones have twice as many")
 
+    @override
     def fitted(self, spec: Spec, images: int, length: int) -> Self:
-        """See `Recipe.fitted`."""
         lr = 1e-3 if spec.is_points else 2e-4
         return replace(
             self,
@@ -99,8 +101,8 @@ class Unrolled(Recipe):
             d_lr=self.d_lr or lr,
         )
 
+    @override
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        """See `Recipe.networks`."""
         if not spec.is_points:
             g, d = usual.networks(spec.shape, False, self.latent_dim, self.width, d_norm="none")
             return g, Foreseen(d)
@@ -112,22 +114,19 @@ class Unrolled(Recipe):
         return g, Foreseen(points.Discriminator(spec.channels, layers[1]))
 
     def optimizers(self, g: nn.Module, d: nn.Module) -> tuple[Optimizer, Optimizer]:
-        """See `Recipe.optimizers`; D is told of its own."""
+        """Adam for both; D keeps a reference to its own."""
         assert isinstance(d, Foreseen)
-        found = super().optimizers(g, d)
-        d.adam = found[1]
-        return found
+        of_g, of_d = super().optimizers(g, d)
+        d.adam = of_d
+        return of_g, of_d
 
     def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
         """Binary cross-entropy."""
         return 2 * losses.logistic_d(real, fake)
 
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """V(G, D) with D's weights unrolled: both its terms, since D's on real images depends on G too then.
-
-        In fp32, since it goes through gradients of gradients.
-        """
-        d = getattr(d, "_orig_mod", d)  # compiled code can be differentiated once only
+        """V(G, D) for the unrolled D, in fp32; the term of real images depends on G too, through D's weights."""
+        d = getattr(d, "_orig_mod", d)  # compiled code can be differentiated only once
         assert isinstance(d, Foreseen) and d.adam is not None
         images = torch.cat([losses.at_least_fp32(real.images), fake.images])
 

@@ -1,4 +1,4 @@
-"""VAE/GAN: a variational autoencoder whose decoder is a GAN's generator and whose error is that of D's features."""
+"""VAE/GAN: a variational autoencoder whose decoder is G, with an error measured in D's features."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -7,6 +7,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
+from typing_extensions import override
 
 from gancli import whole_batch
 from gancli.functional import losses
@@ -35,7 +36,7 @@ class Encoder(nn.Module):
 
 
 class Generator(convolutional.Generator):
-    """DCGAN's generator as decoder, and the encoder beside it."""
+    """DCGAN's generator as the decoder, and an encoder."""
 
     def __init__(self, latent_dim: int, width: int, spec: Spec) -> None:
         super().__init__(latent_dim, width, spec.shape)
@@ -46,34 +47,41 @@ class Generator(convolutional.Generator):
         return self.encoder(images)
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Images ``(N, C, H, W)`` -> the same through the mean of their code."""
+        """Encode images ``(N, C, H, W)``, and decode the mean of their latents."""
         return self(self.encode(images)[0])
 
 
 def sampled(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """A draw of z for each image, through which gradients flow; from torch's global generator."""
+    """A random z for each image, differentiable; draws from torch's global generator."""
     return mean + (0.5 * log_variance).exp() * whole_batch.drawn(torch.randn_like, mean)
 
 
 def prior_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(q(z|x) || N(0, I)) in nats, the mean over the batch: Kingma and Welling 2014 (arXiv:1312.6114), appendix B."""
+    """KL(q(z|x) || N(0, I)) in nats, the mean over the batch: Kingma and Welling 2014 (arXiv:1312.6114), appendix B.
+
+    Example:
+        >>> prior_divergence(torch.full((3, 2), 1.0), torch.zeros(3, 2)).item()  # two dimensions of 1^2 / 2
+        1.0
+    """
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
 
 
 def with_scaled_gradient(values: Tensor, factor: float) -> Tensor:
-    """The same values, whose gradient is multiplied on its way back."""
+    """The same values; their gradient is multiplied by ``factor``."""
     return values.detach() + factor * (values - values.detach())
 
 
 @dataclass(frozen=True)
 class VAEGAN(Recipe):
-    """Larsen et al. 2016, algorithm 1, with DCGAN's networks and Adam in place of RMSProp.
+    """Larsen et al. 2016, algorithm 1, with DCGAN's networks. The encoder is part of G and shares its optimizer.
 
-    The encoder is part of G and learns with its optimizer.
+    L_llike is half the squared distance in the features before D's logit.
 
-    L_llike is the squared distance in the features before D's logit, summed over them and halved. The authors' code
-    takes a convolution's output before its normalisation, with a hidden layer between it and the logit, weighs it with
-    1e-5 to 5e-5, has 128 latents, and leaves out updates of a network that is too far ahead of the other.
+    Differs from the authors' code:
+    - The optimizer is Adam, not RMSProp.
+    - Theirs takes features two layers before the logit, before normalisation, and a weight of 1e-5 to 5e-5.
+    - z has 64 dimensions, not 128.
+    - Theirs skips updates of a network that is too far ahead of the other.
     """
 
     title: ClassVar[str] = "Variational autoencoder with a GAN's similarity"
@@ -88,8 +96,8 @@ class VAEGAN(Recipe):
     gamma: float = hyper(0.01, "weight of the similarity L_llike against L_GAN for the decoder", least=1e-6)
     width: int = hyper(0, convolutional.WIDTH)
 
+    @override
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        """See `Recipe.networks`."""
         width = self.width or convolutional.default_width(spec.shape)
         return Generator(self.latent_dim, width, spec), convolutional.Discriminator(width, spec.shape)
 
@@ -98,7 +106,7 @@ class VAEGAN(Recipe):
         return 2 * losses.logistic_d(real, fake)
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """-L_GAN: log D(x) + log(1 - D(G(z ~ q))) + log(1 - D(G(z ~ p))), a term each."""
+        """-L_GAN, where L_GAN = E[log D(x)] + E[log(1 - D(G(z ~ q)))] + E[log(1 - D(G(z ~ p)))]."""
         g = cast(Generator, g)
         with torch.no_grad():
             rebuilt = losses.at_least_fp32(g(sampled(*g.encode(real.images))))

@@ -1,9 +1,10 @@
-"""The first GAN as tutorials train it on MNIST: two multilayer perceptrons."""
+"""The first GAN, as tutorials train it on MNIST: two multilayer perceptrons."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from gancli.functional import losses, penalties
 from gancli.models import perceptron, points
@@ -12,7 +13,7 @@ from gancli.recipes.base import Batch, Rates, Recipe, Spec, hyper
 
 @dataclass(frozen=True)
 class Vanilla(Recipe):
-    """Goodfellow et al. 2014 with the networks, optimizer and order of updates of the well-known tutorial."""
+    """Goodfellow et al. 2014, with the networks, optimizer and order of updates of a well-known tutorial."""
 
     title: ClassVar[str] = "GAN of two multilayer perceptrons"
     paper: ClassVar[str] = "Goodfellow et al. 2014, Generative Adversarial Nets, arXiv:1406.2661"
@@ -30,8 +31,8 @@ class Vanilla(Recipe):
         "Mescheder 2018; 0: none",
     )
 
+    @override
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        """See `Recipe.networks`."""
         if spec.is_points:
             return points.Generator(self.latent_dim, spec.channels), points.Discriminator(spec.channels)
         return perceptron.Generator(self.latent_dim, spec.shape), perceptron.Discriminator(spec.shape)
@@ -45,7 +46,7 @@ class Vanilla(Recipe):
         return losses.minimax_g(fake) if self.objective == "minimax" else losses.non_saturating_g(fake)
 
     def d_penalties(self, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> dict[str, Tensor]:
-        """R1, if asked for."""
+        """R1, if its weight is not 0."""
         return {"r1": self.r1_gamma * penalties.zero_centred(d, real.images, None)} if self.r1_gamma else {}
 
 

@@ -1,4 +1,4 @@
-"""WGAN: D estimates the Wasserstein distance, kept Lipschitz by clipping its weights."""
+"""WGAN: D estimates the Wasserstein distance; clipping its weights keeps it Lipschitz."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer, RMSprop
+from typing_extensions import override
 
 from gancli.functional import losses
 from gancli.models import convolutional, usual
@@ -14,9 +15,10 @@ from gancli.recipes.base import Recipe, Spec, hyper
 
 @dataclass(frozen=True)
 class WGAN(Recipe):
-    """Arjovsky et al. 2017, algorithm 1, with its RMSProp, and DCGAN's networks as in section 4.2.
+    """Arjovsky et al. 2017, algorithm 1, with DCGAN's networks (section 4.2).
 
-    Differs from the authors' code, which gives D a hundred steps for each of G's first 25 and every 500th.
+    Differs from the authors' code:
+    - D always has 5 steps; theirs has 100 for each of G's first 25 steps and every 500th.
     """
 
     title: ClassVar[str] = "Wasserstein GAN with weight clipping"
@@ -33,12 +35,12 @@ class WGAN(Recipe):
     clip: float = hyper(0.01, "D's weights stay in [-clip, clip]", least=1e-6)
     width: int = hyper(0, convolutional.WIDTH)
 
+    @override
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        """See `Recipe.networks`."""
         return usual.networks(spec.shape, spec.is_points, self.latent_dim, self.width)
 
     def optimizers(self, g: nn.Module, d: nn.Module) -> tuple[Optimizer, Optimizer]:
-        """RMSProp, because momentum made the paper's training unstable (section 4.2)."""
+        """RMSProp, because momentum makes training unstable (section 4.2)."""
         return RMSprop(g.parameters(), lr=self.g_lr), RMSprop(d.parameters(), lr=self.d_lr)
 
     def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -53,7 +55,7 @@ class WGAN(Recipe):
     def constrain(self, d: nn.Module) -> None:
         """Clip every weight."""
         for parameter in d.parameters():
-            if parameter.requires_grad:  # not those that are frozen
+            if parameter.requires_grad:  # not frozen
                 parameter.clamp_(-self.clip, self.clip)
 
 

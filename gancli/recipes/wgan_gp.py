@@ -1,9 +1,10 @@
-"""WGAN-GP: D estimates the Wasserstein distance, kept Lipschitz by a penalty between real and generated images."""
+"""WGAN-GP: D estimates the Wasserstein distance; a gradient penalty keeps it Lipschitz."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from gancli.functional import losses, penalties
 from gancli.models import convolutional, usual
@@ -14,8 +15,8 @@ from gancli.recipes.base import Batch, Rates, Recipe, Spec, hyper
 class WGANGP(Recipe):
     """Gulrajani et al. 2017, algorithm 1, with DCGAN's networks; D has layer normalisation (section 4).
 
-    For points lambda is that of the toy data in the authors' code, where beta1 is 0.5, networks are 512 wide and z has
-    2 numbers.
+    For points lambda is 0.1, as for the toy data in the authors' code. There beta1 is 0.5, layers have 512 units, and z
+    has 2 values.
     """
 
     title: ClassVar[str] = "Wasserstein GAN with gradient penalty"
@@ -31,12 +32,12 @@ class WGANGP(Recipe):
     penalty: float = hyper(-1.0, "lambda, the weight of (|gradient| - 1)^2; -1: 10 for pictures, 0.1 for points")
     width: int = hyper(0, convolutional.WIDTH)
 
+    @override
     def fitted(self, spec: Spec, images: int, length: int) -> Self:
-        """See `Recipe.fitted`."""
         return replace(self, penalty=penalties.one_centred_weight(self.penalty, spec.is_points))
 
+    @override
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        """See `Recipe.networks`."""
         return usual.networks(spec.shape, spec.is_points, self.latent_dim, self.width, d_norm="layer")
 
     def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -48,7 +49,7 @@ class WGANGP(Recipe):
         return losses.wasserstein_g(fake)
 
     def d_penalties(self, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> dict[str, Tensor]:
-        """On the lines from real to generated images."""
+        """The penalty on lines from real to generated images."""
         middle = penalties.between(real.images, fake.images)
         return {"gp": self.penalty * penalties.one_centred(d, middle, None)}
 

@@ -16,7 +16,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from gancli.functional import layerwise
 from gancli.functional.layerwise import Visit
 from gancli.functional.losses import at_least_fp32
-from gancli.recipes.base import Batch, Loss, Rates, Recipe, judge_together
+from gancli.recipes.base import Batch, Loss, Rates, Recipe, joint_logits
 from gancli.steps import updates
 from gancli.steps.batches import Draws
 from gancli.steps.outcome import Outcome
@@ -77,7 +77,7 @@ def backward(
     count = len(real.images)
     leaf = fake.images.detach().requires_grad_()
     with autocast, layerwise.watched(d, slice(count, None)) as visits:
-        logits = judge_together(d, real, replace(fake, images=leaf))
+        logits = joint_logits(d, real, replace(fake, images=leaf))
     if not layerwise.covered(logits, visits):
         return None
     answers = at_least_fp32(logits.detach()).requires_grad_()

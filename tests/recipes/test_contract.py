@@ -137,7 +137,8 @@ def test_hyperparameters_that_make_no_sense_are_refused_by_name(name: str) -> No
         wrong += [1.0, 1.5] if field.name.startswith("beta") else []
         wrong += [0] if field.name == "latent_dim" and default else []
         wrong += [1e300] if isinstance(default, float) else []
-        wrong += [1.01] if field.name in ("lr_end", "diversity", "proportion", "real_target") else []
+        is_share = field.name in ("lr_end", "lambda_k", "real_target") or (name, field.name) == ("began", "gamma")
+        wrong += [1.01] if is_share else []
         for value in wrong:
             with pytest.raises(ValueError, match=f"^{re.escape(f'{field.name}={value}')} must be "):
                 cls(**{field.name: value})

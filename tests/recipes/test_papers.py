@@ -88,7 +88,7 @@ def test_acgan_teaches_the_classes_of_real_and_generated_images() -> None:
     recipe = recipes.find("acgan")(width=8, dropout=0.0)  # type: ignore[call-arg]
     g, d, real, fake = parts(recipe)
     loss = recipe.d_loss(g, d, real, fake, recipe.schedule(0))
-    told = [cross_entropy(d.judge(batch.images)[1], batch.labels) for batch in (real, fake)]  # type: ignore[operator]
+    told = [cross_entropy(d.logits_and_classes(batch.images)[1], batch.labels) for batch in (real, fake)]  # type: ignore[operator]
     assert loss.terms["class"].item() == pytest.approx(sum(told).item() / 2, rel=1e-5)
 
 

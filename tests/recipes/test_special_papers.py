@@ -11,6 +11,7 @@ from torch.func import functional_call
 from torch.nn.functional import softplus
 from training_steps import make_step
 
+from gancli import config
 from gancli.functional import losses
 from gancli.models.skip_layer import Gated, Pool
 from gancli.recipes.base import Batch, Spec
@@ -18,7 +19,7 @@ from gancli.recipes.began import BEGAN, Autoencoder
 from gancli.recipes.fastgan import FastGAN
 from gancli.recipes.improved import REFERENCE, Generator, History, Improved, MinibatchDiscrimination, VirtualBatchNorm
 from gancli.recipes.pacgan import PacGAN, Packed
-from gancli.recipes.progressive import Progressive, Stage, minibatch_deviation, pixel_norm, stage_at
+from gancli.recipes.progressive import Growth, Progressive, growth_at, minibatch_deviation, pixel_norm
 from gancli.recipes.unrolled import Unrolled, unrolled
 from gancli.recipes.vaegan import VAEGAN, prior_divergence, with_scaled_gradient
 
@@ -130,7 +131,7 @@ class TestUnrolled:
 
 class TestBEGAN:
     def test_the_balance_moves_as_in_the_paper_and_belongs_to_ds_state(self) -> None:
-        recipe = BEGAN(width=4, proportion=0.5, diversity=0.7)
+        recipe = BEGAN(width=4, lambda_k=0.5, gamma=0.7)
         g, d, real, fake = parts(recipe)
         assert isinstance(d, Autoencoder)
         d.balance.fill_(0.3)
@@ -140,6 +141,10 @@ class TestBEGAN:
         assert total == pytest.approx(real_error - 0.3 * fake_error, rel=1e-4)
         expected = min(1, max(0, 0.3 + 0.5 * (0.7 * real_error - fake_error)))
         assert d.state_dict()["balance"].item() == pytest.approx(expected, rel=1e-4)
+
+    def test_files_of_older_versions_name_its_hyperparameters_in_words(self) -> None:
+        older = {"diversity": 0.5, "proportion": 0.01, "width": 4}
+        assert config.build(BEGAN, older, "a file") == BEGAN(gamma=0.5, lambda_k=0.01, width=4)
 
     def test_latents_are_made_uniform(self) -> None:
         g, _ = BEGAN(width=4).networks(SPEC)
@@ -225,18 +230,18 @@ class TestProgressive:
     """Four pixels that double twice."""
 
     @pytest.mark.parametrize(
-        ("seen", "stage"),
-        [(0, Stage(0, 1.0)), (99, Stage(0, 1.0)), (150, Stage(1, 0.5)), (250, Stage(1, 1.0)), (325, Stage(2, 0.25)),
-         (10**6, Stage(2, 1.0))],
+        ("seen", "growth"),
+        [(0, Growth(0, 1.0)), (99, Growth(0, 1.0)), (150, Growth(1, 0.5)), (250, Growth(1, 1.0)),
+         (325, Growth(2, 0.25)), (10**6, Growth(2, 1.0))],
     )  # fmt: skip
-    def test_the_stage_is_a_function_of_the_images_seen(self, seen: int, stage: Stage) -> None:
-        assert stage_at(seen, 100.0, 2) == stage
+    def test_the_size_is_a_function_of_the_images_seen(self, seen: int, growth: Growth) -> None:
+        assert growth_at(seen, 100.0, 2) == growth
 
     def test_networks_that_go_on_are_grown_at_the_first_image(self) -> None:
         recipe = Progressive(width=4).continued().fitted(self.SPEC, 1000, 40_000)
         for network in recipe.networks(self.SPEC):
             recipe.advance(network, 0)
-            assert network.stage == Stage(network.levels, 1.0)
+            assert network.growth == Growth(network.levels, 1.0)
         assert not Progressive(images_per_phase=100.0).continued().grown
 
     def test_growing_is_continuous(self) -> None:
@@ -296,7 +301,7 @@ class TestProgressive:
         small = [d.shrunk(batch.images.detach()) for batch in (real, fake)]  # type: ignore[operator]
         assert small[0].shape[2:] == (4, 4)
         points = (small[0] + torch.rand(8, 1, 1, 1) * (small[1] - small[0])).requires_grad_()
-        (gradient,) = torch.autograd.grad(d.judge(points).sum(), points)  # type: ignore[operator]
+        (gradient,) = torch.autograd.grad(d.logits(points).sum(), points)  # type: ignore[operator]
         assert found.item() == pytest.approx((gradient.flatten(1).norm(dim=1) - 1).square().mean().item(), rel=1e-4)
 
     def test_the_first_images_have_at_least_four_pixels_a_side(self) -> None:
