@@ -24,5 +24,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The functions, too, before they are imported."""
+    """Include functions that are not imported yet."""
     return sorted({*globals(), *__all__})

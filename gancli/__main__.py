@@ -5,7 +5,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C while it is still being imported ends it quietly too."""
+    """Run the command line; Ctrl-C during imports ends it quietly too."""
     try:
         _require_utf8()
         from gancli import cli
@@ -15,7 +15,7 @@ def main() -> None:
 
 
 def _require_utf8() -> None:
-    """Start anew with UTF-8 names where the locale knows ASCII alone: files have other names than that."""
+    """Restart with UTF-8 file names if the locale has ASCII only."""
     if os.name == "posix" and sys.getfilesystemencoding() == "ascii":
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 

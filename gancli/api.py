@@ -1,4 +1,4 @@
-"""The commands as functions: each flag is a keyword, each message names keywords, and nothing global is changed."""
+"""The commands as Python functions: flags are keywords, messages name keywords, global state is restored."""
 
 import inspect
 import textwrap
@@ -53,27 +53,27 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _function(told: Callable[P, object], run: Callable[..., R], **defaults: Any) -> Callable[P, R]:
-    """``run`` as a function of the settings that the dataclass ``told`` declares.
+def _function(settings: Callable[P, object], run: Callable[..., R], **defaults: Any) -> Callable[P, R]:
+    """Make a function of ``run`` with the signature of the dataclass ``settings``, except for ``defaults``.
 
-    It has the dataclass's signature, but for ``defaults``, and calls ``run`` with the keywords that were given.
+    It calls ``run`` with the given keywords only.
     """
-    assert isinstance(told, type)
-    signature = inspect.signature(told)
-    shown = {name: each.default for name, each in declarations(told).items() if not each.is_required} | defaults
+    assert isinstance(settings, type)
+    signature = inspect.signature(settings)
+    shown = {name: each.default for name, each in declarations(settings).items() if not each.is_required} | defaults
     parameters = [each.replace(default=shown.get(name, each.default)) for name, each in signature.parameters.items()]
     returned = inspect.signature(run).return_annotation
 
     def call(*arguments: P.args, **keywords: P.kwargs) -> R:
         for name in keywords:
             _require_known(name, signature, call.__name__)
-        with global_state.restored(), naming_keywords(told):
+        with global_state.restored(), naming_keywords(settings):
             return run(**signature.bind_partial(*arguments, **keywords).arguments)
 
     call.__name__ = call.__qualname__ = run.__name__.lstrip("_")
     call.__signature__ = signature.replace(parameters=parameters, return_annotation=returned)  # type: ignore[attr-defined]
     call.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": returned}
-    call.__doc__ = f"{inspect.getdoc(run)}\n\nKeywords:\n{_in_lines(told)}"
+    call.__doc__ = f"{inspect.getdoc(run)}\n\nKeywords:\n{_in_lines(settings)}"
     return call
 
 
@@ -87,20 +87,20 @@ def _require_known(name: str, signature: inspect.Signature, function: str) -> No
 
 
 def _in_lines(cls: type) -> str:
-    """A line for each keyword, for the help."""
+    """One line per keyword, for the docstring."""
     lines = (f"{name}: {in_keywords(each.setting.meaning, cls)}" for name, each in declarations(cls).items())
     return "\n".join(textwrap.fill(line, 112, initial_indent=" " * 4, subsequent_indent=" " * 8) for line in lines)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingHere(Training):
-    """What ``train`` is told, with what only Python has."""
+    """Settings of ``gancli.train``, including those that only Python has."""
 
     callbacks: Sequence[Callback] = ()
 
 
 def _train(config: str | Path | TrainConfig | None = None, **given: Any) -> TrainResult:
-    """Train a GAN, as ``gancli train`` does; ``callbacks`` are told how it goes on, see `Callback`.
+    """Train a GAN, as ``gancli train`` does; ``callbacks`` are called during training, see `Callback`.
 
     Raises UsageError (wrong input), TrainingDiverged and TrainingFailed (exit code 3 of the command), OutOfMemory and
     Interrupted (after SIGINT or SIGTERM, with the state saved).
@@ -113,7 +113,7 @@ def _train(config: str | Path | TrainConfig | None = None, **given: Any) -> Trai
 
 
 def _load(ckpt: str | Path, device: str = "auto") -> Generator:
-    """A generator as an object: draws images, gives its latents, classes and torch module. See `Generator`."""
+    """Load a generator as an object with its images, latents, classes and torch module; see `Generator`."""
     path = generator_called(ckpt)
     return Generator(path, load_generator(path, devices.select(device)))
 
@@ -128,7 +128,7 @@ def _sample(**given: Any) -> Tensor:
 
 
 def _reconstruct(**given: Any) -> tuple[Tensor, Tensor]:
-    """The first ``n`` held-out images and what a generator with an encoder makes of them.
+    """The first ``n`` held-out images and their reconstructions, by a generator with an encoder.
 
     Both are uint8 ``(n, C, H, W)`` on the CPU; fewer than ``n`` if there are not so many.
     """
@@ -137,7 +137,7 @@ def _reconstruct(**given: Any) -> tuple[Tensor, Tensor]:
 
 
 def _evaluate(**given: Any) -> Report:
-    """Measure a generator against the held-out split of its data, or any pictures, as ``gancli eval`` does."""
+    """Measure a generator, or any pictures, against held-out images, as ``gancli eval`` does."""
     return measure.evaluate(build(Request, given, COMMAND_LINE))
 
 

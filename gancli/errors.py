@@ -1,27 +1,27 @@
-"""The exceptions whose messages the command line prints as one line, with the exit code each leads to."""
+"""Exceptions whose messages the command line prints as one line, each with its exit code."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class GancliError(Exception):
-    """Something a user can read and act on; the message is one complete sentence or two."""
+    """Base of all errors that a user can act on; the message is one or two complete sentences."""
 
     exit_code = 1
 
 
 class UsageError(GancliError):
-    """A flag, a configuration file or an input that cannot be used as it is."""
+    """A flag, a configuration file or an input cannot be used."""
 
     exit_code = 2
 
 
 class DataError(UsageError):
-    """A data set that is not there or cannot be read."""
+    """A data set is missing or cannot be read."""
 
 
 class FileFormatError(UsageError):
-    """A file that is truncated, foreign, or of a format this version cannot read."""
+    """A file is truncated, foreign, or in a format that this version cannot read."""
 
 
 class CannotSave(GancliError):
@@ -35,14 +35,14 @@ class TrainingDiverged(GancliError):
 
 
 class TrainingFailed(GancliError):
-    """The watch found the training to fail, and was told to end it."""
+    """The health watch raised an alarm, and the run was to stop on one."""
 
     exit_code = 3
 
     def __init__(self, message: str, since: int) -> None:
         super().__init__(message)
         self.since = since
-        """The first step that showed it."""
+        """The first step that showed the failure."""
 
 
 class OutOfMemory(GancliError):
@@ -50,13 +50,13 @@ class OutOfMemory(GancliError):
 
 
 class LimitCrossed(GancliError):
-    """A metric crossed a limit that the caller set."""
+    """A metric crossed a limit of ``--fail-if``."""
 
     exit_code = 4
 
 
 class Interrupted(GancliError):
-    """A signal asked the run to stop, and its state was saved; the exit code is 128 plus the signal's number."""
+    """A signal stopped the run, and its state was saved; the exit code is 128 plus the signal's number."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
@@ -64,19 +64,19 @@ class Interrupted(GancliError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory could not be had; on the CPU torch and oneDNN have no type for it."""
-    said = str(error).lower()
+    """True if an error means that memory ran out; on the CPU, torch and oneDNN have no type for that."""
+    message = str(error).lower()
     ways = ("out of memory", "can't allocate memory", "could not create a primitive")
-    other = "primitive descriptor" in said
-    return isinstance(error, MemoryError) or (not other and any(way in said for way in ways))
+    other = "primitive descriptor" in message
+    return isinstance(error, MemoryError) or (not other and any(way in message for way in ways))
 
 
 MIN_LIKENESS = 0.75
-"""Share of letters in common from which a name may be a misspelling of another; stylegan2 is none of fastgan."""
+"""Similarity from which a name may be a misspelling of another; stylegan2 is not one of fastgan."""
 
 
 def nearest(wrong: str, allowed: Iterable[str]) -> str:
-    """A hint that ends an error message: the nearest right spelling, or else all that is allowed."""
+    """A hint for the end of a message: the nearest correct spelling, or all allowed names."""
     names = sorted(allowed)
     same = [name for name in names if name.casefold() == wrong.casefold()]
     close = same or difflib.get_close_matches(wrong, names, n=1, cutoff=MIN_LIKENESS)
@@ -84,5 +84,10 @@ def nearest(wrong: str, allowed: Iterable[str]) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 picture`` or ``1,200 pictures``."""
+    """A number with its noun.
+
+    Example:
+        >>> counted(1, "picture"), counted(1200, "picture")
+        ('1 picture', '1,200 pictures')
+    """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -38,7 +38,7 @@ def train(given: dict[str, Any]) -> None:
 
 
 def _print(trained: "TrainResult", as_json: bool) -> None:
-    from gancli.training.progress import shown_values
+    from gancli.training.views import shown_values
 
     result = asdict(trained) | {"seconds": round(trained.seconds, 1)}
     if as_json:

@@ -16,9 +16,9 @@ from gancli.errors import FileFormatError
 from gancli.files.atomic import write_atomically
 
 MAX_VALUES, MAX_TEXT, MAX_NUMBER = 10**5, 10**4, 2**63
-"""No file of gancli's holds more; nested references could otherwise expand beyond any memory."""
+"""Bounds of a file's content; without them, nested references could expand beyond any memory."""
 Scalar = str | int | float | None
-"""Plain data apart from tables and lists; bool is an int."""
+"""Plain data except tables and lists; bool is an int."""
 
 
 def save(path: Path, kind: str, version: int, content: Mapping[str, Any]) -> None:
@@ -29,11 +29,12 @@ def save(path: Path, kind: str, version: int, content: Mapping[str, Any]) -> Non
 
 
 def load(path: Path, kind: str, version: int, oldest: int | None = None) -> dict[str, Any]:
-    """Read a file that `save` wrote, to the CPU, after verifying every checksum; never executes anything in it.
+    """Read a file of `save` to the CPU, after verifying every checksum; never executes code from it.
 
-    Raises FileFormatError if the file is missing, damaged or foreign, of another ``kind``, newer than ``version`` or
-    older than ``oldest`` (by default ``version``), holds anything but tensors and plain data, or claims to be larger
-    than it is.
+    Raises:
+        FileFormatError: the file is missing, damaged or foreign; has another ``kind``; is newer than ``version`` or
+            older than ``oldest`` (default ``version``); contains anything except tensors and plain data; or claims to
+            be larger than it is.
     """
     try:
         _verify(path)
@@ -46,9 +47,9 @@ def load(path: Path, kind: str, version: int, oldest: int | None = None) -> dict
         raise FileFormatError(f"cannot read {path}: {error.strerror or error}.") from error
     except Exception as error:
         raise FileFormatError(f"{path} is not a file of gancli's, or is truncated; nothing was loaded.") from error
-    found = content.get("format", "no format") if isinstance(content, dict) else "no format"
-    if found != kind:
-        raise FileFormatError(f"{path} is not a {kind} file (it says: {str(found)[:80]}).")
+    own_kind = content.get("format", "no format") if isinstance(content, dict) else "no format"
+    if own_kind != kind:
+        raise FileFormatError(f"{path} is not a {kind} file (it says: {str(own_kind)[:80]}).")
     if content.get("version") not in range(version if oldest is None else oldest, version + 1):
         raise FileFormatError(
             f"{path} has {kind} format {str(content.get('version'))[:80]}, this gancli reads {version}; "

@@ -16,6 +16,8 @@ from gancli.machine import cores
 
 log = logging.getLogger(__name__)
 SMALL_PIXELS = 400
+"""Smaller images are trained with one thread."""
+"""Smaller images are trained with one thread."""
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -55,9 +57,9 @@ def default_threads(height: int, width: int) -> int:
     Below 400 pixels a second thread does not help, and is several times slower if another process uses the core. The
     number depends on the size, not on a measurement, because results depend on it.
     """
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    if told.isdecimal() and int(told) > 0:
-        return int(told)
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    if given.isdecimal() and int(given) > 0:
+        return int(given)
     return 1 if height * width < SMALL_PIXELS else cores.available()
 
 
@@ -80,7 +82,7 @@ def prefer_speed(device: torch.device, deterministic: bool) -> None:
 
 @contextlib.contextmanager
 def restored() -> Iterator[None]:
-    """Restore what `prefer_speed` sets."""
+    """Restore the settings of `prefer_speed` at the end of this context."""
     before = torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.benchmark
     try:
         yield
@@ -107,8 +109,8 @@ def _cuda(name: str) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     index = int(name.partition(":")[2] or 0)
     if index >= count:
-        found = f"only cuda:0 to cuda:{count - 1}" if count else "no CUDA device"
-        raise UsageError(f"--device {name}: this machine has {found}; use --device auto or cpu.")
+        available = f"only cuda:0 to cuda:{count - 1}" if count else "no CUDA device"
+        raise UsageError(f"--device {name}: this machine has {available}; use --device auto or cpu.")
     return torch.device("cuda", index)
 
 

@@ -14,7 +14,7 @@ from gancli.errors import UsageError
 
 @dataclass(frozen=True)
 class Group:
-    """This process within the group of all that train together."""
+    """This process among those that train together."""
 
     rank: int = 0
     world: int = 1
@@ -58,8 +58,8 @@ class Group:
     def average_buffers(self, *networks: nn.Module) -> None:
         """Average the buffers of layers, such as batch statistics, over the processes.
 
-        All processes then continue with equal networks, which a checkpoint holds. Layers that are ``constant``
-        keep nothing of the images that they see.
+        All processes then continue with equal networks, which a checkpoint contains. Layers with ``constant = True``
+        have no state that depends on images.
         """
         if self.world > 1:
             layers = [m for each in networks for m in each.modules() if not getattr(m, "constant", False)]

@@ -1,4 +1,4 @@
-"""What gancli sets for a whole process, put back for whoever calls it from Python."""
+"""Restore the global state of the process after a call from Python."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 def restored() -> Iterator[None]:
     """Leave the global state of torch, NumPy and `random` as it was; also a decorator.
 
-    That is generators of random numbers, threads, determinism, and how matrices are multiplied.
+    That is random generators, number of threads, determinism, and the library for matrix products.
     """
     python, numpy, workspace = random.getstate(), np.random.get_state(), os.environ.get(WORKSPACE)
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()

@@ -1,8 +1,8 @@
 """Choose the library for float32 matrix products on the CPU: torch's default (MKL on x86) or oneDNN.
 
-On some processors oneDNN is twice as fast with the same error, on others it is no faster, and with bfloat16 units it
-would round to bfloat16. Both are timed once for each processor, and the choice is kept in the user's cache, so that a
-resumed run does not change its arithmetic because the machine was busy.
+On some processors oneDNN is twice as fast with the same error, on others it is not. With bfloat16 units it would round
+to bfloat16. Both libraries are timed once per processor. The choice is kept in the user's cache, so that a resumed run
+does not change its arithmetic because the machine was busy.
 """
 
 import contextlib
@@ -25,7 +25,9 @@ SHAPES = ((128, 784, 512), (64, 512, 784), (512, 128, 784))
 MAX_ERROR = 1e-5
 """Largest error, relative to the largest entry of the exact product."""
 MIN_GAIN = 1.05
+"""Speedup from which oneDNN is chosen."""
 ROUNDS = 15
+"""Timed repetitions, of which the fastest counts."""
 
 
 def use(library: Library) -> bool:
@@ -123,7 +125,7 @@ def _factors(rows: int, inputs: int, outputs: int) -> tuple[torch.Tensor, torch.
 
 def _read(cache: Path) -> dict[str, str]:
     try:
-        found = json.loads(cache.read_text())
+        choices = json.loads(cache.read_text())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return choices if isinstance(choices, dict) else {}

@@ -1,4 +1,4 @@
-"""Free memory, and the memory that a piece of work used, where the system tells it."""
+"""Free and used memory, if the operating system reports it."""
 
 import gc
 from pathlib import Path
@@ -23,17 +23,17 @@ def free(device: torch.device) -> int | None:
     """
     if device.type != "cpu" or not FREE.exists():
         return None
-    found = [_kibibytes(FREE, "MemAvailable")]
+    limits = [_kibibytes(FREE, "MemAvailable")]
     try:
         limit, used = ((GROUP / f"memory.{name}").read_text().strip() for name in ("max", "current"))
-        found.append(int(limit) - int(used))
+        limits.append(int(limit) - int(used))
     except (OSError, ValueError):  # there is no group, or it has no limit
         pass
-    return min(found)
+    return min(limits)
 
 
 def reset_peak() -> bool:
-    """Make `peak` count from here; False if the system has no such counter."""
+    """Restart the measurement of `peak`; False if the system has no such counter."""
     try:
         RESET.write_text("5")
     except OSError:

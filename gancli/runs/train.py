@@ -27,7 +27,7 @@ from gancli.runs.result import TrainResult, result_of, resume_command
 from gancli.runs.stage_notes import StageNotes
 from gancli.training import progress, signals
 from gancli.training.loop import Callback, Loop
-from gancli.training.progress import Shown, View, decoding_progress
+from gancli.training.progress import SafeView, View, decoding_progress
 from gancli.training.records import MetricsFile, TensorBoard
 from gancli.training.saving import Checkpoints, Samples
 
@@ -142,7 +142,7 @@ def own_callbacks(prepared: Prepared, folder: RunFolder, view: View) -> list[Cal
         resuming.fixed_of(config),
     )  # fmt: skip
     notes = StageNotes(resolved.dataset.heldout, resolved.device)
-    return [metrics, board, samples, saver, notes, Shown(progress.choose(view))]
+    return [metrics, board, samples, saver, notes, SafeView(progress.choose(view))]
 
 
 def vital_signs(prepared: Prepared) -> VitalSigns:

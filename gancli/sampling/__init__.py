@@ -1,1 +1,1 @@
-"""From a generator file to images."""
+"""Draw images from a generator file."""

@@ -1,4 +1,4 @@
-"""Numbered images of a generator: image k of a seed is the same whatever else is drawn with it."""
+"""Draw numbered images: image k of a seed is the same, whatever else is drawn."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,13 @@ from gancli.functional.pixels import to_pixels
 from gancli.randomness import numbered_latents
 
 ROWS = 16
-"""Forward passes have a multiple of this many rows, since a product's rounding may depend on their number."""
+"""The batch of a forward pass is a multiple of this, since rounding may depend on its size."""
 BATCH_PIXELS = 2**20
 """Bound of ``batch * height * width``, which keeps the activations of usual generators under about 1 GiB."""
 
 
 def batch_size_for(height: int, width: int) -> int:
-    """Images a forward pass takes unless told otherwise."""
+    """Default number of images in a forward pass."""
     return max(ROWS, min(256, BATCH_PIXELS // (height * width)) // ROWS * ROWS)
 
 
@@ -27,17 +27,17 @@ def draw_batch(
     labels: Sequence[int] | None,
     point_scale: float | None = None,
 ) -> Tensor:
-    """One forward pass of the latents that carry these numbers: see `draw_latents`."""
+    """`draw_latents` for the images with these numbers."""
     return draw_latents(network, numbered_latents(seed, numbers, latent_dim), labels, point_scale)
 
 
 def draw_latents(
     network: nn.Module, latents: Tensor, labels: Sequence[int] | None, point_scale: float | None = None
 ) -> Tensor:
-    """One forward pass, filled up to a multiple of `ROWS`: uint8 ``(N, C, H, W)`` on the CPU from ``(N, latent_dim)``.
+    """Images uint8 ``(N, C, H, W)`` on the CPU for latents ``(N, latent_dim)``, in one forward pass.
 
-    ``labels`` are class indices, one for each latent, or None for an unconditional generator. With a
-    ``point_scale`` the answer is coordinates, float32 ``(N, 2, 1, 1)``, which are values times it.
+    ``labels`` are class indices, one per latent, or None for an unconditional generator. With a ``point_scale`` the
+    result is coordinates, float32 ``(N, 2, 1, 1)``: the generator's values times the scale.
     """
     device, count = next(network.parameters()).device, len(latents)
     surplus = -count % ROWS
@@ -49,14 +49,14 @@ def draw_latents(
 
 
 def default_labels(numbers: Sequence[int], classes: int) -> list[int] | None:
-    """Class ``number mod classes`` for each number; None if there are no classes."""
+    """Class ``number mod classes`` for each number; None without classes."""
     return [number % classes for number in numbers] if classes else None
 
 
 def draw_first(
     network: nn.Module, latent_dim: int, classes: int, seed: int, count: int, point_scale: float | None = None
 ) -> Tensor:
-    """Images 0 to ``count - 1`` of a seed, as ``gancli sample`` draws them: see `draw_batch`."""
+    """Images 0 to ``count - 1`` of a seed, the same as from ``gancli sample``."""
     parts = [range(start, min(start + 64, count)) for start in range(0, count, 64)]
     return torch.cat(
         [draw_batch(network, latent_dim, part, seed, default_labels(part, classes), point_scale) for part in parts]

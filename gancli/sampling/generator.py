@@ -1,4 +1,4 @@
-"""From a generator file to images."""
+"""Load a generator, and draw images from it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from gancli.sampling.drawing import ROWS, batch_size_for, default_labels, draw_l
 
 @dataclass(frozen=True)
 class LoadedGenerator:
-    """A generator on its device, ready to draw."""
+    """A generator on its device."""
 
     network: nn.Module
     latent_dim: int
     classes: tuple[str, ...]
-    """Classes it draws on demand; none if it is unconditional."""
+    """Classes that labels can name; empty for an unconditional generator."""
     file: NetworkFile
 
     @cached_property
@@ -36,28 +36,29 @@ class LoadedGenerator:
 
 
 def load_generator(path: Path, device: torch.device) -> LoadedGenerator:
-    """Read a generator file, or the averaged generator of a checkpoint (``.pt``), and build its network.
+    """Load a generator file, or the averaged generator of a checkpoint (``.pt``).
 
-    FileFormatError if it cannot be used.
+    Raises:
+        FileFormatError: the file cannot be used.
     """
     of_checkpoint = path.suffix == ".pt"
     file = generator_of(checkpoint.load(path)) if of_checkpoint else network_file.load(path, "generator")
     return build_generator(file, device)
 
 
-def generator_of(found: checkpoint.Checkpoint) -> NetworkFile:
+def generator_of(saved: checkpoint.Checkpoint) -> NetworkFile:
     """The averaged generator of a checkpoint; FileFormatError if it has none."""
-    weights = found.state.get("ema")
+    weights = saved.state.get("ema")
     if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise FileFormatError(f"{found.path} has no averaged generator.")
-    return NetworkFile("generator", found.origin, found.step, found.images_seen, weights)
+        raise FileFormatError(f"{saved.path} has no averaged generator.")
+    return NetworkFile("generator", saved.origin, saved.step, saved.images_seen, weights)
 
 
 def build_generator(file: NetworkFile, device: torch.device) -> LoadedGenerator:
-    """The network of a file's content; FileFormatError if it cannot be built."""
+    """Build the network of a file; FileFormatError if that is impossible."""
     recipe = recipe_of(file)
     try:
-        with torch.device("meta"):  # so that what lies about its size costs nothing
+        with torch.device("meta"):  # takes no memory if the file claims a huge size
             outline, _ = recipe.networks(file.origin.spec)
         network_file.require_fit(outline, file.weights, file.role)
         network, _ = recipe.networks(file.origin.spec)
@@ -69,7 +70,7 @@ def build_generator(file: NetworkFile, device: torch.device) -> LoadedGenerator:
 
 
 def recipe_of(file: NetworkFile) -> Recipe:
-    """The recipe with the file's hyperparameters; FileFormatError if this gancli does not know it."""
+    """The recipe with the file's hyperparameters; FileFormatError if it is unknown."""
     try:
         cls = recipes.find(file.origin.recipe)
         return config.build(cls, file.origin.hyperparameters, f"recipe {file.origin.recipe}")
@@ -86,13 +87,18 @@ def draw(
     truncation: float | None = None,
     frames: int = 1,
 ) -> Iterator[Tensor]:
-    """Yield images uint8 ``(n, C, H, W)`` on the CPU, batch by batch, in the order of ``numbers``.
+    """Yield batches of images, uint8 ``(n, C, H, W)`` on the CPU, in the order of ``numbers``.
 
     A generator of points yields coordinates, float32 ``(n, 2, 1, 1)``.
 
-    ``labels`` are class indices, one for each number; None draws each class in turn if there are classes.
-    ``truncation`` bounds the latents' values. With ``frames``, so many images are drawn on the way from each number
-    to the next (and from the last to the first), of the number's class: see `latent_walk`.
+    Args:
+        generator: The generator.
+        numbers: Numbers of the images.
+        seed: Seed of their latents.
+        labels: Class indices, one per number; None draws each class in turn.
+        batch_size: Images per forward pass, rounded up to a multiple of `ROWS`; None: by image size.
+        truncation: Bound of the latents' values; None: no bound.
+        frames: Images on the way from each number to the next, and from the last to the first; see `latents.frames`.
     """
     spec = generator.file.origin.spec
     rows = batch_size_for(spec.height, spec.width) if batch_size is None else -(-batch_size // ROWS) * ROWS
@@ -106,7 +112,7 @@ def draw(
 
 
 def labels_of(generator: LoadedGenerator, names: Sequence[str], count: int) -> list[int]:
-    """The named classes in turn, ``count`` labels in all; UsageError for a name that the generator does not know."""
+    """``count`` labels of the named classes in turn; UsageError for a class that the generator does not have."""
     known = generator.classes
     if not known:
         raise UsageError("this generator draws no class on demand; remove --classes.")

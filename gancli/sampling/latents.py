@@ -1,4 +1,4 @@
-"""Where latents lie that are not simply drawn: nearer to the mean, or on the way from one to another."""
+"""Truncated and interpolated latents."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,19 @@ from torch.special import ndtr, ndtri
 
 from gancli.randomness import numbered_latents
 
-LEAST_SINE = 1e-3
-"""Of the angle between two latents, below which the way between them is a straight line."""
+MIN_SINE = 1e-3
+"""Latents whose angle has a smaller sine are interpolated linearly."""
 
 
 def truncated(latents: Tensor, bound: float) -> Tensor:
-    """Draws from N(0, I) as draws from the same distribution cut off at ``bound`` each way, ``bound`` > 0.
+    """Map draws from N(0, I) to draws from the same distribution truncated to [-bound, bound], ``bound`` > 0.
 
-    The truncation trick of BigGAN (Brock et al. 2019, arXiv:1809.11096, section 3.1), which trades variety for
-    quality. Each value keeps its quantile, so that an image changes little by little with the bound.
+    The truncation trick of BigGAN (Brock et al. 2019, arXiv:1809.11096, section 3.1) trades variety for quality. Each
+    value keeps its quantile, so an image changes gradually with the bound.
+
+    Example:
+        >>> truncated(torch.tensor([-9.0, 0.0, 9.0]), 0.5).tolist()
+        [-0.5, 0.0, 0.5]
     """
     below = ndtr(torch.tensor(-bound, dtype=torch.float64))
     values = ndtri(below + ndtr(latents.double()) * (1 - 2 * below))
@@ -25,26 +29,29 @@ def truncated(latents: Tensor, bound: float) -> Tensor:
 
 
 def arc(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """Latents a share ``t`` ``(N, 1)`` of the way from a to b, ``(N, d)``, by angle and by length.
+    """Spherical interpolation: a share ``t`` ``(N, 1)`` of the way from a to b, ``(N, d)``, by angle and by length.
 
-    A straight line between latents of many dimensions would pass through lengths that N(0, I) never has.
+    A straight line would pass through lengths that N(0, I) in many dimensions does not have.
+
+    Example:
+        >>> arc(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 3.0]]), torch.tensor([[0.5]])).norm().item()
+        2.0
     """
     start, end = normalize(a, dim=1), normalize(b, dim=1)
     angle = (start * end).sum(1, keepdim=True).clamp(-1, 1).acos()
     sine = angle.sin()
-    direction = (((1 - t) * angle).sin() * start + (t * angle).sin() * end) / sine.clamp_min(LEAST_SINE)
+    direction = (((1 - t) * angle).sin() * start + (t * angle).sin() * end) / sine.clamp_min(MIN_SINE)
     turned = direction * torch.lerp(a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True), t)
-    return torch.where(sine < LEAST_SINE, torch.lerp(a, b, t), turned)
+    return torch.where(sine < MIN_SINE, torch.lerp(a, b, t), turned)
 
 
 def frames(
     numbers: Sequence[int], steps: int, seed: int, latent_dim: int, places: range, truncation: float | None = None
 ) -> Tensor:
-    """Latents of these frames of a closed walk, ``(len(places), latent_dim)``.
+    """Latents of the frames ``places`` of a closed walk, ``(len(places), latent_dim)``.
 
-    The walk goes from each numbered latent to the next, and from the last to the first, in ``steps`` frames each;
-    frame ``k * steps`` is that of number k itself, so that with one step there are no others. ``truncation``: see
-    `truncated`.
+    The walk goes from each numbered latent to the next, and from the last to the first, with ``steps`` frames for each
+    pair. Frame ``k * steps`` is number k itself. ``truncation`` is the bound of `truncated`.
     """
     first, last = places.start // steps, (places.stop - 1) // steps + 1
     ends = numbered_latents(seed, [numbers[k % len(numbers)] for k in range(first, last + (steps > 1))], latent_dim)

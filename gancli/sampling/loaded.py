@@ -1,4 +1,4 @@
-"""A generator as an object in Python, as ``gancli.load`` gives it."""
+"""A generator as a Python object, the result of ``gancli.load``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from gancli.sampling.plan import plan_drawing
 from gancli.sampling.stamping import Stamp
 
 SHOWN = 64
-"""Images that a notebook shows."""
+"""Number of images that a notebook shows."""
 
 
 @dataclass(frozen=True)
 class Generator:
-    """A generator, ready to draw. A notebook shows a grid of its images.
+    """A loaded generator. A notebook shows a grid of its images.
 
     >>> generator = gancli.load("gen.pth")  # doctest: +SKIP
     >>> generator.draw(16, seed=3).shape  # doctest: +SKIP
@@ -42,12 +42,12 @@ class Generator:
 
     @property
     def latent_dim(self) -> int:
-        """Values of a latent."""
+        """Number of values of a latent."""
         return self.loaded.latent_dim
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes it draws on demand; empty for an unconditional generator."""
+        """Names of the classes; empty for an unconditional generator."""
         return self.loaded.classes
 
     @property
@@ -57,7 +57,7 @@ class Generator:
 
     @property
     def recipe(self) -> str:
-        """Name of the GAN."""
+        """Name of the recipe."""
         return self.loaded.file.origin.recipe
 
     @property
@@ -67,7 +67,7 @@ class Generator:
 
     @property
     def steps(self) -> int:
-        """Steps that it was trained for."""
+        """Number of training steps."""
         return self.loaded.file.steps
 
     def latents(self, n: int = 64, *, seed: int = 0) -> Tensor:
@@ -84,7 +84,7 @@ class Generator:
             return torch.cat(list(plan_drawing(told, lambda: self.loaded).batches))
 
     def draw_from(self, latents: Tensor, classes: Sequence[str] | None = None) -> Tensor:
-        """Images as of `draw` from latents ``(n, latent_dim)``, of these classes, a name for each latent."""
+        """Images for latents ``(n, latent_dim)``, as from `draw`; ``classes`` has one name per latent."""
         labels = None if classes is None else [self.classes.index(name) for name in classes]
         return draw_latents(self.module, latents, labels, self.loaded.file.origin.spec.point_scale)
 

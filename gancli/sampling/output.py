@@ -1,4 +1,4 @@
-"""Where samples go: one grid, array or animation, or a folder of pictures. Nothing that exists is replaced unasked."""
+"""Write samples to a grid, an array, an animation or a folder, without replacing anything by accident."""
 
 import itertools
 import logging
@@ -28,26 +28,27 @@ Kind = Literal["grid", "array", "animation", "folder"]
 KINDS: dict[str, Kind] = {
     ".png": "grid", ".jpg": "grid", ".webp": "grid", ".npy": "array", ".npz": "array", ".gif": "animation"
 }  # fmt: skip
-MOST_PIXELS = 2**28
-"""Of a grid or an animation, which is made in memory."""
+MAX_PIXELS = 2**28
+"""Largest grid or animation, which is made in memory."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A path and what it will hold."""
+    """A path and the kind of its content."""
 
     path: Path
     kind: Kind
     form: str
-    """The picture files' format, one of `rendering.FORMATS`, or ``gif``."""
+    """Format of picture files, one of `rendering.FORMATS`, or ``gif``."""
 
 
 def target(place: str | Path | None, overwrite: bool, form: str | None = None) -> Target:
-    """What ``--out`` means by its suffix, a folder without one or with a slash at its end.
+    """The target of ``--out``, by its suffix; a folder without suffix or with a slash at its end.
 
     None means the next free samples-0001.png.
 
-    UsageError if something is there already, unless ``overwrite``, or if nothing can be written there.
+    Raises:
+        UsageError: the path exists (unless ``overwrite``) or cannot be written.
     """
     if form is not None and form not in rendering.FORMATS:
         raise UsageError(f"--format {form!r}: {nearest(form, rendering.FORMATS)}")
@@ -87,7 +88,7 @@ def write(
     columns: int | None = None,
     stamp: Stamp = PLAIN,
 ) -> None:
-    """Write uint8 batches ``(n, C, H, W)``, which carry these numbers, to the target; a grid has so many columns.
+    """Write uint8 batches ``(n, C, H, W)`` of images with these numbers; ``columns`` is for a grid.
 
     Points, float32 ``(n, 2, 1, 1)``, become a scatter plot or an array ``(n, 2)``; UsageError for other targets.
     """
@@ -105,7 +106,7 @@ def write(
 def content_of(images: Tensor, form: str, columns: int | None = None, stamp: Stamp = PLAIN) -> bytes:
     """The content of one picture file, or of an animation (``gif``), of images ``(N, C, H, W)`` or points.
 
-    A single image is the picture itself, more are a sheet.
+    A single image is the picture itself, several are a sheet.
     """
     if form == "gif":
         return rendering.as_animation([*images], stamp)
@@ -114,7 +115,7 @@ def content_of(images: Tensor, form: str, columns: int | None = None, stamp: Sta
 
 
 def write_picture(target: Target, picture: Tensor, stamp: Stamp = PLAIN) -> None:
-    """Write one picture, uint8 ``(C, H, W)``, to a target that is a grid."""
+    """Write one picture, uint8 ``(C, H, W)``, to a target of kind "grid"."""
     content = rendering.as_file(picture, target.form, stamp)
     write_atomically(target.path, lambda file: file.write(content))
 
@@ -129,17 +130,17 @@ def _require_pictures(target: Target, batch: Tensor) -> None:
 
 
 def _bounded(target: Target, batches: Iterable[Tensor], count: int) -> Iterator[Tensor]:
-    """The same batches, if all of them make a picture or an animation that fits into memory."""
+    """The same batches; UsageError if the picture or animation of all would not fit into memory."""
     for batch in batches:
         if target.kind == "animation":
             _require_pictures(target, batch)
-        if _is_pictures(batch) and count * rendering.enlarged(batch[:1]).shape[2:].numel() > MOST_PIXELS:
+        if _is_pictures(batch) and count * rendering.enlarged(batch[:1]).shape[2:].numel() > MAX_PIXELS:
             raise UsageError(f"{count:,} images are too many for one {target.path.suffix}; use a folder or .npy.")
         yield batch
 
 
 def _write_npy(file: IO[bytes], batches: Iterable[Tensor], count: int) -> None:
-    """Batch by batch, so that the array never is in memory: uint8 ``(count, H, W, C)``, or points ``(count, 2)``."""
+    """Write an array uint8 ``(count, H, W, C)``, or points ``(count, 2)``, one batch at a time."""
     for number, batch in enumerate(batches):
         array = (batch.permute(0, 2, 3, 1) if _is_pictures(batch) else batch.flatten(1)).contiguous().numpy()
         if number == 0:
@@ -159,7 +160,7 @@ def _write_npz(file: IO[bytes], batches: Iterable[Tensor], count: int, mark: Mar
 
 
 def _write_folder(target: Target, batches: Iterable[Tensor], numbers: Sequence[int], stamp: Stamp) -> None:
-    """One batch is encoded, by as many threads as there are cores, while the next one is generated."""
+    """Encode each batch in as many threads as cores, while the next one is generated."""
     left, places = iter(numbers), itertools.count()
 
     def encode(image: Tensor, place: int) -> bytes:

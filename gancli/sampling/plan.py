@@ -1,4 +1,4 @@
-"""What will be drawn, checked before the first image."""
+"""Plan a drawing: check all settings before the first image."""
 
 import csv
 import math
@@ -17,25 +17,25 @@ from gancli.sampling.mark import Mark, mark_of
 
 @dataclass(frozen=True)
 class Drawing:
-    """What will be drawn."""
+    """Images to be drawn."""
 
     batches: Iterator[Tensor]
-    """See `sampling.draw`."""
+    """The images, as from `generator.draw`."""
     numbers: Sequence[int]
-    """Of the images, or of an interpolation's frames from 0 on."""
+    """Numbers of the images; of an interpolation, its frames from 0 on."""
     columns: int | None
-    """Of a grid in which each class, or each way from one image to the next, has a place of its own."""
+    """Columns of a grid, so that each class has its columns, or each interpolation its row; None: any."""
     mark: Mark
     """What a picture of all of them says of itself."""
 
 
 def plan_sample(told: Sampling) -> Drawing:
-    """Like `gancli.sample`, one batch at a time, with what is known before the first."""
+    """Plan what `gancli.sample` draws."""
     return plan_drawing(told, lambda: load_generator(generator_called(told.ckpt), devices.select(told.device)))
 
 
 def plan_drawing(told: Sampling, load: Callable[[], LoadedGenerator]) -> Drawing:
-    """The same with a generator that ``load`` gives, once the numbers of the images are found to be sound."""
+    """The same with a generator from ``load``, which is called after the numbers of the images are checked."""
     frames = told.interpolate or 1
     numbers = range(told.n) if told.seeds is None else told.seeds
     if isinstance(numbers, str):
@@ -61,5 +61,5 @@ def names_in(text: str) -> list[str]:
 
 
 def _columns(count: int, turns: int) -> int | None:
-    """The multiple of ``turns``, as images of so many classes take turns, that makes a grid most nearly square."""
+    """The multiple of ``turns``, the number of classes drawn in turn, for the most nearly square grid."""
     return turns * max(1, round(math.sqrt(count) / turns)) if 1 < turns <= count else None

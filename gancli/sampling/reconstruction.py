@@ -1,4 +1,4 @@
-"""Images through a generator's encoder and back, for recipes whose generator has one."""
+"""Reconstruct images, for recipes whose generator has an encoder."""
 
 from collections.abc import Callable
 
@@ -29,7 +29,7 @@ def reconstruct(generator: LoadedGenerator, images: Tensor) -> Tensor:
 
 
 def beside(images: Tensor, rebuilt: Tensor, columns: int = 16) -> Tensor:
-    """One uint8 sheet: rows of images, each above the row of their reconstructions."""
+    """One uint8 sheet: each row of images above the row of their reconstructions."""
     columns = min(columns, len(images))
     blank = torch.full_like(images[:1], 128).expand(-len(images) % columns, -1, -1, -1)
     above, below = (torch.cat([part, blank]).unflatten(0, (-1, columns)) for part in (images, rebuilt))

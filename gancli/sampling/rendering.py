@@ -1,4 +1,4 @@
-"""Images as people see them: pixels, grids and picture files."""
+"""Render images to grids and picture files."""
 
 import io
 import math
@@ -17,25 +17,27 @@ from gancli.sampling import embedding
 from gancli.sampling.stamping import PLAIN, Stamp
 
 GAP = 2
+"""Pixels between tiles."""
 TILE_PIXELS = 64
-"""Shorter side below which a tile of a grid is enlarged, by a whole factor."""
+"""Tiles with a smaller shorter side are enlarged by a whole factor."""
 FORMATS: dict[str, dict[str, Any]] = {
     "png": {"format": "PNG"},
     "jpg": {"format": "JPEG", "quality": 95},
     "webp": {"format": "WEBP", "lossless": True},
 }
-"""Kinds of picture files and what Pillow is told about each."""
+"""Formats of picture files, each with Pillow's options."""
 FRAME_MILLISECONDS = 40
+"""Time that an animation shows a frame."""
 
 
 def enlarged(images: Tensor) -> Tensor:
-    """Images ``(..., H, W)``, each pixel repeated until the shorter side is near `TILE_PIXELS`, if it is smaller."""
+    """Repeat pixels of images ``(..., H, W)`` until the shorter side is near `TILE_PIXELS`."""
     factor = max(1, TILE_PIXELS // min(images.shape[-2:]))
     return images.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
 
 
 def grid(images: Tensor, columns: int | None = None) -> Tensor:
-    """uint8 ``(N, C, H, W)`` to one uint8 ``(C, H', W')``, row by row, nearly square if ``columns`` is None."""
+    """uint8 ``(N, C, H, W)`` -> one uint8 ``(C, H', W')``, row by row; nearly square if ``columns`` is None."""
     count, channels = images.shape[:2]
     columns = columns or math.ceil(math.sqrt(count))
     rows, (height, width) = math.ceil(count / columns), enlarged(images[0]).shape[-2:]
@@ -49,7 +51,7 @@ def grid(images: Tensor, columns: int | None = None) -> Tensor:
 
 
 def scatter(points: Tensor, extent: float, pixels: int = 512) -> Tensor:
-    """Coordinates ``(N, 2)`` as a picture, uint8 ``(1, pixels, pixels)``: white on black, the brighter the more points.
+    """Scatter plot of coordinates ``(N, 2)``, uint8 ``(1, pixels, pixels)``; brighter where there are more points.
 
     It spans -extent to extent, y upwards; points outside are not shown.
     """
@@ -61,9 +63,9 @@ def scatter(points: Tensor, extent: float, pixels: int = 512) -> Tensor:
 
 
 def sheet(drawn: Tensor, extent: float | None = None, columns: int | None = None) -> Tensor:
-    """What was drawn, as one picture: a `grid` of uint8 images, or a scatter plot of points, which are float.
+    """One picture: a `grid` of uint8 images, or a `scatter` plot of float points.
 
-    The plot spans ``extent`` each way, or all of the points.
+    The plot spans -extent to extent; None: all points.
     """
     if drawn.dtype == torch.uint8:
         return grid(drawn, columns)
@@ -77,12 +79,12 @@ def save_png(image: Tensor, path: Path, durable: bool = True, stamp: Stamp = PLA
 
 
 def as_file(image: Tensor, kind: str = "png", stamp: Stamp = PLAIN) -> bytes:
-    """The content of a picture file of one of the `FORMATS`; UsageError if such a file cannot hold the picture."""
+    """The content of a picture file in one of the `FORMATS`; UsageError if the format cannot hold the picture."""
     return _saved([image], stamp, **FORMATS[kind])
 
 
 def as_animation(images: Sequence[Tensor], stamp: Stamp = PLAIN) -> bytes:
-    """The content of a GIF file that shows uint8 pictures ``(C, H, W)`` again and again, `enlarged`, 25 a second."""
+    """The content of a looping GIF file of uint8 pictures ``(C, H, W)``, `enlarged`, 25 per second."""
     frames = [enlarged(image) for image in images]
     content = _saved(frames, stamp, format="GIF", save_all=True, duration=FRAME_MILLISECONDS, loop=0)
     return content if stamp.mark is None else embedding.into_gif(content, stamp.mark)

@@ -1,6 +1,6 @@
-"""Steps that take a batch in parts: the memory of one part is enough, the gradients are those of the whole batch.
+"""Steps that process a batch in parts, with the memory of one part and the gradients of the whole batch.
 
-They differ by rounding, and by what layers draw from torch's global generator (dropout), which each part draws anew.
+Differences from a step on the whole batch are rounding and the random numbers of layers such as dropout.
 """
 
 import contextlib
@@ -25,20 +25,20 @@ LossOf = Callable[[slice], Loss]
 
 
 def alternate(setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> Outcome:
-    """`updates.alternate` in parts; for its own step G makes the fakes anew, a part at a time."""
+    """`updates.alternate` in parts; G generates each part of its fakes when it is needed."""
     d_losses = list[Loss]()
     for number in range(setup.recipe.d_steps):
         real = updates.real_images(setup, state, draws, number)
         with torch.no_grad():
             fakes = [_fakes(setup, state, draws, number, rows) for rows in setup.parts]
         d_losses.append(_step_d(setup, state, real, joined(fakes), rates))
-    last = len(draws.fake) - 1  # D's last ones if they are used again
+    last = len(draws.fake) - 1  # the fakes of D's last step if they are reused
     g_loss = _step_g(setup, state, real, partial(updates.generated, setup, state, draws, last), rates)
     return updates.finish(setup, state, rates, d_losses, g_loss)
 
 
 def simultaneous(setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> Outcome:
-    """`updates.simultaneous` in parts; D learns from the fakes that G's step made."""
+    """`updates.simultaneous` in parts; D takes the fakes of G's step."""
     real, made = updates.real_images(setup, state, draws, 0), list[Batch]()
 
     def fakes(rows: slice) -> Batch:
@@ -74,7 +74,7 @@ def _step_g(setup: Setup, state: TrainState, real: Batch, fakes: Callable[[slice
 
 
 def _descend(setup: Setup, state: TrainState, network: nn.Module, optimizer: Optimizer, loss_of: LossOf) -> Loss:
-    """Step down the mean of the parts' losses, each weighted by its share of the batch."""
+    """One optimizer step for the mean of the parts' losses, weighted by their shares of the batch."""
     parts = setup.parts
     optimizer.zero_grad(set_to_none=True)
     losses, shares = [], [(rows.stop - rows.start) / parts[-1].stop for rows in parts]
@@ -83,20 +83,20 @@ def _descend(setup: Setup, state: TrainState, network: nn.Module, optimizer: Opt
             loss = loss_of(rows)
         updates.backward(state, loss, share)
         losses.append(updates.without_graph(loss))
-        del loss  # whose graph would hold the memory of this part while the next one is worked through
+        del loss  # its graph would keep the memory of this part
     updates.apply_gradients(setup, state, network, optimizer)
     return combined(losses, shares)
 
 
 def _moved_once(state: TrainState, rows: slice) -> contextlib.AbstractContextManager[None]:
-    """Let layers that a forward pass updates move with the first part of a batch only."""
+    """In this context, only the first part of a batch updates state of layers."""
     return settled(state.g, state.d) if rows.start else contextlib.nullcontext()
 
 
 def obstacle(recipe: Recipe, g: nn.Module, d: nn.Module) -> str | None:
-    """Why a step in parts would differ from one of the whole batch; None if it would not."""
+    """The reason why a step in parts would differ from one of the whole batch; None if it would not."""
     if recipe.mixes_samples:
-        return "D's answer to an image may depend on the others of the batch"
+        return "D's logit of an image may depend on the others of the batch"
     for name, network in (("G", g), ("D", d)):
         if normalises_batches(network):
             return f"{name}'s batch normalisation mixes the images of a batch"
@@ -104,12 +104,12 @@ def obstacle(recipe: Recipe, g: nn.Module, d: nn.Module) -> str | None:
 
 
 def normalises_batches(network: nn.Module) -> bool:
-    """Whether the network has batch normalisation, which one image alone cannot pass."""
+    """True if the network has batch normalisation, which needs more than one image."""
     return any(isinstance(module, _BatchNorm) for module in network.modules())
 
 
 def joined(batches: Sequence[Batch]) -> Batch:
-    """The parts of a batch as one, detached."""
+    """The parts of a batch as one batch, detached."""
     columns = ([getattr(b.detach(), name) for b in batches] for name in ("images", "labels", "latents"))
     images, *rest = (None if column[0] is None else torch.cat(column) for column in columns)
     assert images is not None
@@ -128,7 +128,7 @@ def combined(losses: Sequence[Loss], shares: Sequence[float]) -> Loss:
 
 @contextlib.contextmanager
 def settled(*networks: nn.Module) -> Iterator[None]:
-    """Freeze state that a forward pass updates (spectral norm's vectors), so that it advances once a batch."""
+    """In this context, forward passes do not update layer state (spectral norm's vectors)."""
     moving = [
         module
         for network in networks

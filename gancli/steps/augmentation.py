@@ -1,7 +1,7 @@
-"""What D sees in place of images: augmented ones, drawn as a function of (seed, step), with ADA's feedback.
+"""Augmentation of D's inputs as a function of (seed, step), with ADA's feedback.
 
-The feedback is part of the training's state: float32 ``(3,)``, the probability p, and sum and count of D's signs since
-p last changed.
+The feedback is part of the training state: float32 ``(3,)``, the probability p, and the sum and count of signs of D's
+logits since p last changed.
 """
 
 from dataclasses import dataclass, replace
@@ -18,26 +18,25 @@ from gancli.recipes.base import Batch
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Augments every image that D sees, real or generated; the same draws under one process and several."""
+    """Augments all of D's inputs, real and generated; draws do not depend on the number of processes."""
 
     policy: str
     """``none``, ``diffaug`` or ``ada``."""
     seed: int
     batch_size: int
-    """Global."""
+    """Images over all processes."""
     group: Group
     device: torch.device
 
     TARGET: ClassVar[float] = 0.6
-    """Of r_t = E[sign(D(x))], above which D overfits: Karras 2020 (arXiv:2006.06676), section 3. D(x) is measured
-    from its border, see `Recipe.border_at_zero`."""
+    """Target of r_t = E[sign(D(x))]; above it D overfits. Karras 2020 (arXiv:2006.06676), section 3."""
     STEPS: ClassVar[int] = 4
-    """D's steps between changes of p."""
+    """Steps of D between changes of p."""
     IMAGES: ClassVar[float] = 500_000.0
-    """Real images in which p can rise from 0 to 1."""
+    """Real images during which p can rise from 0 to 1."""
 
     def draw(self, purpose: str, number: int) -> Tensor | None:
-        """Uniform numbers ``(n, numbers)`` for this process's batch; ``purpose`` and ``number`` say which."""
+        """Uniform numbers ``(n, numbers)`` for this process's images of batch ``number`` for ``purpose``."""
         if self.policy == "none":
             return None
         local = self.batch_size // self.group.world
@@ -47,9 +46,9 @@ class Augmentation:
         return uniform[self.group.rank * local :][:local]
 
     def __call__(self, batch: Batch, uniform: Tensor | None, feedback: Tensor, first: int = 0) -> Batch:
-        """The batch with its images augmented by what was drawn.
+        """The batch with its images augmented by the drawn numbers.
 
-        It may be a part of this process's batch, from its image ``first`` on.
+        The batch may be a part of this process's batch that begins at image ``first``.
         """
         if uniform is None:
             return batch
@@ -59,7 +58,10 @@ class Augmentation:
         return replace(batch, images=augment.ada(batch.images, uniform, feedback[0]))
 
     def observe(self, feedback: Tensor, real_logits: Tensor, number: int) -> None:
-        """Update the feedback with D's logits ``(n,)`` on real images, after its step ``number``."""
+        """Update the feedback by D's logits ``(n,)`` on real images after D's step ``number``.
+
+        Logits are relative to D's border, see `Recipe.border_at_zero`.
+        """
         if self.policy != "ada":
             return
         signs = real_logits.detach().float().sign().sum()

@@ -12,10 +12,9 @@ from gancli.recipes.base import Batch
 
 @dataclass
 class ResidentImages:
-    """A whole training set on the device, read in an order that is a function of (seed, epoch).
+    """A training set in an order that is a function of (seed, epoch), usually on the device.
 
-    Epochs follow each other without a gap: a batch may end one and begin the next. Each process takes the rows of its
-    rank.
+    A batch may contain the end of one epoch and the beginning of the next. Each process takes the rows of its rank.
     """
 
     images: Tensor
@@ -23,12 +22,12 @@ class ResidentImages:
     labels: Tensor | None
     """int64 ``(N,)``."""
     batch_size: int
-    """Global."""
+    """Images over all processes."""
     seed: int
     rank: int = 0
     world: int = 1
     mirror: bool = False
-    """Flip each image left to right with a probability of one half."""
+    """Flip each image left to right with probability 1/2."""
     _orders: dict[int, Tensor] = field(default_factory=dict)
 
     def batch(self, number: int) -> Batch:
@@ -36,18 +35,18 @@ class ResidentImages:
         return self.finished(*self.gathered(number), number)
 
     def gathered(self, number: int) -> tuple[Tensor, Tensor | None]:
-        """Images and labels of a batch as they are stored."""
+        """Images and labels of a batch, as stored."""
         rows = self._indices(number)
         return self.images[rows], None if self.labels is None else self.labels[rows]
 
     def finished(self, images: Tensor, labels: Tensor | None, number: int) -> Batch:
-        """A gathered batch as floats in [-1, 1], mirrored; on the device where the images are now."""
+        """A gathered batch as floats in [-1, 1], mirrored if set; on the device of ``images``."""
         if images.dtype == torch.uint8:
             images = images.float().div_(127.5).sub_(1)
         return Batch(self._mirrored(images, number) if self.mirror else images, labels)
 
     def _mirrored(self, images: Tensor, number: int) -> Tensor:
-        """Flips are drawn on the CPU for the whole batch, the same on every device and in any group."""
+        """Flips are drawn on the CPU for the whole batch, so they do not depend on devices or processes."""
         start = self.rank * len(images)
         drawn = torch.rand(self.batch_size, generator=generator(self.seed, "mirror", number))
         flips = devices.sent(drawn[start : start + len(images)] < 0.5, images.device)
@@ -73,15 +72,16 @@ class ResidentImages:
 
 @dataclass(frozen=True)
 class Draws:
-    """All that one step draws, from (seed, step) alone; the inputs of a compiled step."""
+    """Random inputs of a step, a function of (seed, step); also the inputs of a compiled step."""
 
     real: list[Batch]
-    """A batch for each of D's steps, not yet augmented."""
+    """A batch for each step of D, not yet augmented."""
     fake: list[tuple[Tensor, Tensor | None]]
-    """One (latents, labels) for each of D's steps (none if simultaneous), then one for G's (none if it reuses D's)."""
+    """(latents, labels) for each step of D (none if simultaneous), then for G's step (none if it reuses D's)."""
     real_uniform: list[Tensor | None]
-    """Augmentation's uniform numbers for each of ``real``; None without augmentation."""
+    """Uniform numbers for augmenting each of ``real``; None without augmentation."""
     fake_uniform: list[Tensor | None]
+    """The same for ``fake``."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Noise:
     classes: int
     """0: no labels."""
     batch_size: int
-    """Global."""
+    """Images over all processes."""
     seed: int
     device: torch.device
     rank: int = 0

@@ -1,8 +1,8 @@
 """A whole step as one compiled function: forward, backward, Adam, constraints and average, for any recipe.
 
-The step runs once, and its operations are written down, backward passes and penalties among them; `traces` makes code
-of them, in which Adam and the average pass over the weights once. Draws are inputs of that code. So is a vector of the
-numbers that change from step to step: rates, Adam's corrections, the average's decay. All else is constant.
+The step runs once while its operations are recorded, including backward passes and penalties; `traces` compiles them.
+In the compiled code, Adam and the average pass over the weights once. Its inputs are the draws and a vector of the
+numbers that change with each step: rates, Adam's bias corrections and the average's decay. All else is constant.
 """
 
 import contextlib
@@ -28,15 +28,15 @@ from gancli.steps.traces import Function
 
 
 def suits(setup: Setup, state: TrainState) -> bool:
-    """Whether one trace holds for every step: networks and batches of one shape, both trained by Adam.
+    """True if one trace is valid for all steps: fixed shapes, and both networks trained by Adam.
 
-    A recipe with its own optimizers may read their state, which a trace would freeze.
+    A recipe with its own optimizers may read their state, which a trace would make constant.
     """
     return (
         setup.noise.device.type in ("cpu", "cuda")
         and setup.noise.world == 1
         and setup.accumulate == 1
-        and setup.precision != "fp16"  # whose loss scale depends on the gradients
+        and setup.precision != "fp16"  # its loss scale depends on the gradients
         and not setup.recipe.grows
         and type(setup.recipe).optimizers is Recipe.optimizers
         and setup.best_share(AT_THE_END) >= 1
@@ -66,9 +66,9 @@ class _TracedRates(Rates):
 
 @dataclass
 class _TracedAdam:
-    """Adam's formula (Kingma and Ba 2015, arXiv:1412.6980, section 2) on an optimizer's own state, for a trace.
+    """Adam's formula (Kingma and Ba 2015, arXiv:1412.6980, section 2) on an optimizer's state, for tracing.
 
-    The i-th step takes row i of ``sizes``, of which `sizes_of` makes one.
+    The i-th step takes row i of ``sizes``; `sizes_of` computes a row.
     """
 
     optimizer: Optimizer
@@ -76,13 +76,13 @@ class _TracedAdam:
     done: int = 0
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Remove the gradients, without the profiler mark that an optimizer leaves in a trace."""
+        """Remove the gradients without the profiler mark that an optimizer adds to a trace."""
         for weight in self.optimizer.param_groups[0]["params"]:
             weight.grad = None
 
     @torch.no_grad()
     def step(self) -> None:
-        """Move every weight that has a gradient."""
+        """Update every weight that has a gradient."""
         size, small, rest = self.sizes[self.done].unbind()
         self.done += 1
         (group,) = self.optimizer.param_groups
@@ -96,9 +96,9 @@ class _TracedAdam:
 
 
 def sizes_of(optimizer: Optimizer, taken: float) -> list[float]:
-    """The factors of Adam's step after ``taken`` steps, bias corrections included: a, b and 1 - beta2.
+    """The factors (a, b, 1 - beta2) of Adam's step after ``taken`` steps, including bias corrections.
 
-    With m and v the decayed means of the gradient and of its square, a weight moves by -a m / (sqrt(v) + b).
+    With m and v the decayed means of the gradient and of its square, a weight changes by -a m / (sqrt(v) + b).
     """
     (group,) = optimizer.param_groups
     beta1, beta2 = group["betas"]
@@ -107,20 +107,20 @@ def sizes_of(optimizer: Optimizer, taken: float) -> list[float]:
 
 
 class CompiledStep:
-    """An `Update` as compiled code, for one set-up and the tensors that the state has at its second call.
+    """An `Update` as compiled code, for one set-up and one state.
 
-    The first call of a new run is not compiled: Adam has nothing to remember before it.
+    The first step of a new run is not compiled, because Adam has no state before it.
     """
 
     def __init__(self, update: Update) -> None:
         self._update = update
         self.function: Function | None = None
-        """The compiled code, once there is some."""
+        """The compiled code; None before compilation."""
 
     def __call__(self, setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> Outcome:
-        """See `Update`."""
+        """One step, as an `Update`."""
         if self.function is None:
-            if not _adam_remembers(state):
+            if not _adam_has_state(state):
                 return self._update(setup, state, draws, rates)
             self.prepare(setup, state, draws, rates)
         assert self.function is not None
@@ -135,15 +135,15 @@ class CompiledStep:
         return Outcome(scalars, list(results))
 
     def prepare(self, setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> None:
-        """Trace and compile, as if nothing had been done: the state and what layers draw are left as they were."""
+        """Trace and compile; state and random generators are restored afterwards."""
         self._steps = [[s["step"] for s in o.state.values()] for o in _optimizers(state)]
-        self._taken = [float(steps[0]) for steps in self._steps]  # here alone, since it waits for the device
+        self._taken = [float(steps[0]) for steps in self._steps]  # only here, since it waits for the device
         inputs, device = [self._numbers(setup, state, rates), *_tensors(draws)], setup.noise.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []), _unchanged(state):
             self.function = traces.made_fast(self._trace(setup, state, draws, inputs), inputs, device)
 
     def _numbers(self, setup: Setup, state: TrainState, rates: Rates) -> Tensor:
-        """``(3 d_steps + 7,)``: a row of `sizes_of` for each of D's steps and for G's, then rates, gamma and decay."""
+        """``(3 d_steps + 7,)``: `sizes_of` for each step of D and for G's, both rates, gamma, the average's decay."""
         (d, g), (d_taken, g_taken) = _optimizers(state), self._taken
         rows = [sizes_of(d, d_taken + i) for i in range(setup.recipe.d_steps)]
         rows.append(sizes_of(g, g_taken))
@@ -153,9 +153,9 @@ class CompiledStep:
         return devices.sent(numbers, setup.noise.device)
 
     def _trace(self, setup: Setup, state: TrainState, draws: Draws, inputs: list[Tensor]) -> GraphModule:
-        """A module that does one step's operations on the inputs and on the state; tracing does them once.
+        """A module with the operations of one step on inputs and state; tracing executes them once.
 
-        It returns the scalars in one vector, G's gradients (the watch reads them), and D's logits on real images.
+        It returns the scalars as one vector, G's gradients (for the health watch), and D's logits on real images.
         """
         d, g = _optimizers(state)
 
@@ -174,23 +174,23 @@ class CompiledStep:
         return traces.written_down(run, inputs)
 
 
-def _adam_remembers(state: TrainState) -> bool:
-    """Whether both optimizers have made the same steps with all of their weights, and at least one."""
+def _adam_has_state(state: TrainState) -> bool:
+    """True if each optimizer has made at least one step, the same number with all weights."""
     counts = ({float(s["step"]) for s in optimizer.state.values()} for optimizer in _optimizers(state))
     return all(len(each) == 1 for each in counts)
 
 
 class CompiledNetworks:
-    """An `Update` whose networks are compiled, each by itself; on CUDA each pass of one is a graph."""
+    """An `Update` with each network compiled separately; on CUDA each pass of a network is a graph."""
 
     def __init__(self, update: Update) -> None:
         self._update = update
         self._networks: tuple[nn.Module, nn.Module] | None = None
 
     def __call__(self, setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> Outcome:
-        """See `Update`."""
+        """One step, as an `Update`."""
         if setup.noise.device.type == "cuda":
-            torch.compiler.cudagraph_mark_step_begin()  # what graphs wrote in the step before may be overwritten
+            torch.compiler.cudagraph_mark_step_begin()  # outputs of the step before may be overwritten
         if self._networks is None:
             self._networks = _compiled(state.g), _compiled(state.d)
         g, d = self._networks
@@ -198,14 +198,14 @@ class CompiledNetworks:
 
 
 def _compiled(network: nn.Module) -> nn.Module:
-    """The same network, whose layers draw what they draw without."""
+    """The compiled network; random layers draw the same numbers as uncompiled."""
     options: Any = {"fallback_random": True, "triton.cudagraphs": True}
     return torch.compile(network, dynamic=False, options=options)  # type: ignore[return-value]
 
 
 @contextlib.contextmanager
 def _unchanged(state: TrainState) -> Iterator[None]:
-    """Restore the state at the end, and remove the gradients."""
+    """At the end of this context, restore the state and remove the gradients."""
     kept = [(tensor, tensor.detach().clone()) for tensor in _changing(state)]
     try:
         yield
@@ -227,14 +227,14 @@ def _changing(state: TrainState) -> Iterator[Tensor]:
 
 
 def _tensors(draws: Draws) -> list[Tensor]:
-    """The tensors of the draws, always in the same order."""
+    """The tensors of the draws, in a fixed order."""
     columns = [value for batch in draws.real for value in (batch.images, batch.labels)]
     columns += [value for pair in draws.fake for value in pair]
     return [value for value in (*columns, *draws.real_uniform, *draws.fake_uniform) if value is not None]
 
 
 def _filled(draws: Draws, tensors: Iterable[Tensor]) -> Draws:
-    """The draws with these tensors in place of their own."""
+    """The draws with their tensors replaced by these."""
     rest = iter(tensors)
 
     def other(value: Tensor | None) -> Tensor | None:

@@ -1,6 +1,6 @@
-"""A function whose kernels are recorded once and launched together: small networks mostly wait for launches.
+"""Record a function's kernels once and launch them together, since small networks mostly wait for launches.
 
-See https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs for what may be recorded.
+https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs lists what can be recorded.
 """
 
 import gc
@@ -10,18 +10,21 @@ import torch
 from torch import Tensor
 
 WARM_UP = 3
-"""Calls before the recording, in which libraries choose their kernels and take their workspaces."""
+"""Calls before recording, in which libraries choose kernels and allocate workspaces."""
 
 
 class Recorded:
     """A function that runs the same kernels in every call, recorded as one CUDA graph.
 
-    It may change its own tensors in place. It is called WARM_UP times before the recording, which itself computes
-    nothing. Layers draw from the device's default generator, as it is seeded at each call.
+    It may change its own tensors in place. It is called `WARM_UP` times before recording; recording computes nothing.
+    Random layers draw from the device's default generator in its state at each call.
     """
 
     def __init__(self, function: Callable[..., list[Tensor]], inputs: Sequence[Tensor]) -> None:
-        self._function, self._inputs = function, [value.clone() for value in inputs]  # a graph keeps nothing alive
+        self._function, self._inputs = (
+            function,
+            [value.clone() for value in inputs],
+        )  # a graph keeps nothing alive
         with torch.cuda.device(self._inputs[0].device), torch.no_grad():
             aside = torch.cuda.Stream()
             aside.wait_stream(torch.cuda.current_stream())
@@ -29,7 +32,7 @@ class Recorded:
                 for _ in range(WARM_UP):
                     function(*self._inputs)
             torch.cuda.current_stream().wait_stream(aside)
-            gc.collect()  # an older graph that is freed during a recording would end it
+            gc.collect()  # freeing an older graph would abort the recording
             self._graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self._graph, stream=aside, capture_error_mode="thread_local"):  # others pin memory
                 self._outputs = function(*self._inputs)

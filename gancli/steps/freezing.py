@@ -1,4 +1,4 @@
-"""FreezeD: fine-tuning with the lowest layers of D as they are, Mo 2020 (arXiv:2002.10964), section 3."""
+"""FreezeD: fine-tuning with the lowest layers of D frozen, Mo 2020 (arXiv:2002.10964), section 3."""
 
 import copy
 import itertools
@@ -15,26 +15,28 @@ LAYERS = (nn.Linear, _ConvNd)
 
 
 def freeze_lowest(recipe: Recipe, spec: Spec, d: nn.Module, layers: int, batch_size: int) -> None:
-    """Freeze the weights of D's first ``layers`` layers.
+    """Freeze the weights of D's first ``layers`` layers, counted from the image.
 
-    A layer is a linear map or convolution with all that follows it up to the next; the first one sees the image.
-    Raises ValueError if D has no layer left to train.
+    A layer is a linear map or convolution with everything up to the next one.
+
+    Raises:
+        ValueError: D would have no layer left to train.
     """
-    found: dict[str, list[str]] = {}
+    by_layer: dict[str, list[str]] = {}
     for name in _in_order_of_use(recipe, spec, d, batch_size):
-        found.setdefault(name.rpartition(".")[0].partition(".parametrizations")[0], []).append(name)
-    numbers = list(itertools.accumulate(int(isinstance(d.get_submodule(layer), LAYERS)) for layer in found))
+        by_layer.setdefault(name.rpartition(".")[0].partition(".parametrizations")[0], []).append(name)
+    numbers = list(itertools.accumulate(int(isinstance(d.get_submodule(layer), LAYERS)) for layer in by_layer))
     if not numbers or layers >= numbers[-1]:
-        raise ValueError(f"D has {numbers[-1] if numbers else 0} layers, of which one at least must be left to train")
-    for names, number in zip(found.values(), numbers, strict=True):
+        raise ValueError(f"D has {numbers[-1] if numbers else 0} layers, of which at least one must be left to train")
+    for names, number in zip(by_layer.values(), numbers, strict=True):
         for name in names if number <= layers else ():
             d.get_parameter(name).requires_grad_(False)
 
 
 def _in_order_of_use(recipe: Recipe, spec: Spec, d: nn.Module, batch_size: int) -> list[str]:
-    """Names of the parameters in the order in which a forward pass first uses them.
+    """Names of the parameters in the order of first use by a forward pass.
 
-    The pass is that of a copy on the meta device; a network that grows has all its layers there.
+    The pass is done by a copy on the meta device, with all layers of a growing network.
     """
     outline = copy.deepcopy(d).to(META)
     recipe.advance(outline, AT_THE_END)

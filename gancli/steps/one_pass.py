@@ -1,9 +1,9 @@
-"""One pass through D gives the gradients of G and of D, where both step from the same fakes and the same D.
+"""The gradients of G and of D from one pass through D, if both step from the same fakes and the same D.
 
-D's answers to real and generated images come from one forward pass, and one pass back, seeded with ones, gives
-dD(x_i)/d(layer) for every layer and dD(x_i)/dx_i for every fake. The derivatives of the two losses by the logits then
-weigh the images: D's by c_i in the products that make its weights' gradients, G's by e_i where they enter G. It is
-exact if D's answer to one image depends on no other; see `gancli.functional.layerwise`.
+One forward pass gives D's logits of real and generated images. One backward pass, seeded with ones, gives
+dD(x_i)/d(layer) for every layer and dD(x_i)/dx_i for every fake. Then the derivatives of the two losses with respect to
+the logits weight the images: c_i for the gradients of D's weights, e_i for those that enter G. This is exact if D does
+not mix samples; see `gancli.functional.layerwise`.
 """
 
 from contextlib import AbstractContextManager
@@ -24,13 +24,13 @@ from gancli.steps.setup import Setup
 from gancli.steps.state import TrainState
 
 DRAWS = (_DropoutNd, nn.utils.parametrize.ParametrizationList)
-"""Layers whose second pass differs from the first, since they draw or have state."""
+"""Layers whose second pass differs from the first, since they are random or have state."""
 
 
 def suits(recipe: Recipe, d: nn.Module, precision: str) -> bool:
-    """Whether one pass does what two would, by the recipe's declarations and D's layers.
+    """True if one pass gives the result of two, by the recipe's declarations and D's layers.
 
-    In fp16 it does not: the seed of ones escapes the scaling of the loss.
+    It does not in fp16, because the seed of ones is not scaled with the loss.
     """
     kind = type(recipe)
     return (
@@ -44,7 +44,7 @@ def suits(recipe: Recipe, d: nn.Module, precision: str) -> bool:
 
 
 def simultaneous(setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> Outcome:
-    """`updates.simultaneous` in one pass of D; step by step where the pass would not do, as under top-k training."""
+    """`updates.simultaneous` in one pass of D; in two where one is not exact, as in top-k training."""
     real, fake = updates.real_images(setup, state, draws, 0), updates.generated(setup, state, draws, 0)
     if setup.best_share(setup.images_seen(state.step)) < 1:
         return updates.step_both(setup, state, real, fake, rates)
@@ -69,10 +69,10 @@ def backward(
     rates: Rates,
     autocast: AbstractContextManager[None],
 ) -> tuple[Loss, Loss] | None:
-    """Set both networks' gradients, which must be None before; returns D's loss and G's.
+    """Set the gradients of both networks, which must be None before; returns D's loss and G's.
 
-    ``fake`` carries G's graph, ``autocast`` is for D's forward pass. Returns None and changes nothing if D has weights
-    that `layerwise` does not know.
+    ``fake`` has G's graph, ``autocast`` is for D's forward pass. Returns None and changes nothing if `layerwise` does
+    not support a layer of D.
     """
     count = len(real.images)
     leaf = fake.images.detach().requires_grad_()
@@ -80,11 +80,11 @@ def backward(
         logits = joint_logits(d, real, replace(fake, images=leaf))
     if not layerwise.covered(logits, visits):
         return None
-    answers = at_least_fp32(logits.detach()).requires_grad_()
-    real_logits, fake_logits = answers.tensor_split([count])
+    leaf_logits = at_least_fp32(logits.detach()).requires_grad_()
+    real_logits, fake_logits = leaf_logits.tensor_split([count])
     d_terms, g_term = {"adv": recipe.d_adversarial(real_logits, fake_logits)}, recipe.g_adversarial(fake_logits)
-    (d_weights,) = torch.autograd.grad(d_terms["adv"], answers)
-    (g_weights,) = torch.autograd.grad(g_term, answers)
+    (d_weights,) = torch.autograd.grad(d_terms["adv"], leaf_logits)
+    (g_weights,) = torch.autograd.grad(g_term, leaf_logits)
 
     of_images = _into_weights(logits, leaf, visits, d_weights)
     fake.images.backward(of_images * g_weights[count:].to(of_images.dtype).view(-1, 1, 1, 1))
@@ -98,15 +98,15 @@ def backward(
 def _into_weights(logits: Tensor, images: Tensor, visits: list[Visit], weights: Tensor) -> Tensor:
     """Set the gradients of sum_i c_i D(x_i) for D's weights; returns dD(x_i)/dx_i."""
     edges = [visit.after_edge for visit in visits]
-    found = torch.autograd.grad((logits,), (images, *edges), (torch.ones_like(logits),), retain_graph=True)  # type: ignore[arg-type]
+    of_images, *deltas = torch.autograd.grad((logits,), (images, *edges), (torch.ones_like(logits),), retain_graph=True)  # type: ignore[arg-type]
     with torch.no_grad():
-        for visit, delta in zip(visits, found[1:], strict=True):
+        for visit, delta in zip(visits, deltas, strict=True):
             gradients = layerwise.weight_gradients(visit, delta, weights)
             for parameter, gradient in zip(visit.trained, gradients, strict=True):
                 if parameter.grad is not None:
                     parameter.grad += gradient
                 elif gradient.stride() == parameter.stride():
                     parameter.grad = gradient
-                else:  # fused Adam goes by the order in memory
+                else:  # fused Adam requires the same memory layout
                     parameter.grad = torch.empty_like(parameter).copy_(gradient)
-    return found[0]
+    return of_images

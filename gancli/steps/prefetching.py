@@ -1,4 +1,4 @@
-"""Real batches of a data set that is not on the device, gathered in the background while steps compute."""
+"""Load real batches in the background, for a data set that is not on the device."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -9,12 +9,12 @@ from gancli.recipes.base import Batch
 from gancli.steps.batches import ResidentImages
 
 AHEAD = 3
-"""Batches to gather before they are asked for."""
+"""Number of batches to load ahead."""
 Gathered = tuple[Tensor, Tensor | None]
 
 
 class PrefetchedImages:
-    """The batches of ``source`` on ``device``; its images stay where they are.
+    """The batches of ``source``, moved to ``device``; the data set stays where it is.
 
     A batch is a function of its number alone, so prefetching changes only the speed.
     """
@@ -25,7 +25,7 @@ class PrefetchedImages:
         self._ready: dict[int, Future[Gathered]] = {}
 
     def batch(self, number: int) -> Batch:
-        """Real batch ``number`` of the run, float in [-1, 1]; raises what reading its images raised."""
+        """Real batch ``number`` of the run, float in [-1, 1]; raises errors of reading its images."""
         wanted = range(number, number + AHEAD + 1)
         for stale in self._ready.keys() - set(wanted):
             self._ready.pop(stale).cancel()
@@ -45,7 +45,7 @@ class PrefetchedImages:
 
 
 def source_of(real: object) -> ResidentImages:
-    """The images behind a source of real batches, wherever they are."""
+    """The data set behind a source of real batches, prefetched or not."""
     source = real.source if isinstance(real, PrefetchedImages) else real
     assert isinstance(source, ResidentImages)
     return source

@@ -1,4 +1,4 @@
-"""All of a training step that never changes: what every way of doing it is given."""
+"""The constant arguments of a training step, whichever way it is computed."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -21,7 +21,7 @@ AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class RealImages(Protocol):
-    """Where real batches come from."""
+    """A source of real batches."""
 
     def batch(self, number: int) -> Batch:
         """Real batch ``number`` of the run."""
@@ -30,7 +30,7 @@ class RealImages(Protocol):
 
 @dataclass(frozen=True)
 class Setup:
-    """The recipe and what surrounds it."""
+    """The recipe, its data and how a step is computed."""
 
     recipe: Recipe
     real: RealImages
@@ -39,52 +39,52 @@ class Setup:
     group: Group = Group()  # noqa: RUF009 - frozen
     augmentation: str = "none"
     best_share: Callable[[int], float] = lambda images_seen: 1.0
-    """Share of the fakes, those with D's highest logits, that G learns from; a function of the images seen that never
-    grows (top-k training)."""
+    """Share of fakes with D's highest logits that G learns from (top-k training): a function of the images seen that
+    never grows."""
     rate_scale: float = 1.0
     """Factor of both learning rates; less than 1 after a rollback."""
     average_is_new: bool = True
-    """Whether the average starts from new weights, which it forgets soon; False: from those of an earlier run."""
+    """True if the average starts from new weights, which it forgets soon; False: from those of an earlier run."""
     accumulate: int = 1
-    """Parts that a batch is worked through in, one after the other; see `accumulation.obstacle`."""
+    """Number of parts in which a batch is processed; see `accumulation.obstacle`."""
 
     @cached_property
     def augment(self) -> Augmentation:
-        """What D sees in place of images."""
+        """Augmentation of D's inputs."""
         return Augmentation(
             self.augmentation, self.noise.seed, self.noise.batch_size, self.group, device=self.noise.device
         )
 
     @property
     def parts(self) -> list[slice]:
-        """The rows of each part of this process's batch; their sizes differ by one image at most."""
+        """The rows of each part of this process's batch; sizes differ by at most one image."""
         images = self.noise.batch_size // self.noise.world
         bounds = [images * part // self.accumulate for part in range(self.accumulate + 1)]
         return [slice(first, last) for first, last in pairwise(bounds)]
 
     def whole_batches(self) -> AbstractContextManager[None]:
-        """Losses, penalties and layers in it give what one process would give for the batches of all of them."""
+        """In this context, losses, penalties and layers act on the whole batch of all processes."""
         images = self.noise.batch_size // self.noise.world
         return whole_batch.shared(self.group.rank, self.group.world, images)
 
     def images_seen(self, step: int) -> int:
-        """Real images that D has trained on before this step, over all processes."""
+        """Real images that D has trained on before this step, in all processes."""
         return step * self.recipe.d_steps * self.noise.batch_size
 
     def autocast(self) -> AbstractContextManager[None]:
-        """Forward passes in it have this precision."""
+        """In this context, forward passes have the run's precision."""
         dtype = AUTOCAST.get(self.precision)
         return nullcontext() if dtype is None else torch.autocast(self.noise.device.type, dtype)
 
     def rates(self, step: int) -> Rates:
-        """The recipe's rates at this step, after rollbacks and with the average that goes on."""
+        """The rates at this step: the recipe's, adapted to rollbacks and to a continued average."""
         rates = self.recipe.schedule(self.images_seen(step))
         if self.rate_scale != 1:
             rates = replace(rates, g_lr=self.rate_scale * rates.g_lr, d_lr=self.rate_scale * rates.d_lr)
         return rates if self.average_is_new else replace(rates, ema_half_life=self.recipe.ema_half_life)
 
     def draws(self, step: int) -> Draws:
-        """All that this step draws but what layers draw, from torch's global generator."""
+        """The random inputs of this step; layers draw theirs from torch's global generator."""
         numbers = range(step * self.recipe.d_steps, (step + 1) * self.recipe.d_steps)
         fakes = [] if self.recipe.simultaneous else [("d", number) for number in numbers]
         if self.recipe.simultaneous or not self.recipe.reuses_fakes:
@@ -98,7 +98,7 @@ class Setup:
 
 
 Update = Callable[[Setup, TrainState, Draws, Rates], Outcome]
-"""Changes both networks, what their optimizers remember, and the average, as one step does.
+"""A function that does one step: it updates both networks, their optimizers and the average.
 
-A function of what it is given alone. All ways to take a step have this signature.
+Its result depends on its arguments alone. Every way to compute a step has this signature.
 """

@@ -1,4 +1,4 @@
-"""Trainings in several stages: which parts of a state train, and real batches that an encoder makes of images."""
+"""Training in several stages: the modules that a stage trains, and data encoded for a stage."""
 
 from dataclasses import replace
 
@@ -14,11 +14,11 @@ from gancli.steps.batches import ResidentImages
 from gancli.steps.state import TrainState
 
 CHUNK = 256
-"""Images to encode at once; part of what makes latents the same bit for bit after a resume."""
+"""Images to encode at once; constant, so that latents are bitwise the same after a resume."""
 
 
 def part_of(state: TrainState, stage: Stage) -> TrainState:
-    """The state whose networks are the parts that a stage names; tensors, optimizers and scaler are the same."""
+    """The state with the modules that a stage names as networks; shares tensors, optimizers and scaler."""
     if not stage.g and not stage.d:
         return state
     g, d, ema = state.g.get_submodule(stage.g), state.d.get_submodule(stage.d), state.ema.get_submodule(stage.g)
@@ -27,9 +27,9 @@ def part_of(state: TrainState, stage: Stage) -> TrainState:
 
 @torch.no_grad()
 def encoded(images: ResidentImages, encoder: nn.Module, stage: Stage, device: torch.device) -> ResidentImages:
-    """All versions of the images as ``encoder`` sees them, on the device, as real batches of the same size.
+    """Latents of all versions of the images, on the device, as a source of real batches.
 
-    A function of the encoder's weights, the images and their seed alone.
+    They depend on the encoder's weights, the images and the seed alone.
     """
     versions = [
         torch.cat([
@@ -43,7 +43,7 @@ def encoded(images: ResidentImages, encoder: nn.Module, stage: Stage, device: to
 
 
 def _version(images: ResidentImages, rows: Tensor, version: int, shift: int, device: torch.device) -> Tensor:
-    """These images, float in [-1, 1]; every second version is mirrored, all but the first pair are moved."""
+    """These images, float in [-1, 1]; odd versions are mirrored, all except version 0 are shifted."""
     where = devices.sent(rows, images.images.device) if isinstance(images.images, Tensor) else rows
     floats = replace(images, mirror=False).finished(images.images[where].to(device), None, 0).images
     if images.mirror and version % 2:

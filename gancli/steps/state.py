@@ -1,4 +1,4 @@
-"""All that training changes; saving and loading it makes a resume exact."""
+"""The state of a training; saving and loading it makes a resume exact."""
 
 import copy
 from dataclasses import asdict, dataclass, field
@@ -16,14 +16,14 @@ from gancli.recipes.base import Rates, Recipe, Spec
 
 @dataclass
 class RunningMeans:
-    """Sums of scalars since the last line of metrics, kept on the device so that nothing waits for them."""
+    """Sums of scalars since the last line of metrics, on the device so that nothing waits for them."""
 
     names: list[str] = field(default_factory=list)
     sums: Tensor | None = None
     count: int = 0
 
     def add(self, scalars: dict[str, Tensor]) -> None:
-        """Add one step's scalars; other names than those before begin anew."""
+        """Add one step's scalars; start again if their names change."""
         values = torch.stack([value.detach().float() for value in scalars.values()])
         if self.sums is None or self.names != list(scalars):
             self.clear()
@@ -39,7 +39,7 @@ class RunningMeans:
         return dict(zip(self.names, (self.sums / self.count).tolist(), strict=True))
 
     def clear(self) -> None:
-        """Begin a new line."""
+        """Start a new line."""
         self.names, self.sums, self.count = [], None, 0
 
 
@@ -67,24 +67,24 @@ class TrainState:
     feedback: Tensor
     """ADA's running statistics; see `gancli.steps.augmentation`."""
     rollbacks: int = 0
-    """How often the run went back to an earlier checkpoint to try again with other draws."""
+    """Number of times that the run went back to an earlier checkpoint."""
     step: int = 0
     """Steps done; draws depend on the seed and this number alone."""
     seconds: float = 0.0
-    """Time spent in training, over all resumed parts."""
+    """Training time, including parts before a resume."""
     running: RunningMeans = field(default_factory=RunningMeans)
     best: Best | None = None
     """None before the first evaluation."""
     half_done: bool = field(default=False, repr=False)
-    """True while a step is half done, so that the state must not be saved."""
+    """True during a step, when the state must not be saved."""
 
     @cached_property
     def average(self) -> "Average":
-        """What moves ``ema`` towards G."""
+        """Updates ``ema`` from G."""
         return Average(self.ema, self.g)
 
     def set_rates(self, rates: Rates) -> None:
-        """Set the learning rates and, unless None, Adam's second decay in every group of both optimizers."""
+        """Set the learning rates and, unless None, beta2 in every parameter group of both optimizers."""
         for optimizer, rate in ((self.g_optimizer, rates.g_lr), (self.d_optimizer, rates.d_lr)):
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -92,7 +92,7 @@ class TrainState:
                     group["betas"] = (group["betas"][0], rates.beta2)
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain data that `load_state_dict` restores bit for bit."""
+        """Tensors and plain data, from which `load_state_dict` restores the state bit for bit."""
         parts = {name: getattr(self, name).state_dict() for name in _PARTS}
         running = {"names": self.running.names, "sums": self.running.sums, "count": self.running.count}
         return parts | {
@@ -105,10 +105,9 @@ class TrainState:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned, onto the devices of the present networks.
+        """Restore the result of `state_dict`, on the devices of the present networks.
 
-        Optimizers keep their settings, which are the recipe's, and take the rest. A loss scaler that was not in use
-        stays as it is.
+        Optimizers keep their settings, which are the recipe's. A saved loss scaler that was not in use is ignored.
         """
         for name in ("g", "d", "ema"):
             getattr(self, name).load_state_dict(saved[name])
@@ -135,7 +134,7 @@ _PARTS = ("g", "d", "ema", "g_optimizer", "d_optimizer", "scaler")
 
 
 def create(recipe: Recipe, spec: Spec, seed: int, device: torch.device, precision: str) -> TrainState:
-    """A new run's state: weights are drawn on the CPU from the seed, so every device starts alike."""
+    """The state of a new run; weights are drawn on the CPU, so they do not depend on the device."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         g, d = recipe.networks(spec)
@@ -150,7 +149,7 @@ def _settings(optimizer: Optimizer) -> list[dict[str, Any]]:
 
 
 def _lay_out_as_weights(optimizer: Optimizer) -> None:
-    """Give an optimizer's tensors the memory layout of their weights, which fused Adam relies on."""
+    """Give an optimizer's tensors the memory layout of their weights, as fused Adam requires."""
     for parameter, remembered in optimizer.state.items():
         for name, value in remembered.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
@@ -158,7 +157,7 @@ def _lay_out_as_weights(optimizer: Optimizer) -> None:
 
 
 class Average:
-    """Moves one network's weights and buffers towards another's; both keep their tensors."""
+    """Moves one network's weights and buffers towards another's, in place."""
 
     def __init__(self, average: nn.Module, current: nn.Module) -> None:
         directions = {id(value) for m in average.modules() if isinstance(m, _SpectralNorm) for value in m.buffers()}
@@ -174,12 +173,12 @@ class Average:
     def update(self, decay: float | Tensor) -> None:
         """``average = decay * average + (1 - decay) * current``.
 
-        Integers are copied. So are the singular vectors of spectral normalisation: the mean of unit vectors is shorter
-        than one, which would let the weights grow.
+        Integers are copied. So are the singular vectors of spectral normalisation: a mean of unit vectors is shorter
+        than 1, which would let the weights grow.
         """
         if isinstance(decay, Tensor):
             for average, current in zip(self.averages, self.currents, strict=True):
-                average.lerp_(current, 1 - decay)  # in a trace, where it joins the loop that moves the weights
+                average.lerp_(current, 1 - decay)  # while tracing; the compiler fuses it with the update of the weights
         else:
             torch._foreach_lerp_(self.averages, self.currents, 1 - decay)
         for average, current in self.others:

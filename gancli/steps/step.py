@@ -1,4 +1,4 @@
-"""One training step of any recipe, and the choice of the fastest way to take it."""
+"""One training step of any recipe, computed in the fastest way."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -17,20 +17,20 @@ from gancli.steps.state import TrainState
 
 @dataclass
 class Step:
-    """Advances a `TrainState` by one step; what it draws is a function of (seed, step) alone."""
+    """Advances a `TrainState` by one step; random numbers depend on (seed, step) alone."""
 
     setup: Setup
     state: TrainState
     update: Update
     way: str = "plain"
-    """Which of the ways to the same result ``update`` takes, in words, for a run's records."""
+    """The way in which ``update`` computes a step, in words, for a run's records."""
     stage: Stage = field(default=WHOLE, init=False)
     """The stage of the last step."""
     _staged: tuple[Setup, TrainState, Update] | None = field(default=None, init=False, repr=False)
-    """What the steps of this stage are given, if the training has stages."""
+    """Arguments of the present stage's steps, if the training has stages."""
 
     def __call__(self) -> dict[str, Tensor]:
-        """Do one step; returns every loss term and D's mean logits, as scalars on the device."""
+        """Do one step; returns all loss terms and D's mean logits, as scalars on the device."""
         setup, state, step = self.setup, self.state, self.state.step
         for network in (state.g, state.d, state.ema):
             setup.recipe.advance(network, self.images_seen)
@@ -48,7 +48,7 @@ class Step:
         return setup.group.average_scalars(outcome.scalars)
 
     def _of_stage(self) -> tuple[Setup, TrainState, Update]:
-        """Set-up, part of the state and update of the stage that training is in, which begins with this step or not."""
+        """Set-up, state and update of the present stage; prepares a stage that begins with this step."""
         setup, state = self.setup, self.state
         stage = setup.recipe.stage(self.images_seen)
         if self._staged is None or stage != self.stage:
@@ -80,15 +80,15 @@ class Step:
 
     @property
     def images_seen(self) -> int:
-        """Real images that D's steps have used so far, over all processes."""
+        """Real images that D has trained on so far, in all processes."""
         return self.setup.images_seen(self.state.step)
 
 
 def fastest_step(setup: Setup, state: TrainState, *, plain: bool = False, compiled: bool = False) -> Step:
-    """A step by the fastest way that gives the plain way's result.
+    """A step that computes the plain step's result in the fastest way.
 
-    ``plain`` takes the plain way even where a faster one does the same. ``compiled`` compiles the whole step where
-    `compiled_step.suits`, else the networks; `gancli.runs.compile_choice` says whether that works and pays.
+    ``plain`` forces the plain way. ``compiled`` compiles the whole step if `compiled_step.suits`, else the networks;
+    `gancli.runs.compile_choice` decides whether that is worth it.
     """
     update, way = _uncompiled(setup, state, plain)
     if not compiled:
@@ -108,7 +108,7 @@ def _uncompiled(setup: Setup, state: TrainState, plain: bool) -> tuple[Update, s
 
 
 def seed_layers(seed: int, device: torch.device) -> None:
-    """Seed what layers such as dropout draw from. On the CPU alone it is a hundred times cheaper."""
+    """Seed the generator of layers such as dropout. Seeding only the CPU's is a hundred times cheaper."""
     if device.type == "cpu":
         torch.default_generator.manual_seed(seed)
     else:

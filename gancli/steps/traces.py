@@ -1,4 +1,4 @@
-"""Traces of a function that runs once (`make_fx`), and the code that the compiler makes of them."""
+"""Trace a function (`make_fx`), and compile the trace."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -16,13 +16,13 @@ Function = Callable[..., list[Tensor]]
 
 
 def written_down(function: Function, inputs: Sequence[Tensor]) -> GraphModule:
-    """The torch operations of a function, backward passes among them, for inputs of these shapes; runs it once."""
-    with _without_cudnn(), torch.autograd.set_multithreading_enabled(False):  # a trace is of one thread
+    """Run a function once and record its torch operations, including backward passes."""
+    with _without_cudnn(), torch.autograd.set_multithreading_enabled(False):  # a trace records one thread only
         return _of_any_layout(make_fx(function, decomposition_table=REPLACED)(*inputs))
 
 
 def _of_any_layout(traced: GraphModule) -> GraphModule:
-    """The trace with reshapes in place of views, which hold for one memory layout only."""
+    """The trace with views replaced by reshapes, which work for every memory layout."""
     for node in traced.graph.nodes:
         if node.target is torch.ops.aten.view.default:
             node.target = torch.ops.aten.reshape.default
@@ -32,9 +32,9 @@ def _of_any_layout(traced: GraphModule) -> GraphModule:
 
 @contextlib.contextmanager
 def _without_cudnn() -> Iterator[None]:
-    """Batch normalisation is then an operation whose running statistics the compiler knows to move.
+    """In this context batch normalisation is an operation whose running statistics the compiler can update.
 
-    Convolutions stay the same operation, in another memory layout; see `_of_any_layout`.
+    Convolutions are the same operation, in another memory layout; see `_of_any_layout`.
     """
     before = torch.backends.cudnn.enabled
     torch.backends.cudnn.enabled = False
@@ -45,7 +45,7 @@ def _without_cudnn() -> Iterator[None]:
 
 
 def made_fast(traced: GraphModule, inputs: list[Tensor], device: torch.device) -> Function:
-    """The trace compiled; on CUDA recorded as one graph, of its own operations where there is no Triton."""
+    """The trace, compiled; on CUDA recorded as one graph, uncompiled if there is no Triton."""
     ordered = draws_in_order(traced)
     if device.type == "cuda":
         return Recorded(compiled_by_torch(traced) if ordered and find_spec("triton") else traced, inputs)
@@ -55,11 +55,11 @@ def made_fast(traced: GraphModule, inputs: list[Tensor], device: torch.device) -
 
 
 def draws_in_order(traced: GraphModule) -> bool:
-    """Whether compiled code keeps the order of random draws; older compilers reorder several."""
+    """True if compiled code keeps the order of random draws; older compilers may reorder two or more."""
     drawing = [n for n in traced.graph.nodes if torch.Tag.nondeterministic_seeded in getattr(n.target, "tags", ())]
     if len(drawing) < 2:
         return True
-    from torch._inductor.fx_passes import post_grad  # two seconds, for those who compile
+    from torch._inductor.fx_passes import post_grad  # takes two seconds, so only when compiling
 
     return hasattr(post_grad, "_chain_random_ops_for_ordering")
 
@@ -67,13 +67,13 @@ def draws_in_order(traced: GraphModule) -> bool:
 def compiled_by_torch(traced: nn.Module) -> Function:
     """Compile for fixed shapes; random layers draw the same numbers as uncompiled."""
     options: dict[str, Any] = {"fallback_random": True, "deterministic": torch.are_deterministic_algorithms_enabled()}
-    if hasattr(torch.compiler, "skip_all_guards_unsafe"):  # nothing that they would look at ever changes
+    if hasattr(torch.compiler, "skip_all_guards_unsafe"):  # what guards check never changes
         options["guard_filter_fn"] = torch.compiler.skip_all_guards_unsafe
     return torch.compile(traced, fullgraph=True, dynamic=False, options=options)
 
 
 def _unpadded(gradient: Tensor, maps: Tensor, padding: list[int]) -> Tensor:
-    """Gradient of replication padding by ``maps``: each border takes the gradients of its copies."""
+    """Gradient of replication padding for ``maps``: each border adds the gradients of its copies."""
     for dim, (before, after) in ((3, padding[:2]), (2, padding[2:])):
         size, behind = gradient.shape[dim], 2 * (3 - dim) * (0,)
         inner = size - before - after
@@ -87,4 +87,4 @@ def _unpadded(gradient: Tensor, maps: Tensor, padding: list[int]) -> Tensor:
 
 
 REPLACED = {torch.ops.aten.replication_pad2d_backward.default: _unpadded}
-"""Operations to replace in a trace: the compiler refuses this one's memory layout with channels last."""
+"""Operations to replace in a trace: the compiler rejects this one in channels-last format."""

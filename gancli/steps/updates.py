@@ -1,4 +1,4 @@
-"""A step as the recipe's losses say it: the plain way, and the reference for the faster ones."""
+"""A step computed plainly from the recipe's losses; the reference for the faster ways."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,10 +16,11 @@ from gancli.steps.setup import Setup
 from gancli.steps.state import TrainState
 
 ALL = slice(0, None)
+"""All rows of a batch."""
 
 
 def alternate(setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> Outcome:
-    """D steps ``d_steps`` times, then G steps through the new D, on new fakes or on those of D's last step."""
+    """D steps ``d_steps`` times; then G steps with the new D, on new fakes or on those of D's last step."""
     recipe, d_losses = setup.recipe, list[Loss]()
     for number in range(recipe.d_steps):
         real = real_images(setup, state, draws, number)
@@ -34,13 +35,13 @@ def alternate(setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> Ou
 
 
 def simultaneous(setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> Outcome:
-    """Both networks step from one batch of fakes and from D as it was before; G first."""
+    """Both networks step from the same fakes and the same D; G first."""
     real, fake = real_images(setup, state, draws, 0), generated(setup, state, draws, 0)
     return step_both(setup, state, real, fake, rates)
 
 
 def g_alone(setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> Outcome:
-    """G steps down `Recipe.lone_loss` on the real images, in a stage of the training without D."""
+    """G steps down `Recipe.lone_loss` on real images, in a stage without D."""
     state.g_optimizer.zero_grad(set_to_none=True)
     with setup.autocast():
         loss = setup.recipe.lone_loss(state.g, state.d, draws.real[0], rates)
@@ -50,14 +51,14 @@ def g_alone(setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> Outc
 
 
 def step_both(setup: Setup, state: TrainState, real: Batch, fake: Batch, rates: Rates) -> Outcome:
-    """`simultaneous`, from fakes that are made already."""
+    """`simultaneous` with given fakes."""
     g_loss = step_g(setup, state, real, fake, rates)
     d_loss = step_d(setup, state, real, fake.detach(), rates)
     return finish(setup, state, rates, [d_loss], g_loss)
 
 
 def step_d(setup: Setup, state: TrainState, real: Batch, fake: Batch, rates: Rates) -> Loss:
-    """Step D down its loss of these images; returns the loss."""
+    """Step D down its loss on these images; returns the loss."""
     state.d_optimizer.zero_grad(set_to_none=True)
     loss = d_loss_of(setup, state, real, fake, rates)
     backward(state, loss)
@@ -67,7 +68,7 @@ def step_d(setup: Setup, state: TrainState, real: Batch, fake: Batch, rates: Rat
 
 
 def step_g(setup: Setup, state: TrainState, real: Batch, fake: Batch, rates: Rates) -> Loss:
-    """Step G down its loss, through the graph that ``fake`` carries; returns the loss."""
+    """Step G down its loss, through the graph of ``fake``; returns the loss."""
     with frozen(state.d):
         state.g_optimizer.zero_grad(set_to_none=True)
         loss = g_loss_of(setup, state, real, fake, rates)
@@ -77,7 +78,7 @@ def step_g(setup: Setup, state: TrainState, real: Batch, fake: Batch, rates: Rat
 
 
 def finish(setup: Setup, state: TrainState, rates: Rates, d_losses: list[Loss], g_loss: Loss) -> Outcome:
-    """After both networks' steps: move the average, and report the losses, of which D's last is logged."""
+    """After both networks' steps: update the average and collect the scalars; of D's losses the last is logged."""
     setup.group.average_buffers(state.g, state.d)
     state.average.update(rates.ema_decay(setup.noise.batch_size))
     scalars = (scalars_of("d", d_losses[-1]) if d_losses else {}) | scalars_of("g", g_loss)
@@ -90,7 +91,7 @@ def real_images(setup: Setup, state: TrainState, draws: Draws, number: int) -> B
 
 
 def generated(setup: Setup, state: TrainState, draws: Draws, number: int, rows: slice = ALL) -> Batch:
-    """G's images from these rows of the latents ``number``, augmented; float32 at least."""
+    """G's images for these rows of the latents ``number``, augmented; float32 or float64."""
     latents, labels = draws.fake[number]
     latents, labels = latents[rows], None if labels is None else labels[rows]
     with setup.autocast():
@@ -106,11 +107,10 @@ def d_loss_of(setup: Setup, state: TrainState, real: Batch, fake: Batch, rates: 
 
 
 def g_loss_of(setup: Setup, state: TrainState, real: Batch, fake: Batch, rates: Rates) -> Loss:
-    """G's loss in the run's precision; of the fakes with D's highest logits alone where the set-up asks for a share.
+    """G's loss in the run's precision; in top-k training, only of the fakes with D's highest logits.
 
-    That is top-k training, Sinha 2020 (arXiv:2002.06224), algorithm 1, over the whole batch of all processes, each of
-    which works the same loss out. A loss that is more than a function of logits gets those fakes alone, to be judged
-    again, and as many real images beside them.
+    Sinha 2020 (arXiv:2002.06224), algorithm 1, over the whole batch of all processes, which all compute the same loss.
+    If the loss is not a function of logits alone, it is called with these fakes and as many real images.
     """
     recipe, share = setup.recipe, setup.best_share(setup.images_seen(state.step))
     with setup.autocast():
@@ -129,26 +129,26 @@ def g_loss_of(setup: Setup, state: TrainState, real: Batch, fake: Batch, rates: 
 
 
 def backward(state: TrainState, loss: Loss, share: float = 1.0) -> None:
-    """Add the gradients of the sum of a loss's terms, of a part of a batch times its share."""
+    """Add the gradients of the sum of a loss's terms, times the part's share of the batch."""
     total = torch.stack(list(loss.terms.values())).sum()
     state.scaler.scale(total if share == 1 else share * total).backward()
 
 
 def apply_gradients(setup: Setup, state: TrainState, network: nn.Module, optimizer: Optimizer) -> None:
-    """Average the gradients over the processes and let the optimizer step."""
+    """Average the gradients over the processes, and do the optimizer's step."""
     setup.group.average_gradients(network)
     state.scaler.step(optimizer)
     state.scaler.update()
 
 
 def without_graph(loss: Loss) -> Loss:
-    """The same numbers, whose graph, and the memory it holds, may go."""
+    """The same values without their graph, so that its memory is freed."""
     terms, logits = ({k: v.detach() for k, v in values.items()} for values in (loss.terms, loss.logits))
     return Loss(terms, logits)
 
 
 def logits_for_feedback(setup: Setup, loss: Loss) -> Tensor:
-    """D's logits on real images; for ADA, measured from where D's border between real and generated is."""
+    """D's logits on real images; for ADA relative to D's border, see `Recipe.border_at_zero`."""
     real = loss.logits["real"].detach()
     if setup.recipe.border_at_zero or setup.augment.policy != "ada":
         return real
@@ -158,7 +158,7 @@ def logits_for_feedback(setup: Setup, loss: Loss) -> Tensor:
 
 @contextlib.contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """Let gradients flow through a network, but not into its weights."""
+    """In this context, gradients flow through the network but not into its weights."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)

@@ -1,1 +1,1 @@
-"""The training loop and what it keeps: it knows the contract of recipes, and no recipe."""
+"""The training loop and its callbacks. They know the contract of recipes, but no recipe."""

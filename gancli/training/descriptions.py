@@ -1,4 +1,4 @@
-"""One sentence for each value in a run's metrics, as TensorBoard shows it beside the curve."""
+"""One sentence for each metric of a run, shown by TensorBoard beside the curve."""
 
 import re
 
@@ -15,13 +15,13 @@ DESCRIPTIONS = {
     "d/gp": "Penalty that draws the norm of D's gradient to 1, with its weight.",
     "d/drift": "Penalty on the square of D's logits of real images, with its weight.",
     "d/class": "Loss of D's classifier, with its weight.",
-    "g/class": "Loss of the classes that G was asked for, with its weight.",
+    "g/class": "D's classification loss on generated images, with its weight.",
     "d/reconstruction": "Error of the images that D's decoder rebuilds from its features.",
     "d/history": "Distance of D's weights from their average so far, with its weight.",
     "g/history": "Distance of G's weights from their average so far, with its weight.",
     "g/features": "Squared distance of the mean features of real and generated images.",
     "g/similarity": "Error of rebuilt images in D's features, with its weight.",
-    "g/l1": "Mean absolute difference of pictures and what the autoencoder makes of them, in the range [-1, 1].",
+    "g/l1": "Mean absolute difference of pictures and their reconstructions, in the range [-1, 1].",
     "g/perceptual": "Relative difference of their features in a pretrained network, with its weight.",
     "g/prior": "Divergence of the encoder's latents from the prior.",
     "health/separation": "Share of pairs of a training image and a sample that D ranks correctly. D has won above .99, "

@@ -1,4 +1,4 @@
-"""The training loop: steps, and the moments at which callbacks are told."""
+"""The training loop, and the callbacks that it calls."""
 
 import logging
 import math
@@ -18,13 +18,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to train and how often to look, in steps; 0: only at the end."""
+    """Length and intervals of a training, in steps. An interval of 0 means only at the end."""
 
     total_steps: int
     batch_size: int
     images: int
-    """Training images, for counting epochs."""
+    """Number of training images, for counting epochs."""
     images_per_step: int
+    """Real images per step, over all of D's steps."""
     log_every: int
     save_every: int
     sample_every: int
@@ -32,13 +33,13 @@ class Plan:
     watch_every: int = 0
 
     def due(self, step: int, every: int) -> bool:
-        """Whether this step ends an interval of ``every`` steps, or the training."""
+        """True if this step ends an interval of ``every`` steps, or the training."""
         return step == self.total_steps or (every > 0 and step % every == 0)
 
 
 @dataclass(frozen=True)
 class Record:
-    """One line of metrics: means since the last line, and an evaluation if one was due."""
+    """One line of metrics: means since the last line, and an evaluation if it is due."""
 
     step: int
     images_seen: int
@@ -46,7 +47,7 @@ class Record:
     seconds: float
     values: dict[str, float]
     alarms: tuple[Alarm, ...] = ()
-    """Alarms that the watch raises here."""
+    """New alarms of the health watch."""
 
     def as_dict(self) -> dict[str, Any]:
         """The line of ``metrics.jsonl``; a value that is not finite is null."""
@@ -58,79 +59,83 @@ class Record:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation during training gives."""
+    """The result of an evaluation during training."""
 
     values: dict[str, float]
-    """Figures as ``eval/<name>``, and what they took, ``eval/seconds``."""
+    """Metrics as ``eval/<name>``, and the time that they took, ``eval/seconds``."""
     best: Best | None
-    """The best evaluation so far, this one among them."""
+    """The best evaluation so far, including this one."""
 
 
 class Callback:
-    """Something that is told how a training goes on; override what you need.
+    """Base of callbacks; override the methods that you need.
 
-    ``loop.state`` is what is trained, ``loop.plan`` how long, ``loop.last_record`` the last line of metrics.
+    ``loop.state`` is the training state, ``loop.plan`` its length, ``loop.last_record`` the last line of metrics.
     """
 
     def on_start(self, loop: "Loop") -> None:
         """Before the first step of this process."""
 
     def on_stage(self, loop: "Loop") -> None:
-        """After the first step of this process in a stage of the training; see `Step.stage`."""
+        """After this process's first step in a stage of the training; see `Step.stage`."""
 
     def on_step(self, loop: "Loop") -> None:
-        """After each step; it must not wait for the device."""
+        """After each step; must not wait for the device."""
 
     def on_record(self, loop: "Loop", record: Record) -> None:
-        """After each line of metrics; losses are finite, except in the last line of a training that diverged."""
+        """After each line of metrics. Losses are finite, except in the last line of a diverged training."""
 
     def on_finish(self, loop: "Loop") -> None:
-        """After the last step, also when a signal made it the last."""
+        """After the last step, also if a signal ended the training."""
 
     def on_error(self, loop: "Loop") -> None:
-        """After an unforeseen error, or one of the data, between two steps; the state is that after a step."""
+        """After an unexpected error, or an error of the data, between two steps; the state is that after a step."""
 
     def close(self) -> None:
-        """At the end, whatever happened."""
+        """At the end, also after an error."""
 
 
 @dataclass
 class Loop:
-    """Runs steps until the plan is done or a signal arrives."""
+    """Runs steps until the end of the plan or a signal."""
 
     step: Step
     plan: Plan
     callbacks: Sequence[Callback] = ()
     evaluate: Callable[[TrainState], Evaluation] | None = None
-    """Measures the averaged generator, and changes nothing."""
+    """Evaluates the averaged generator without changing the state."""
     vital_signs: Callable[[dict[str, float]], dict[str, float]] | None = None
-    """Measures the networks' health, given the losses' means since the last line."""
+    """Measures the networks' health; the argument are mean losses since the last line."""
     watch: Watch = field(default_factory=Watch)
     fatal: bool = False
-    """Whether an alarm ends the training."""
+    """True if an alarm ends the training."""
     stop_signal: int | None = None
-    """Set by a signal handler; the loop stops after the present step."""
+    """Number of a signal; set by its handler, ends the loop after the present step."""
     resume_command: str = "gancli train --resume latest"
-    """Goes on with this run after a signal."""
+    """The command that resumes this run, for the message after a signal."""
     last_record: Record | None = None
     _resumed_at: float = field(default=0.0, init=False)
 
     @property
     def state(self) -> TrainState:
-        """What is trained."""
+        """The state that is trained."""
         return self.step.state
 
     def run(self) -> None:
-        """Train. Raises TrainingDiverged at the first line of metrics, or checkpoint, that is not finite.
+        """Train.
 
-        Raises Interrupted after a signal, once the callbacks have saved the state. Callbacks hear of any other error
-        too, unless it came within a step.
+        Raises:
+            TrainingDiverged: a line of metrics or a checkpoint is not finite.
+            TrainingFailed: an alarm, if `fatal`.
+            Interrupted: a signal arrived; the callbacks have saved the state.
+
+        Other errors are passed on after ``on_error`` of the callbacks, unless they occur within a step.
         """
         self._resumed_at = time.perf_counter() - self.state.seconds
         try:
             for callback in self.callbacks:
                 callback.on_start(self)
-            while self.state.step < self.plan.total_steps and not self._told_to_stop():
+            while self.state.step < self.plan.total_steps and not self._must_stop():
                 self._one_step()
             for callback in self.callbacks:
                 callback.on_finish(self)
@@ -154,7 +159,7 @@ class Loop:
         """Stop after the present step."""
         self.stop_signal = signal_number
 
-    def _told_to_stop(self) -> bool:
+    def _must_stop(self) -> bool:
         self.stop_signal = self.step.setup.group.agree(self.stop_signal)
         return self.stop_signal is not None
 
@@ -172,7 +177,7 @@ class Loop:
             self.vital_signs is not None and self.plan.watch_every > 0 and self.plan.due(done, self.plan.watch_every)
         )
         if evaluating or watching or self.plan.due(done, self.plan.log_every):
-            trained = not stage.without_d  # before, neither G's images nor D's answers mean anything
+            trained = not stage.without_d  # without D, there is nothing to evaluate yet
             self._record(evaluating and trained, watching and trained)
         for callback in self.callbacks:
             callback.on_step(self)
@@ -188,14 +193,14 @@ class Loop:
             evaluation = self.evaluate(self.state)
             self.state.best = evaluation.best
             values |= evaluation.values
-        alarms = self._tell(values)
+        alarms = self._publish(values)
         for alarm in alarms:
             log.warning("step %d: %s", alarm.step, alarm)
         if alarms and self.fatal:
             raise TrainingFailed(f"stopped at step {self.state.step}: {alarms[0]}", alarms[0].since)
 
-    def _tell(self, values: dict[str, float]) -> tuple[Alarm, ...]:
-        """Give a line of metrics to the callbacks; returns the watch's alarms."""
+    def _publish(self, values: dict[str, float]) -> tuple[Alarm, ...]:
+        """Pass a line of metrics to the watch and the callbacks; returns new alarms."""
         seen = self.step.images_seen
         alarms = tuple(self.watch.observe({"step": self.state.step} | values))
         record = Record(self.state.step, seen, seen / self.plan.images, self.state.seconds, values, alarms)
@@ -213,18 +218,18 @@ class Loop:
         return values
 
     def require_sound(self) -> dict[str, float]:
-        """Like `require_finite`, for every weight too: a step's losses do not show its effect on weights."""
+        """Like `require_finite`, but checks weights too: losses of a step do not show its effect on them."""
         values = self.require_finite()
         for network in ("g", "d", "ema"):
             for name, value in getattr(self.state, network).state_dict().items():
                 if value.is_floating_point() and not bool(value.isfinite().all()):
-                    told = f"in step {self.state.step}: {network}'s {name} is no longer finite"
-                    self._diverged(values | {f"{network}/{name}": math.nan}, told)
+                    where = f"in step {self.state.step}: {network}'s {name} is no longer finite"
+                    self._diverged(values | {f"{network}/{name}": math.nan}, where)
         return values
 
-    def _diverged(self, values: dict[str, float], what: str) -> NoReturn:
-        self._tell(values)
+    def _diverged(self, values: dict[str, float], where: str) -> NoReturn:
+        self._publish(values)
         raise TrainingDiverged(
-            f"the training diverged {what}. Nothing was saved over the files of before. "
+            f"the training diverged {where}. No earlier file was overwritten. "
             f"{advice(DIVERGED, self.watch.config)}"
         )

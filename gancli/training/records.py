@@ -1,4 +1,4 @@
-"""The numbers of a run as it goes on: ``metrics.jsonl``, and the same for TensorBoard."""
+"""Write a run's metrics to ``metrics.jsonl`` and to TensorBoard."""
 
 import contextlib
 import json
@@ -18,13 +18,13 @@ from gancli.training.descriptions import description
 from gancli.training.loop import Callback, Loop, Record
 
 log = logging.getLogger(__name__)
-MOST_STEPS = 2**53
-"""Beyond which a line is not believed."""
+MAX_STEPS = 2**53
+"""Lines with a larger step are damaged."""
 
 
 @contextlib.contextmanager
 def tolerated(what: str) -> Iterator[None]:
-    """Make an error of the file system inside a warning that names what was not written."""
+    """Turn file system errors in this context into a warning that ``what`` was not written."""
     try:
         yield
     except OSError as error:
@@ -33,30 +33,30 @@ def tolerated(what: str) -> Iterator[None]:
 
 @dataclass
 class MetricsFile(Callback):
-    """``metrics.jsonl``: one object a line. A resumed run first drops what came after its checkpoint."""
+    """``metrics.jsonl``, one object per line. A resumed run first drops lines after its checkpoint."""
 
     folder: RunFolder
     _waiting: str = field(default="", init=False)
-    """Lines that could not be written yet."""
+    """Lines that are not yet written."""
 
     def on_start(self, loop: Loop) -> None:
-        """Keep the whole lines up to the present step, from which the watch learns what was before."""
+        """Keep the complete lines up to the present step, and replay them to the health watch."""
         kept = [line for line in whole_lines(self.folder) if self._came_before(line, loop.state)]
         write_text_atomically(self.folder.metrics, "".join(json.dumps(line) + "\n" for line in kept))
         for line in kept:
             loop.watch.observe(line)
 
     def _came_before(self, line: dict[str, Any], state: TrainState) -> bool:
-        """Whether a line belongs to what led to the state; a rollback that was not saved is done again."""
+        """True if a line precedes the state; a rollback that was not saved is done again."""
         rollback = line.get("rollback")
         number = rollback.get("number") if isinstance(rollback, dict) else 0
         return line["step"] <= state.step and isinstance(number, int) and number <= state.rollbacks
 
     def on_record(self, loop: Loop, record: Record) -> None:
-        """Append the line, and those before it that did not fit; the first of those is a warning."""
-        known = bool(self._waiting)
+        """Append the line and earlier unwritten ones; warn at the first line that cannot be written."""
+        has_warned = bool(self._waiting)
         self._waiting += json.dumps(record.as_dict()) + "\n"
-        with contextlib.suppress(OSError) if known else tolerated(f"A line of {self.folder.metrics}"):
+        with contextlib.suppress(OSError) if has_warned else tolerated(f"A line of {self.folder.metrics}"):
             self._append()
 
     def sync(self) -> None:
@@ -65,7 +65,7 @@ class MetricsFile(Callback):
         sync_file(self.folder.metrics)
 
     def _append(self) -> None:
-        """An attempt that fails half-way is taken back."""
+        """Write all waiting lines; undo an incomplete write."""
         with self.folder.metrics.open("ab", buffering=0) as file:
             begin, rest = file.tell(), self._waiting.encode()
             try:
@@ -80,14 +80,14 @@ class MetricsFile(Callback):
 
 @dataclass
 class TensorBoard(Callback):
-    """The same numbers as scalars, for ``tensorboard --logdir``."""
+    """The same metrics as scalars, for ``tensorboard --logdir``."""
 
     folder: RunFolder
     writer: Any = None
     _hook: Any = field(default=None, init=False)
 
     def on_start(self, loop: Loop) -> None:
-        """Open an event file; events after the present step, of a part that was lost, are purged."""
+        """Open an event file; events after the present step are purged."""
         from torch.utils.tensorboard import SummaryWriter
 
         self._hook, threading.excepthook = threading.excepthook, self._on_thread_error
@@ -104,7 +104,7 @@ class TensorBoard(Callback):
                 self.writer and self.writer.add_text(f"alarm/{alarm.failure}", str(alarm), record.step)
 
     def _add_scalar(self, name: str, value: float, step: int) -> None:
-        """Like the writer's own, with a description, for which that has no argument."""
+        """Like the writer's `add_scalar`, which has no argument for a description."""
         from torch.utils.tensorboard.summary import scalar
 
         if self.writer:
@@ -132,20 +132,20 @@ class TensorBoard(Callback):
         threading.excepthook = self._hook or threading.excepthook
 
     def _put_earlier_first(self) -> None:
-        """Event files are read by name, which is the time: a clock that was set back must not change their order."""
+        """Rename event files from the future: files are read in order of their names, which contain the time."""
         earlier = sorted(self.folder.tensorboard.glob("events.out.tfevents.*"))
         if earlier and earlier[-1].name >= f"events.out.tfevents.{int(time.time()):010}":
             for number, path in enumerate(earlier):
                 path.rename(path.with_name(f"events.out.tfevents.{number:010}.{path.name.split('.', 4)[-1]}"))
 
     def _on_thread_error(self, error: threading.ExceptHookArgs) -> None:
-        """The writer's thread ends with its error, which the next call raises; a traceback too would be noise."""
+        """Hide the traceback of the writer's thread; the next call raises its error."""
         if not isinstance(error.exc_value, OSError):
             self._hook(error)
 
     @contextlib.contextmanager
     def _given_up(self) -> Iterator[None]:
-        """After an error of the file system the writer's thread is dead: the rest of the run goes without it."""
+        """After a file system error in this context, stop writing: the writer's thread is dead."""
         try:
             yield
         except OSError as error:
@@ -154,15 +154,15 @@ class TensorBoard(Callback):
 
 
 def whole_lines(folder: RunFolder) -> list[dict[str, Any]]:
-    """The lines of ``metrics.jsonl`` that were written to their end."""
+    """The complete lines of ``metrics.jsonl``; warns of others."""
     if not folder.metrics.exists():
         return []
     lines, dropped = [], 0
     for text in folder.metrics.read_text(errors="replace").splitlines():
         try:
             line = json.loads(text)
-            if type(line["step"]) is not int or not 0 <= line["step"] < MOST_STEPS:
-                raise ValueError("its step is none")
+            if type(line["step"]) is not int or not 0 <= line["step"] < MAX_STEPS:
+                raise ValueError("no valid step")
         except (ValueError, RecursionError, TypeError, KeyError):
             dropped += 1
         else:

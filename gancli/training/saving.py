@@ -1,7 +1,7 @@
-"""Callbacks that save sample grids, checkpoints and network files; metrics are in `records`.
+"""Callbacks that save sample grids, checkpoints and network files; `records` saves metrics.
 
-A full disk or a missing folder does not end a training that took hours: a file that cannot be written is a warning, and
-is tried again at its next turn. Only the last checkpoint must be written, or the run has failed.
+A full disk or a missing folder does not end the training: a file that cannot be written gives a warning, and is tried
+again next time. Only the last checkpoint must be written, otherwise the run fails.
 """
 
 import logging
@@ -26,19 +26,19 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Samples(Callback):
-    """A grid of the averaged generator's images, from the same latents every time."""
+    """Saves grids of the averaged generator's images, always from the same latents."""
 
     folder: RunFolder
     seed: int
     origin: Origin
     board: TensorBoard | None = None
     count: int = 0
-    """0: 64 images, or 2,500 points."""
+    """Images per grid; 0: 64, or 2,500 points."""
     last_samples: Path | None = None
     """Path of the newest grid."""
 
     def on_step(self, loop: Loop) -> None:
-        """Draw if it is time."""
+        """Draw a grid if it is due."""
         if loop.plan.due(loop.state.step, loop.plan.sample_every):
             scale = self.origin.spec.point_scale
             noise, count = loop.step.setup.noise, self.count or (2500 if scale else 64)
@@ -58,27 +58,27 @@ class Samples(Callback):
 
 @dataclass
 class Checkpoints(Callback):
-    """Checkpoints every so often, with the network files, and when the run stops for whatever reason."""
+    """Saves checkpoints and network files at intervals and whenever the run stops."""
 
     folder: RunFolder
     origin: Origin
     keep: int
     records: Sequence[MetricsFile | TensorBoard]
-    """Files to flush to disk before a checkpoint, since a resume goes on after it."""
+    """Files to flush to disk before a checkpoint, since a resume continues them."""
     describe: Callable[[], None]
-    """Writes the configuration, without which nothing can be resumed."""
+    """Writes the configuration, which a resume needs."""
     fixed: Mapping[str, Any] = field(default_factory=dict)
-    """The settings that a resumed run cannot change."""
+    """Settings that a resumed run cannot change."""
     saved_step: int = field(default=-1, init=False)
-    """The last step that is saved completely."""
+    """The last completely saved step."""
     _best_saved: int | None = field(default=None, init=False)
-    """The step of the best checkpoint on disk; a better one may not have fitted."""
+    """The step of the best checkpoint on disk; writing a better one may have failed."""
 
     _best_written: int | None = field(default=None, init=False)
-    """The step whose generator ``best.pth`` holds, once that is known."""
+    """The step of the generator in ``best.pth``; None while unknown."""
 
     def on_start(self, loop: Loop) -> None:
-        """Find what is saved already, so that a resume saves nothing twice."""
+        """Find saved files, so that a resume saves nothing twice."""
         self._best_saved = _best_step(loop.state)
         with tolerated(str(self.folder.best_generator)):
             self._begin_best(loop)
@@ -86,7 +86,7 @@ class Checkpoints(Callback):
             self.saved_step = loop.state.step
 
     def on_step(self, loop: Loop) -> None:
-        """Save if it is time."""
+        """Save if it is due, or if this step has the best evaluation."""
         if loop.plan.due(loop.state.step, loop.plan.save_every) or _best_step(loop.state) == loop.state.step:
             loop.require_sound()
             with tolerated(str(self.folder.checkpoint(loop.state.step))):
@@ -97,7 +97,7 @@ class Checkpoints(Callback):
                 self._save_best(loop)
 
     def on_finish(self, loop: Loop) -> None:
-        """Save the last step, unless it is saved; CannotSave if that fails."""
+        """Save the last step if it is not saved; CannotSave if that fails."""
         if self.saved_step == loop.state.step:
             return
         loop.require_sound()
@@ -112,12 +112,12 @@ class Checkpoints(Callback):
             ) from error
 
     def on_error(self, loop: Loop) -> None:
-        """Save the last step if it is sound, and warn if it cannot be saved."""
+        """Save the last step if its values are finite; warn if it cannot be saved."""
         if loop.state.step in (0, self.saved_step):
             return
         try:
             self.on_finish(loop)
-        except Exception as error:  # what led here matters more
+        except Exception as error:  # the error that led here is reported instead
             log.warning("step %d was not saved: %s", loop.state.step, error)
         else:
             log.warning("step %d is saved; --resume %s goes on from it.", loop.state.step, self.folder.path)
@@ -143,14 +143,14 @@ class Checkpoints(Callback):
             self.saved_step = loop.state.step
 
     def _begin_best(self, loop: Loop) -> None:
-        """Make ``best.pth`` the present state's; one of a later step belongs to a part that is given up."""
+        """Write the state's best generator to ``best.pth``; put aside one of a later step, which is discarded."""
         path = self.folder.best_generator
         if path.exists() and (_steps_in(path) or 0) > loop.state.step:
             run_folder.put_aside(path)
         self._save_best(loop)
 
     def _save_best(self, loop: Loop) -> None:
-        """Write ``best.pth`` if it is missing or older, from the best checkpoint unless the state is the best."""
+        """Write ``best.pth`` if it is missing or outdated, from the state or from the best checkpoint."""
         step, path = _best_step(loop.state), self.folder.best_generator
         if step is None or (step == self._best_written and path.exists()):
             return
@@ -176,7 +176,7 @@ class Checkpoints(Callback):
 
 
 def _steps_in(path: Path) -> int | None:
-    """Steps of training behind a generator file; None if it cannot be read."""
+    """Training steps of a generator file; None if it cannot be read."""
     try:
         return network_file.load(path, "generator").steps
     except FileFormatError:

@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and the loss of the terminal let the step under way finish and the state be saved.
+"""On SIGINT, SIGTERM or loss of the terminal, finish the present step and save the state.
 
 A second signal ends the process at once.
 """
@@ -12,13 +12,13 @@ from types import FrameType
 
 @contextlib.contextmanager
 def caught(stop: Callable[[int], None]) -> Iterator[None]:
-    """Call ``stop`` with the number of the first of them that arrives inside; only in the main thread."""
+    """In this context, call ``stop`` with the number of the first signal; only in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     watched = [signal.SIGINT, signal.SIGTERM]
     hangup = getattr(signal, "SIGHUP", None)  # not on Windows
-    if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:  # which is what nohup asks for
+    if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:  # nohup ignores it
         watched.append(hangup)
 
     def handle(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Lines that are written while a bar or a live view is open appear above it, and stay."""
+"""Print lines above an open progress bar or live view, where they stay."""
 
 import contextlib
 import logging
@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 @contextlib.contextmanager
 def live(view: Any) -> Iterator[None]:
-    """Show a `rich.live.Live` or `rich.progress.Progress`; Rich puts what stderr gets above it."""
+    """Show a `rich.live.Live` or `rich.progress.Progress` in this context; Rich prints stderr above it."""
     before = sys.stderr
     view.start()
     try:
@@ -21,7 +21,7 @@ def live(view: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def above_bars() -> Iterator[None]:
-    """Write what stderr gets above the tqdm bars that are open on it."""
+    """In this context, print stderr above the open tqdm bars."""
     from tqdm.contrib import DummyTqdmFile
 
     before = sys.stderr
@@ -32,7 +32,7 @@ def above_bars() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _log_moved(before: TextIO, now: TextIO) -> Iterator[None]:
-    """Give every log handler on one stream the other; handlers keep the stream that they were made with."""
+    """In this context, move all log handlers of stream ``before`` to ``now``."""
     loggers = [logging.root, *(each for each in logging.root.manager.loggerDict.values())]
     handlers = {handler for logger in loggers if isinstance(logger, logging.Logger) for handler in logger.handlers}
     moved = [each for each in handlers if isinstance(each, logging.StreamHandler) and each.stream is before]

@@ -149,7 +149,7 @@ def test_fine_tuning_keeps_the_frozen_layers(tmp_path: Path, capsys: pytest.Capt
     assert torch.equal(before["layers.0.weight"], after["layers.0.weight"])
     assert not torch.equal(before["layers.2.weight"], after["layers.2.weight"])
     assert run(["train", *common, "--init-from", first["run"], "--freeze-d", "9", "-q"]) == 2
-    assert "one at least must be left to train" in capsys.readouterr().err
+    assert "at least one must be left to train" in capsys.readouterr().err
     assert run(["train", "--recipe", "vanilla", "--init-from", first["run"], "--out", str(tmp_path), "-q"]) == 2
     assert "holds dcgan for 1 x 8 x 8 and 10 classes: the generator's weights do not fit" in capsys.readouterr().err
 

@@ -13,7 +13,7 @@ from gancli import recipes, train
 from gancli.evaluation.metrics import table
 from gancli.health.vital_signs import VitalSigns
 from gancli.recipes.base import WHOLE, Spec
-from gancli.training import progress
+from gancli.training import progress, views
 from gancli.training.descriptions import description
 from gancli.training.loop import Plan, Record
 
@@ -41,7 +41,7 @@ def plain_lines(steps: int, seconds: float, monkeypatch: pytest.MonkeyPatch, cap
     """What a pipe gets of a run that writes a line of metrics after each step, evaluated once, at its third step."""
     clock = Clock()
     monkeypatch.setattr(progress, "time", clock)
-    view = progress.PlainView()
+    view = views.PlainView()
     plan = Plan(steps, 64, images=1000, images_per_step=64, log_every=1, save_every=0, sample_every=0, eval_every=0)
     loop: Any = SimpleNamespace(
         plan=plan,
