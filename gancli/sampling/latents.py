@@ -34,7 +34,8 @@ def arc(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     A straight line would pass through lengths that N(0, I) in many dimensions does not have.
 
     Example:
-        >>> arc(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 3.0]]), torch.tensor([[0.5]])).norm().item()
+        >>> halfway = arc(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 3.0]]), torch.tensor([[0.5]]))
+        >>> round(halfway.norm().item(), 4)
         2.0
     """
     start, end = normalize(a, dim=1), normalize(b, dim=1)
