@@ -1,4 +1,4 @@
-"""How good generated images are, measured on tensors: no run folder, no network, nothing downloaded."""
+"""Measure the quality of generated images, on tensors alone; nothing is downloaded."""
 
 from gancli.evaluation.comparing import merit
 from gancli.evaluation.evaluator import Evaluator

@@ -1,4 +1,4 @@
-"""Reports side by side, where they can be compared at all, with what the error bars say of each difference."""
+"""Compare reports of equal evaluations, with a test of each difference."""
 
 import math
 import warnings
@@ -9,17 +9,17 @@ from gancli.errors import UsageError
 from gancli.evaluation.report import Figure, Report
 
 LEVEL = 0.05
-"""Probability, if there were no difference, of one that is called significant, over all that are looked at."""
+"""Probability of any significant difference between equal generators, over all tests."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Of one report's figure from the first report's."""
+    """The difference between a report's figure and the first report's."""
 
     better: bool | None
-    """Than the first, significantly; None if that cannot be told."""
+    """True or false if the figure is significantly better or worse than the first; None if neither."""
     probability: float | None
-    """Of so large a difference between equal generators (Welch's test over the sets); None without error bars."""
+    """Probability of a difference as large between equal generators (Welch's test); None without error bars."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,18 @@ class Row:
 
     figures: tuple[Figure, ...]
     differences: tuple[Difference, ...]
-    """Of each report but the first."""
+    """Those of each report except the first."""
 
 
 def compare(reports: Sequence[Report], names: Sequence[str]) -> list[Row]:
     """A row for each figure that all reports have.
 
-    UsageError for fewer than two, for reports that measured something else (other real images, split, extractor or N:
-    the message says which), or if they have no figure in common. Differences are called significant by Welch's test
-    with Bonferroni's correction over all of them; it knows the sampling error alone, not how other seeds would train.
+    Significance is by Welch's test over the sets, with Bonferroni's correction for all tests. It covers the sampling
+    error only, not differences between trainings with other seeds.
+
+    Raises:
+        UsageError: there are fewer than two reports; they have other real images, split, extractor or N; or they have
+            no figure in common.
     """
     if len(reports) < 2:
         raise UsageError("gancli compare needs at least two runs or reports.")
@@ -77,14 +80,19 @@ def _difference(first: Figure, other: Figure, tests: int) -> Difference:
 
 
 def merit(figure: Figure) -> float:
-    """How good a figure is: larger is better, and 0 is as near to real images as can be for ``as real``."""
+    """A figure's quality; larger is better. For ``as real`` it is at most 0, the value of real images."""
     if figure.better == "as real":
         return -abs(figure.value - (figure.baseline or 0.0))
     return figure.value if figure.better == "higher" else -figure.value
 
 
 def welch(a: Sequence[float], b: Sequence[float]) -> float | None:
-    """Two-sided probability of Welch's t-test of two lists of values; None if one has fewer than two, or no number."""
+    """Two-sided p-value of Welch's t-test; None if a list has fewer than two values, or one that is not finite.
+
+    Example:
+        >>> welch([1.0, 1.0], [1.0, 1.0]), welch([1.0, 1.0], [2.0, 2.0]), welch([1.0], [2.0, 3.0])
+        (1.0, 0.0, None)
+    """
     from scipy.stats import ttest_ind
 
     if min(len(a), len(b)) < 2 or not all(isinstance(v, float | int) and math.isfinite(v) for v in (*a, *b)):
@@ -92,5 +100,5 @@ def welch(a: Sequence[float], b: Sequence[float]) -> float | None:
     if len(set(a)) == len(set(b)) == 1:
         return 1.0 if a[0] == b[0] else 0.0
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # about values that are nearly all the same
+        warnings.simplefilter("ignore", RuntimeWarning)  # about nearly constant values
         return float(ttest_ind(a, b, equal_var=False).pvalue)

@@ -1,4 +1,4 @@
-"""Which metrics can be computed of what is there, and what a reader should beware of in their figures."""
+"""Choose the metrics that can be computed from the given images, and warn of unreliable figures."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ def possible(
     train: ImageSet | None,
     path: FeaturePath | None,
 ) -> tuple[list[Metric], list[str]]:
-    """The metrics for which all is there, and notes on the others; UsageError for one that was named."""
+    """The metrics that can be computed, and notes on the others; UsageError for one that the user named."""
     everything = [heldout, *sets]
     lacks = {
         "logits": "labelled data" if any(each.features.logits is None for each in everything) else "",
@@ -25,44 +25,52 @@ def possible(
         "unrelated": "training images" if train is None else "",
         "latents": "a generator (--ckpt)" if path is None else "",
     }
-    found: list[Metric] = []
+    feasible: list[Metric] = []
     missing: dict[str, list[str]] = {}
     for metric in chosen:
         lacking = next((what for need, what in lacks.items() if what and getattr(metric, need)), None)
         if metric.pixels and (metric.memory or metric.unrelated) and not lacking and train and train.pixels is None:
             lacking = "the training images, not features alone"
         if lacking is None:
-            found.append(metric)
+            feasible.append(metric)
         elif metric.name in named:
             raise UsageError(f"{metric.name} cannot be computed here: it needs {lacking}.")
         else:
             missing.setdefault(lacking, []).append(metric.name)
-    return found, [f"left out without {lacking}: {', '.join(names)}." for lacking, names in missing.items()]
+    return feasible, [f"left out without {lacking}: {', '.join(names)}." for lacking, names in missing.items()]
 
 
 def warnings(chosen: Sequence[Metric], n: int, dimensions: int, sets: int, baseline: int) -> list[str]:
-    """What N images of so many features, in so many sets, are too few for, with so many training images beside."""
-    found = []
+    """Warnings of too few images.
+
+    Args:
+        chosen: The metrics.
+        n: Images per set.
+        dimensions: Features per image.
+        sets: Number of generated sets.
+        baseline: Number of training images for the baseline.
+    """
+    texts = []
     biased = [m.name for m in chosen if n < m.per_dimension * dimensions]
     if biased:
-        found.append(
+        texts.append(
             f"N = {n} is small for {dimensions} features: {', '.join(biased)} is mostly bias; "
             "read it beside its baseline."
         )
     few = [m.name for m in chosen if n < m.enough and m.name not in biased]
     if few:
-        found.append(f"N = {n} is small for {', '.join(few)}; read the error bars.")
+        texts.append(f"N = {n} is small for {', '.join(few)}; read the error bars.")
     if sets == 1:
-        found.append("one generated set has no error bars.")
+        texts.append("one generated set has no error bars.")
     if not baseline:
-        found.append("without training images there is no baseline.")
+        texts.append("without training images there is no baseline.")
     elif n > baseline:
-        found.append(f"the baseline has only {baseline} training images.")
-    return found
+        texts.append(f"the baseline has only {baseline} training images.")
+    return texts
 
 
 def explanations(figures: Sequence[Figure]) -> list[str]:
-    """Notes on figures that look wrong and are not."""
+    """Notes on figures that look wrong but are not."""
     if not any(figure.metric == "kid" and min(figure.value, figure.baseline or 0) < 0 for figure in figures):
         return []
     return ["a kid below 0 means 0: the estimate is unbiased, so that it falls on either side where images are alike."]

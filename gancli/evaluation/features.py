@@ -1,4 +1,4 @@
-"""Features of images, computed once for all metrics, and files that keep them."""
+"""Features of images, computed once for all metrics, and files of them."""
 
 import json
 import zipfile
@@ -22,16 +22,16 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Features:
-    """An extractor's output for N images, and where the images came from."""
+    """An extractor's output for N images, and their origin."""
 
     values: Tensor
     """float64 ``(N, d)`` on the CPU."""
     logits: Tensor | None
-    """float64 ``(N, classes)`` on the CPU, of a classifier."""
+    """float64 ``(N, classes)`` on the CPU; None if the extractor is not a classifier."""
     extractor: str
-    """Its name, which ends in the first digits of a hash of its weights."""
+    """Name of the extractor; ends with the first digits of a hash of its weights."""
     split: str
-    """Which images: ``train``, ``heldout`` or ``generated``."""
+    """``train``, ``heldout`` or ``generated``."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Further facts, such as data set, fingerprint and seed."""
 
@@ -67,7 +67,7 @@ def save_features(path: Path, features: Features) -> None:
 
 
 def load_features(path: Path) -> Features:
-    """Read what `save_features` wrote, executing nothing; FileFormatError for any other file."""
+    """Read a file of `save_features` without executing code; FileFormatError for any other file."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             about = json.loads(str(archive["about"]))
@@ -99,6 +99,6 @@ def _check(features: Features) -> None:
 
 
 def _smallest(values: Tensor) -> np.ndarray:
-    """As float32 if nothing is lost, such as of a network that computes in it."""
+    """The values as float32 if that is exact, else as float64."""
     single = values.float()
     return (single if torch.equal(single.double(), values) else values).numpy()

@@ -1,4 +1,4 @@
-"""A set of images as metrics see it: pixels, features, and results that are computed once."""
+"""A set of images with pixels, features and results that are computed once."""
 
 import contextlib
 from collections.abc import Callable
@@ -16,12 +16,13 @@ from gancli.evaluation.extractors.classifier import PIXEL_SIDE
 from gancli.evaluation.features import Features, extract, load_features, save_features
 
 NEIGHBOURS = 5
+"""Number of nearest neighbours for neighbourhoods."""
 
 
 def thumbnails(images: Tensor, side: int = PIXEL_SIDE) -> Tensor:
-    """Pixels averaged to at most ``side`` a side, less their mean and of length 1: float64 ``(N, values)``.
+    """Images averaged to at most ``side`` pixels a side, centred and normalised: float64 ``(N, values)``.
 
-    So images are alike whatever their brightness and contrast. ``images`` are uint8 ``(N, C, H, W)``.
+    This removes brightness and contrast. ``images`` are uint8 ``(N, C, H, W)``.
     """
     height, width = (min(each, side) for each in images.shape[2:])
     parts = [adaptive_avg_pool2d(part.float(), (height, width)).flatten(1) for part in images.split(1024)]
@@ -34,15 +35,15 @@ class TooFewImages(UsageError):
 
 
 def require(count: int, least: int, what: str) -> None:
-    """TooFewImages for fewer than something can do with."""
+    """TooFewImages if ``count`` is below ``least``, which ``what`` needs."""
     if count < least:
         raise TooFewImages(f"{count} images are too few for {what}; it needs {least}.")
 
 
 class ImageSet:
-    """N images of one origin. Give pixels, uint8 ``(N, C, H, W)``, with an extractor, or features, or both.
+    """N images of one origin, given as pixels, uint8 ``(N, C, H, W)``, with an extractor, or as features, or both.
 
-    With ``kept``, a path, the features are read from there, or written there once they are computed.
+    ``kept`` is the file where features are kept: read if it exists, else written.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class ImageSet:
         return len(self.pixels)
 
     def part(self, rows: slice | Tensor) -> "ImageSet":
-        """Some of the images; features that were computed are taken over."""
+        """Some of the images, with features if they are computed."""
         features = self.features.part(rows) if self._given is not None or "features" in self.__dict__ else None
         pixels = None if self.pixels is None else self.pixels[rows]
         part = ImageSet(self.split, pixels, self._extractor, features)
@@ -75,37 +76,38 @@ class ImageSet:
 
     @cached_property
     def features(self) -> Features:
-        """Computed when first asked for."""
+        """The features, computed when first needed."""
         if self._given is not None:
             return self._given
         assert self.pixels is not None and self._extractor is not None
-        found = self._read()
-        if found is None:
-            found = extract(self.pixels, self._extractor, self.split)
-            self._write(found)
-        return found
+        kept = self._read()
+        if kept is not None:
+            return kept
+        computed = extract(self.pixels, self._extractor, self.split)
+        self._write(computed)
+        return computed
 
     @cached_property
     def radii(self) -> Tensor:
-        """Distances of each feature to its nearest, second, ... fifth other one: float64 ``(N, 5)``."""
+        """Distances of each feature to its five nearest others, ascending: float64 ``(N, 5)``."""
         return distances.nearest_others(self.features.values, NEIGHBOURS)
 
     @cached_property
     def thumbnails(self) -> Tensor:
-        """See `thumbnails`; at most 16 a side."""
+        """The function `thumbnails` of the pixels, at most 16 a side."""
         assert self.pixels is not None
         return thumbnails(self.pixels)
 
     def once(self, what: str, compute: Callable[[], Tensor]) -> Tensor:
-        """The result of this name, computed when it is first asked for."""
+        """The result named ``what``, computed when first needed."""
         if what not in self._computed:
             self._computed[what] = compute()
         return self._computed[what]
 
     def nearest_in(self, others: "ImageSet", what: str = "features") -> tuple[Tensor, Tensor]:
-        """Of each image the distances to the two nearest of ``others`` and their places, by features or ``pixels``.
+        """Distances of each image to the two nearest of ``others``, and their indices, ``(N, 2)`` each.
 
-        Both are ``(N, 2)``. UsageError if there are not two.
+        ``what`` is "features" or "pixels". TooFewImages if there are fewer than two others.
         """
         key = (id(others), what)
         if key not in self._nearest:
@@ -122,10 +124,10 @@ class ImageSet:
         if self._kept is None or self._extractor is None or not self._kept.exists():
             return None
         try:
-            found = load_features(self._kept)
+            features = load_features(self._kept)
         except FileFormatError:
             return None
-        return found if found.extractor == self._extractor.name and len(found) == len(self) else None
+        return features if features.extractor == self._extractor.name and len(features) == len(self) else None
 
     def _write(self, features: Features) -> None:
         if self._kept is not None:

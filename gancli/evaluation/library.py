@@ -1,4 +1,4 @@
-"""Evaluation as one function of tensors or features."""
+"""Evaluate tensors of images or features in one call."""
 
 import hashlib
 import logging
@@ -32,10 +32,19 @@ def evaluate(
     """Measure generated images, or features of them, against real ones that the generator was not trained on.
 
     Images are ``(N, C, H, W)``, uint8 or float in [-1, 1]; a float matrix ``(N, d)``, or `Features`, is taken as
-    features. Several ``generated`` sets give means with standard errors. ``train`` are other real images, most useful
-    those that the generator was trained on: they give the baseline, and tell whether it copies them. Images need an
-    ``extractor``; without one it is a random convolutional network. ``metrics`` are names, or the groups ``fast``,
-    ``standard`` and ``full``. Raises UsageError for shapes that do not fit, and for too few images.
+    features.
+
+    Args:
+        generated: One set, or several for means with standard errors.
+        real: Real images that the generator was not trained on.
+        train: Other real images, best those that the generator was trained on; they give the baseline and show copies.
+        extractor: Computes features of images; None: a random convolutional network.
+        metrics: Names, or the groups ``fast``, ``standard`` and ``full``.
+        seed: Seed of random choices.
+        classes: Names of the extractor's classes.
+
+    Raises:
+        UsageError: shapes do not match, or there are too few images.
 
     >>> import torch
     >>> from gancli.evaluation import evaluate
@@ -83,7 +92,7 @@ def _prepared(given: Given, split: str) -> Given:
 
 
 def _finite(values: Tensor, split: str) -> Tensor:
-    """As float64 on the CPU; UsageError if they are not finite."""
+    """The values as float64 on the CPU; UsageError if they are not finite."""
     if not values.isfinite().all():
         raise UsageError(f"{split}: {int((~values.isfinite()).sum())} values are not finite numbers.")
     return values.detach().cpu().double()
@@ -101,11 +110,11 @@ def _to_bytes(images: Tensor, split: str) -> Tensor:
 def _require_one_shape(images: Sequence["Given | None"]) -> None:
     shapes = {tuple(each.shape[1:]) for each in images if isinstance(each, Tensor)}
     if len(shapes) > 1:
-        found = " and ".join("x".join(map(str, shape)) for shape in sorted(shapes))
-        raise UsageError(f"images must have the same channels and size; these have {found}.")
+        given = " and ".join("x".join(map(str, shape)) for shape in sorted(shapes))
+        raise UsageError(f"images must have the same channels and size; these have {given}.")
 
 
 def extractor_of_features(features: Features) -> Extractor:
-    """A stand-in that has only the name, for features that were computed before."""
+    """A placeholder with the name of the extractor that computed these features."""
     name = features.extractor
     return Extractor(name, torch.nn.Identity(), None, "fid" if name.startswith("inception_") else "fd")
