@@ -1,9 +1,9 @@
-"""Distances between all pairs of two sets of features, in blocks of rows, so that memory is bounded.
+"""Distances between all pairs of two sets of features, in blocks of rows to bound memory.
 
-Large sets are searched in single precision by matrix products, what those cannot tell apart in double, and the
-distances of what is found are measured by differences. So figures are those of exact distances, at a fraction of the
-time; only of neighbours that are nearer than a millionth of how far the features lie from their mean may another be
-taken for the nearest.
+Large sets are searched by matrix products in single precision, and in double precision where that is not enough. Only
+the distances of pairs that the search returns are computed by differences. The results are those of exact distances, in
+a fraction of the time. One error is possible: among neighbours nearer than a millionth of the features' distance to
+their mean, the order may be wrong.
 """
 
 from collections.abc import Iterator
@@ -14,17 +14,17 @@ from torch import Tensor
 
 BLOCK_BYTES = 2**28
 EXACT_WORK = 1e9
-"""Pairs times features up to which differences are taken one by one; beyond, a matrix product is worth its rounding."""
+"""Pairs times features up to which all distances are computed by differences; above, by matrix products."""
 ROUNDING = {torch.float32: 1e-5, torch.float64: 1e-12}
-"""Of the squared norms of a pair: several times what products of thousands of values were seen to be off."""
+"""Error bounds as shares of a pair's squared norms: several times the largest observed errors."""
 SPARE = 3
-"""Neighbours searched for beyond those wanted, from which exact distances choose."""
-MOST_NEAR = 0.02
-"""Share of a block's pairs up to which they are measured one by one."""
+"""Extra neighbours to search for, among which exact distances decide."""
+MAX_NEAR = 0.02
+"""Share of a block's pairs up to which their distances are computed by differences."""
 ILL = 1e-6
-"""Of a pair's squared norms: a squared distance up to which a product in double precision is not relied on."""
+"""Squared distances below this share of a pair's squared norms are recomputed by differences."""
 PIECE = 128
-"""Pairs that are measured at a time: their differences stay in the processor's cache."""
+"""Pairs per batch of differences, which stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,15 @@ class Near:
     """Pairs of features that are near each other."""
 
     rows: Tensor
-    """Places in the first set, int64 ``(P,)``."""
+    """Indices in the first set, int64 ``(P,)``."""
     columns: Tensor
-    """Places in the second."""
+    """Indices in the second set."""
     apart: Tensor
     """Their distances, float64 ``(P,)``."""
 
 
 def blocks(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Rows of ``a`` and their Euclidean distances to all of ``b``, by differences: float64 ``(rows, M)``.
+    """Yield slices of rows of ``a`` and their Euclidean distances to all of ``b``, float64 ``(rows, M)``.
 
     ``a`` is ``(N, d)``, ``b`` is ``(M, d)``.
     """
@@ -50,9 +50,9 @@ def blocks(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:
 
 
 def pairs_within(a: Tensor, b: Tensor, row_limits: Tensor, column_limits: Tensor) -> Iterator[Near]:
-    """All pairs that are as near as the limit of either, ``(N,)`` of ``a`` ``(N, d)`` or ``(M,)`` of ``b`` ``(M, d)``.
+    """Yield all pairs whose distance is at most the limit of either, in blocks, each pair once.
 
-    In blocks; a pair comes once.
+    Limits are ``(N,)`` for ``a`` ``(N, d)`` and ``(M,)`` for ``b`` ``(M, d)``.
     """
     if _is_small(a, b):
         for rows, apart in blocks(a, b):
@@ -63,16 +63,20 @@ def pairs_within(a: Tensor, b: Tensor, row_limits: Tensor, column_limits: Tensor
     own, others = ((limits / screen.scale).square().float() for limits in (row_limits, column_limits))
     for rows, bounds in screen:
         places, columns = (bounds <= torch.maximum(own[rows, None], others)).nonzero(as_tuple=True)
-        many = len(places) > MOST_NEAR * bounds.numel()
+        many = len(places) > MAX_NEAR * bounds.numel()
         apart = (_by_product if many else _measured)(a[rows], b, places, columns)
         kept = apart <= torch.maximum(row_limits[rows][places], column_limits[columns])
         yield Near(places[kept] + rows.start, columns[kept], apart[kept])
 
 
 def nearest(a: Tensor, b: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
-    """For each of ``a`` ``(N, d)`` the distances to the ``k`` nearest of ``b`` ``(M, d)``, and the places of those.
+    """Distances of each row of ``a`` ``(N, d)`` to the ``k`` nearest of ``b`` ``(M, d)``, and their indices.
 
-    Both are ``(N, k)``, float64 and int64, the nearest first.
+    Both are ``(N, k)``, float64 and int64, nearest first.
+
+    Example:
+        >>> nearest(torch.tensor([[0.0]]), torch.tensor([[5.0], [3.0]]))
+        (tensor([[3.]], dtype=torch.float64), tensor([[1]]))
     """
     return _nearest(a, b, k, None, tuple(ROUNDING))
 
@@ -80,19 +84,23 @@ def nearest(a: Tensor, b: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
 def nearest_others(features: Tensor, k: int, places: Tensor | None = None) -> Tensor:
     """Distances of each feature to its ``k`` nearest others of the same set ``(N, d)``: float64 ``(N, k)``, ascending.
 
-    ``places`` asks for these rows alone. Where there are fewer than ``k`` others the distance is infinite.
+    ``places`` selects rows. Distances are infinite where there are fewer than ``k`` others.
+
+    Example:
+        >>> nearest_others(torch.tensor([[0.0], [2.0]]), 2).tolist()
+        [[2.0, inf], [2.0, inf]]
     """
     places = torch.arange(len(features)) if places is None else places
-    found, _ = _nearest(features[places], features, min(k, len(features) - 1), places, tuple(ROUNDING))
-    return torch.nn.functional.pad(found, (0, k - found.shape[1]), value=torch.inf)
+    apart, _ = _nearest(features[places], features, min(k, len(features) - 1), places, tuple(ROUNDING))
+    return torch.nn.functional.pad(apart, (0, k - apart.shape[1]), value=torch.inf)
 
 
 def _nearest(
     a: Tensor, b: Tensor, k: int, themselves: Tensor | None, precisions: tuple[torch.dtype, ...]
 ) -> tuple[Tensor, Tensor]:
-    """See `nearest`; ``themselves`` are the places in ``b`` of the rows of ``a``, which do not count.
+    """`nearest`, where a row of ``a`` is not its own neighbour; ``themselves`` are the rows' indices in ``b``.
 
-    A large set is searched in the first of the precisions, and for rows where that does not tell in the next.
+    A large set is searched in the first precision; rows for which that is not enough are searched in the next.
     """
     apart, places = torch.empty(len(a), k, dtype=torch.float64), torch.empty(len(a), k, dtype=torch.int64)
     screen = None if _is_small(a, b) else _Screen(a, b, precisions[0])
@@ -113,7 +121,7 @@ def _nearest(
 
 
 def _measured_least(a: Tensor, b: Tensor, k: int, bounds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The nearest among those of the least bounds, their places, and a bound ``(rows,)`` of all others."""
+    """Distances and indices of the nearest among the lowest bounds, and a lower bound ``(rows,)`` of all others."""
     least, places = bounds.topk(min(k + SPARE, bounds.shape[1]), largest=False)
     rows = torch.arange(len(a))[:, None].expand_as(places)
     apart = _measured(a, b, rows.flatten(), places.flatten()).view(places.shape)
@@ -123,13 +131,13 @@ def _measured_least(a: Tensor, b: Tensor, k: int, bounds: Tensor) -> tuple[Tenso
 
 
 class _Screen:
-    """Bounds below the squared distances in units of ``scale``, by rows, from matrix products: ``(rows, M)``."""
+    """Lower bounds of squared distances by matrix products, ``(rows, M)``, in units of ``scale`` squared."""
 
     def __init__(self, a: Tensor, b: Tensor, dtype: torch.dtype) -> None:
         self.a, self.b, self.dtype, self.centre = a, b, dtype, b.double().mean(0)
         corners = torch.stack([*a.aminmax(dim=0), *b.aminmax(dim=0)]).double() - self.centre
         self.scale = corners.norm(dim=1).max().item() or 1.0
-        """More than half the norm of any feature, so that none overflows."""
+        """More than half the norm of any feature, so that nothing overflows."""
 
     def __iter__(self) -> Iterator[tuple[slice, Tensor]]:
         near = self._scaled(self.b)
@@ -155,14 +163,14 @@ def _rows(a: Tensor, b: Tensor) -> Iterator[slice]:
 
 
 def _measured(a: Tensor, b: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Distances of single pairs, float64 ``(P,)``, by differences."""
+    """Distances of given pairs, float64 ``(P,)``, by differences."""
     pieces = zip(rows.split(PIECE), columns.split(PIECE), strict=True)
-    found = [a.index_select(0, i).double().sub_(b.index_select(0, j)).square_().sum(1) for i, j in pieces]
-    return torch.cat(found).sqrt_()
+    parts = [a.index_select(0, i).double().sub_(b.index_select(0, j)).square_().sum(1) for i, j in pieces]
+    return torch.cat(parts).sqrt_()
 
 
 def _by_product(a: Tensor, b: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """The same for most pairs of two sets, from a matrix product but where that would round too much."""
+    """The same by a matrix product, for many pairs; by differences where the product rounds too much."""
     centre = b.double().mean(0)
     part, near = a.double() - centre, b.double() - centre
     own, squares = part.square().sum(1), near.square().sum(1)

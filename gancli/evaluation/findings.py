@@ -1,4 +1,4 @@
-"""Sentences on figures that stand out: images made to look good by one figure are exposed by another."""
+"""Describe unusual figures in sentences; a trick that improves one figure shows in another."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -9,25 +9,25 @@ from gancli.evaluation.pictures import Pictures, differences
 from gancli.evaluation.report import Figure, Report
 
 FEW = 0.02
-"""Share of images beyond the real ones' that is called many, of near-duplicates and copies."""
-LEAST_EXPECTED = 10
-"""Images of a class that should be there, from which less than a tenth of them is no chance (1 in 2,000)."""
+"""Excess over the real images' share that is reported, for near-duplicates and copies."""
+MIN_EXPECTED = 10
+"""Expected images of a class from which less than a tenth of them is not chance (1 in 2,000)."""
 FEW_OF_OTHER_TONE = 0.1
-"""Likewise of near-duplicates among images of less contrast, whose features lie nearer to each other."""
+"""The same for near-duplicates among images of less contrast, whose features are nearer to each other."""
 FAR = 3.0
-"""Times the distance of real images from which one is called large."""
+"""Multiple of real images' distance from which one is reported as large."""
 FAR_PATCHES = 2.5
-"""Likewise of patches, whose distance has less noise in it."""
+"""The same for patches, whose distance is less noisy."""
 TONE, DARKER = 1.8, 1.5
-"""Times the difference of real images, and levels of 255 beyond it, from which brightness is called another."""
+"""Multiple of real images' difference, and levels of 255 above it, from which brightness is reported."""
 DISOBEDIENT = 0.5
-"""Times the share of real images recognised as their class, below which generated ones do not follow the label."""
+"""Multiple of the share of recognised real images below which generated ones do not follow the label."""
 TOO_TYPICAL = 0.05
-"""Share of images beyond the real ones' from which precision on untrained features is suspicious."""
+"""Excess over real images' precision from which precision on untrained features is suspicious."""
 UNTRAINED = ("randconv_", "pixels")
-"""Beginnings of the names of extractors that have learnt nothing."""
+"""Prefixes of the names of untrained extractors."""
 TOO_NEAR = 0.2
-"""Times the distance of real images below which the images can hardly be other ones than those compared with."""
+"""Multiple of real images' distance below which generated images probably contain held-out ones."""
 NOTHING = "nothing stands out against real images, by these figures."
 Figures = Mapping[str, Figure]
 Finding = Callable[[Figure, Figures], str | None]
@@ -40,23 +40,23 @@ def find(
     demands: Mapping[str, Demand] | None = None,
     recalls: Mapping[str, float] | None = None,
 ) -> tuple[str, ...]:
-    """Sentences on what stands out, or one that nothing does.
+    """Sentences on unusual figures, or one that there are none.
 
     Args:
-        figures: by their short names.
-        shares: of each class among generated and among real images.
-        images: how many were generated, in all sets together.
-        demands: what a conditional generator drew for each class.
-        recalls: of each class, the share of real images that the extractor recognises.
+        figures: Figures by short names.
+        shares: Share of each class among generated and among real images.
+        images: Number of generated images in all sets.
+        demands: Images that a conditional generator drew for each class.
+        recalls: Share of each class's real images that the extractor recognises.
     """
-    found = [rule(figures[name], figures) for name, rule in RULES.items() if name in figures]
+    about_figures = [rule(figures[name], figures) for name, rule in RULES.items() if name in figures]
     about_classes = _classes(shares, images), _demands(demands or {}, recalls or {})
-    sentences = [text for text in (*found, *about_classes) if text]
+    sentences = [text for text in (*about_figures, *about_classes) if text]
     return tuple(sentences) or (NOTHING,)
 
 
 def with_pictures(report: Report, generated: Pictures, real: Pictures, compared_at: str) -> Report:
-    """The report with what pictures were like before they were compared; differences come first in its findings."""
+    """The report with a description of both sides' pictures; differences come first in the findings."""
     said = differences(generated, real, compared_at)
     rest = [each for each in report.findings if each != NOTHING or not said]
     return replace(
@@ -65,8 +65,8 @@ def with_pictures(report: Report, generated: Pictures, real: Pictures, compared_
 
 
 def _classes(shares: Mapping[str, tuple[float, float]], images: int) -> str | None:
-    """A class of which few images are expected may be missing by chance."""
-    missing = [name for name, (ours, real) in shares.items() if ours < 0.1 * real and real * images >= LEAST_EXPECTED]
+    """Missing classes, except those of which so few images are expected that chance explains it."""
+    missing = [name for name, (ours, real) in shares.items() if ours < 0.1 * real and real * images >= MIN_EXPECTED]
     if not missing:
         return None
     names = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
@@ -74,7 +74,7 @@ def _classes(shares: Mapping[str, tuple[float, float]], images: int) -> str | No
 
 
 def _demands(demands: Mapping[str, Demand], recalls: Mapping[str, float]) -> str | None:
-    """Classes whose images show them less than half as often as real images do, and not by chance."""
+    """Classes that their images show less than half as often as real images do, and not by chance."""
     wrong = {
         name: each
         for name, each in demands.items()
@@ -116,7 +116,7 @@ def _copies(figure: Figure, figures: Figures) -> str | None:
 
 
 def _moved_copies(figure: Figure, figures: Figures) -> str | None:
-    """Copies that are not moved are told as such."""
+    """Copies that are moved; others are reported by `_copies`."""
     as_they_are = figures["copies"].value if "copies" in figures else 0.0
     if not _beyond(figure) or figure.value < as_they_are + 2 * FEW:
         return None
@@ -133,7 +133,7 @@ def _leaks(figure: Figure, figures: Figures) -> str | None:
 
 
 def _copying(figure: Figure, figures: Figures) -> str | None:
-    """Images of few kinds are near to training images without being theirs, but as authentic as real ones."""
+    """Memorisation by C_T, unless AuthPct is normal: images of few kinds are near to training images by chance."""
     if _near_by_tone(figures):
         return None
     authentic = figures.get("authpct")
@@ -157,7 +157,7 @@ def _coverage(figure: Figure, figures: Figures) -> str | None:
 
 
 def _precision(figure: Figure, figures: Figures) -> str | None:
-    """Untrained features of averages lie amid those of real images: precision above the real one is no merit there."""
+    """Low precision, or precision above that of real images on untrained features, which blurred images reach."""
     if figure.baseline is None:
         return None
     if _is_untrained(figure) and figure.value > figure.baseline + _margin(figure.baseline, figure.n, TOO_TYPICAL):
@@ -197,23 +197,23 @@ def _of_other_tone(figures: Figures) -> bool:
 
 
 def _near_by_tone(figures: Figures) -> bool:
-    """Whether less contrast alone may bring features near to training images': pixels show no copies."""
+    """True if less contrast alone may explain features near training images: pixels show no copies."""
     shown = [_beyond(figures[name]) for name in ("copies", "moved_copies") if name in figures]
     return _of_other_tone(figures) and bool(shown) and not any(shown)
 
 
 def _is_untrained(figure: Figure) -> bool:
-    """Whether its features are random convolutions or pixels."""
+    """True if the features are random convolutions or pixels."""
     return figure.name.removeprefix(f"{figure.metric}_").startswith(UNTRAINED)
 
 
 def _margin(share: float, n: int, least: float) -> float:
-    """Three standard deviations of a share of n images, or ``least`` if that is more."""
+    """Three standard deviations of a share of n images, at least ``least``."""
     return max(least, 3 * math.sqrt(share * (1 - share) / n))
 
 
 def _beyond(figure: Figure, few: float = FEW) -> bool:
-    """Whether such a share of N images is more than ``few`` and three standard deviations above that of real images."""
+    """True if a share is above that of real images by more than ``few`` and three standard deviations."""
     margin = max(few, 3 * math.sqrt(0.01 / figure.n))
     return figure.baseline is not None and figure.value > figure.baseline + margin
 

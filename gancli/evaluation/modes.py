@@ -1,4 +1,4 @@
-"""Which known modes a generator draws: Gaussians of a mixture in the plane, or classes of labelled images."""
+"""Count the known modes that a generator draws: Gaussians in the plane, or classes of images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from gancli.evaluation.report import Report, figure_of
 POINT_METRICS = ("reverse_kl", "modes", "high_quality")
 BETTER = {"reverse_kl": "lower", "modes": "higher", "high_quality": "as real"}
 HIGH_QUALITY = 3.0
-"""Standard deviations from the nearest mode within which a point is of high quality."""
+"""A point within so many standard deviations of a mode is of high quality."""
 
 
 @dataclass(frozen=True)
 class ModeCount:
-    """Figures of points against a mixture of Gaussians."""
+    """Metrics of points against a mixture of Gaussians."""
 
     modes: int
     """Modes with at least one point of high quality."""
@@ -29,7 +29,7 @@ class ModeCount:
 
 
 def count_modes(points: Tensor, centres: Tensor, sigma: float) -> ModeCount:
-    """Compare points ``(N, 2)`` with a mixture of these centres ``(K, 2)`` and this standard deviation.
+    """Compare points ``(N, 2)`` with a mixture of Gaussians at ``centres`` ``(K, 2)``.
 
     Srivastava 2017 (VEEGAN, arXiv:1705.07761), section 4.1; Lin 2018 (PacGAN, arXiv:1712.04086), section 4.1.
 
@@ -57,10 +57,10 @@ def divergence(p: Tensor, q: Tensor) -> float:
 
 @dataclass(frozen=True)
 class ClassCount:
-    """Figures of the classes that a classifier sees in images."""
+    """Metrics of images' classes, by a classifier."""
 
     modes: int
-    """Classes that at least one image shows."""
+    """Number of classes that occur."""
     reverse_kl: float
     """KL(shares of the classes || uniform), in nats; about (classes - 1) / 2N for uniform classes."""
     class_kl: float
@@ -68,7 +68,7 @@ class ClassCount:
 
 
 def count_classes(generated: Tensor, real: Tensor) -> ClassCount:
-    """Count classes from logits ``(N, K)`` and ``(M, K)``; an image shows the class of its largest logit.
+    """Count classes by logits ``(N, K)`` and ``(M, K)``; an image's class is that of its largest logit.
 
     Papers give modes and reverse KL for stacked MNIST, with K = 1000: Metz et al. 2017 (Unrolled GAN,
     arXiv:1611.02163), on 26,000 images as in Srivastava et al. 2017.
@@ -86,9 +86,9 @@ def count_classes(generated: Tensor, real: Tensor) -> ClassCount:
 
 
 class MixtureEvaluator:
-    """Compares generated points with the mixture that the data were drawn from; see `ModeCount`.
+    """Compares generated points with the mixture of the data; see `ModeCount`.
 
-    ``heldout`` are real points ``(N, 2)``, which give the baseline; ``name`` is the data set's.
+    ``heldout`` are real points ``(N, 2)`` for the baseline; ``name`` is the data set's.
     """
 
     def __init__(

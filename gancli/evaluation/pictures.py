@@ -1,4 +1,4 @@
-"""How pictures were before they were brought to the size and channels at which they are compared."""
+"""Describe pictures before they are resized and converted for comparison."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 ARRAY = "array"
+"""Format of pixels that are not from a picture file."""
 LOSSY = ("JPEG", "MPO")
-MAX_LOOKED_AT = 200
+MAX_EXAMINED = 200
+"""Pictures whose colours and format are examined."""
 MOST = 0.5
 FEW = 0.1
 """Shares of pictures: half of them for most, a tenth for few."""
@@ -15,27 +17,27 @@ FEW = 0.1
 
 @dataclass(frozen=True)
 class Pictures:
-    """Counts over the pictures of one side, or over 200 of them."""
+    """Counts over the pictures of one side, at most `MAX_EXAMINED` of them."""
 
     sizes: Mapping[str, int]
     """By ``heightxwidth``, such as ``64x64``."""
     colours: Mapping[str, int]
     """``grey`` where all channels are equal, else ``RGB`` or ``RGBA``."""
     formats: Mapping[str, int]
-    """By file format, such as ``PNG``; `ARRAY` for pixels that come from no picture file."""
+    """By file format, such as ``PNG``, or `ARRAY`."""
 
     def __str__(self) -> str:
         files = () if ARRAY in self.formats else (self.formats,)
         return " ".join(map(_most, (self.sizes, self.colours, *files)))
 
     def share(self, colour: str) -> float:
-        """Share of the pictures that are of this colour."""
+        """Share of the pictures with this colour."""
         return self.colours.get(colour, 0) / max(1, sum(self.colours.values()))
 
 
 def pictures_of(images: Tensor) -> Pictures:
     """Sizes and colours of an array, uint8 ``(N, C, H, W)``."""
-    some = images[:: max(1, len(images) // MAX_LOOKED_AT)][:MAX_LOOKED_AT]
+    some = images[:: max(1, len(images) // MAX_EXAMINED)][:MAX_EXAMINED]
     grey = int((some[:, :3] == some[:, :1]).flatten(1).all(1).sum())
     counts = {"RGBA" if images.shape[1] == 4 else "RGB": len(some) - grey, "grey": grey}
     colours = {colour: count for colour, count in counts.items() if count}
@@ -48,7 +50,7 @@ def size_of(height: int, width: int) -> str:
 
 
 def differences(generated: Pictures, real: Pictures, compared_at: str) -> list[str]:
-    """Sentences on what sets both sides apart before any figure is computed."""
+    """Sentences on differences between both sides' pictures."""
     said = _size(generated, real, compared_at), _colour(generated, real), _format(generated, real)
     return [text for text in said if text]
 

@@ -1,4 +1,4 @@
-"""Plots of evaluations as PNG files: curves over checkpoints, classes, precision and recall, nearest neighbours."""
+"""Plot evaluations to PNG files: curves over checkpoints, classes, precision and recall, nearest neighbours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,29 +18,31 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Plot
 
 INCHES = 3.2
-SHOWN = 12
+NEIGHBOURS = 12
+"""Generated images that are shown with their neighbours."""
 CLUSTERS = 20
-MOST_BARS = 100
-LETTERS = 40
-"""Of class names that fit side by side."""
+MAX_BARS = 100
+MAX_LETTERS = 40
+"""Letters of all class names that fit side by side."""
 ANGLES = 201
+"""Points of a precision-recall curve."""
 
 
 @dataclass(frozen=True)
-class Shown:
-    """Images whose neighbours and distribution are shown."""
+class PlottedImages:
+    """Images whose neighbours and distribution are plotted."""
 
     generated: ImageSet
     real: ImageSet
-    """Held-out images, as many."""
+    """As many held-out images."""
     baseline: ImageSet | None
-    """Real images in place of the generated, as many."""
+    """As many other real images."""
     train: ImageSet | None
 
 
-def report_plots(folder: Path, report: Report, shown: Shown | None) -> None:
-    """``classes.png`` if there are classes (100 at most); with images ``pr_curve.png`` and ``neighbours.png``."""
-    if 0 < len(report.shares) <= MOST_BARS:
+def report_plots(folder: Path, report: Report, shown: PlottedImages | None) -> None:
+    """Write ``classes.png`` for at most 100 classes, and with images ``pr_curve.png`` and ``neighbours.png``."""
+    if 0 < len(report.shares) <= MAX_BARS:
         classes(folder / "classes.png", report)
     if shown is not None:
         curve_of_precision(folder / "pr_curve.png", shown)
@@ -62,7 +64,7 @@ def curve(path: Path, reports: Sequence[tuple[int, Report]]) -> None:
         if last.baseline is not None:
             panel.axhline(last.baseline, linestyle="--", color="grey")
         panel.set_title(f"{last.name} ({last.better})", fontsize=8)
-        panel.set_xlim(steps[0] - margin, steps[-1] + margin)  # where figures are infinite or none, too
+        panel.set_xlim(steps[0] - margin, steps[-1] + margin)  # also if no figure is finite
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         panel.xaxis.set_major_formatter(EngFormatter(sep=""))
         panel.tick_params(labelsize=7)
@@ -77,8 +79,12 @@ def classes(path: Path, report: Report) -> None:
     ours, real = zip(*report.shares.values(), strict=True)
     panel.bar((places - 0.2).tolist(), ours, 0.4, label="generated")
     panel.bar((places + 0.2).tolist(), real, 0.4, label="real", color="grey")
+    letters = len("".join(report.shares))
     panel.set_xticks(
-        places.tolist(), list(report.shares), fontsize=7, rotation=90 if len("".join(report.shares)) > LETTERS else 0
+        places.tolist(),
+        list(report.shares),
+        fontsize=7,
+        rotation=90 if letters > MAX_LETTERS else 0,
     )
     panel.tick_params(labelsize=7)
     panel.set_xlabel("class, as the extractor sees it", fontsize=8)
@@ -113,8 +119,8 @@ def precision_recall(generated: Tensor, real: Tensor, seed: int = 0) -> tuple[Te
     return precision, recall
 
 
-def curve_of_precision(path: Path, shown: Shown) -> None:
-    """Precision against recall, over clusters, of generated images and of real ones; see `precision_recall`."""
+def curve_of_precision(path: Path, shown: PlottedImages) -> None:
+    """`precision_recall` of generated images, and of real ones."""
     plot, (panel,) = _panels(1)
     real = shown.real.features.values
     for images, label, style in ((shown.generated, "generated", "-"), (shown.baseline, "real", "--")):
@@ -131,10 +137,10 @@ def curve_of_precision(path: Path, shown: Shown) -> None:
 
 
 def neighbours(path: Path, generated: ImageSet, train: ImageSet) -> None:
-    """The generated images nearest to a training image, beside their nearest by features and by pixels."""
+    """The generated images nearest to a training image, above their nearest ones by features and by pixels."""
     assert generated.pixels is not None and train.pixels is not None
     (apart, by_features), (_, by_pixels) = (generated.nearest_in(train, what) for what in ("features", "pixels"))
-    chosen = apart[:, 0].argsort()[:SHOWN]
+    chosen = apart[:, 0].argsort()[:NEIGHBOURS]
     rows = (
         ("generated images nearest to training images", generated.pixels[chosen]),
         ("their nearest training images by features", train.pixels[by_features[chosen, 0]]),
@@ -157,8 +163,8 @@ def _panels(
     columns = min(columns, count)
     rows = -(-count // columns)
     plot = Figure((width * columns, height * rows), layout="constrained")
-    found = [plot.add_subplot(rows, columns, number + 1) for number in range(count)]
-    return plot, found
+    panels = [plot.add_subplot(rows, columns, number + 1) for number in range(count)]
+    return plot, panels
 
 
 def _save(plot: "Plot", path: Path) -> None:

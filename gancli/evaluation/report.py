@@ -1,4 +1,4 @@
-"""The figures of an evaluation, with all that is needed to read them, and limits on them."""
+"""The report of an evaluation, and limits on its figures."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from gancli.evaluation.tables import as_html, as_text, multiple, with_error
 
 SIDES = ("generated_pictures", "real_pictures")
 HEADS = ("metric", "generated", "real", "x real", "better")
-"""Of the columns of the table."""
+"""Heads of the table's columns."""
 KIND = "gancli-report"
 VERSION = 1
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -29,27 +29,28 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """One metric's value beside what real images score in place of the generated ones."""
+    """One metric's value, and that of real images in place of the generated ones."""
 
     metric: str
     """Short name, e.g. ``fd``."""
     name: str
-    """With the features it was computed on, e.g. ``fd_lenet_1a2b``; only equal names can be compared."""
+    """Name with the features, such as ``fd_lenet_1a2b``; only figures of equal names are comparable."""
     value: float
     """Mean over the generated sets."""
     error: float | None
     """Standard error of that mean; None for one set."""
     values: tuple[float, ...]
-    """Of each set."""
+    """Values of each set."""
     baseline: float | None
-    """Mean over sets of real images, most often of training images, against the same held-out ones, at the same N."""
+    """Mean over sets of real (mostly training) images, against the same held-out ones, at the same N."""
     baseline_error: float | None
+    """Standard error of that mean."""
     n: int
-    """Images on each side; 0 where it is unknown, as of a file of mu and sigma."""
+    """Images on each side; 0 if unknown, as for a file of mu and sigma."""
     better: str
     """``lower``, ``higher``, or ``as real``: the nearer to the baseline."""
     times_real: float | None = None
-    """``value`` over ``baseline``, for a distance; None for other figures and without a baseline above 0."""
+    """``value / baseline`` of a distance; None for other metrics and without a baseline above 0."""
 
 
 @dataclass(frozen=True)
@@ -59,35 +60,35 @@ class Report:
     figures: tuple[Figure, ...]
     extractor: str
     accuracy: float | None
-    """Of the extractor on the held-out labels."""
+    """Accuracy of the extractor on held-out labels."""
     split: str
-    """What the generated images were compared with."""
+    """The real images' split."""
     fingerprint: str
-    """Of the data set."""
+    """Fingerprint of the data set."""
     seed: int
     warnings: tuple[str, ...]
     per_class: Mapping[str, float] = field(default_factory=dict)
-    """Of a conditional generator: for each class, the share of its images that the extractor takes for that class."""
+    """For a conditional generator, the share of each class's images that the extractor classifies as it."""
     class_diversity: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Likewise: the effective number of different images (Vendi score) among those, and among as many real ones."""
+    """For a conditional generator, the Vendi score of each class's images and of as many real ones."""
     shares: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Of each class: its share among generated images and among held-out ones, as the extractor sees them."""
+    """Share of each class among generated and among held-out images, as classified by the extractor."""
     findings: tuple[str, ...] = ()
-    """What the figures say, in sentences."""
+    """Unusual figures, in sentences."""
     seconds: Mapping[str, float] = field(default_factory=dict)
-    """What took how long; metrics that are computed together stand under the first one's name."""
+    """Time of each part; metrics that are computed together count for the first."""
     generated: str = ""
-    """Where the generated images came from."""
+    """Source of the generated images."""
     data: str = ""
     """Name of the data set."""
     generated_pictures: Pictures | None = None
-    """Generated pictures as they were given; None for points and features."""
+    """Description of the generated pictures; None for points and features."""
     real_pictures: Pictures | None = None
     compared_at: str = ""
     """Height and width at which both were compared, such as ``32x32``."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; a number that is not finite becomes None."""
+        """Plain data for JSON; numbers that are not finite become None."""
         return {"format": KIND, "version": VERSION} | finite(asdict(self))
 
     def __str__(self) -> str:
@@ -95,7 +96,7 @@ class Report:
         return as_text(HEADS, self.rows(), ("metric", "better"), self.remarks())
 
     def _repr_html_(self) -> str:
-        """The same in a notebook."""
+        """The same for a notebook."""
         return as_html(HEADS, self.rows(), self.remarks())
 
     def rows(self) -> list[tuple[str, ...]]:
@@ -112,7 +113,7 @@ class Report:
         ]
 
     def remarks(self) -> Iterator[str]:
-        """Lines below the table: findings, what the columns mean, warnings, time."""
+        """Lines below the table: findings, explanations of the columns, warnings, time."""
         yield from (f"finding: {finding}" for finding in self.findings)
         if self.generated_pictures is not None:
             sides = f"generated {self.generated_pictures}, real {self.real_pictures}"
@@ -165,7 +166,7 @@ def figure_of(
 
 
 def load_report(path: Path) -> Report:
-    """Read what ``gancli eval --json`` printed; FileFormatError for any other file."""
+    """Read the output of ``gancli eval --json``; FileFormatError for any other file."""
     try:
         content = json.loads(path.read_text())
         if content["format"] != KIND or content["version"] != VERSION:
@@ -190,7 +191,7 @@ class Limit:
     text: str
 
     def crossed(self, report: Report) -> bool:
-        """Whether the condition holds, or cannot be decided since the value is no number.
+        """True if the condition holds, or if the value is NaN.
 
         UsageError if the report has no such metric.
         """
@@ -222,7 +223,7 @@ def _figure(plain: Mapping[str, Any]) -> Figure:
 
 
 def finite(value: Any) -> Any:
-    """Plain data in which numbers that JSON lacks are None."""
+    """Plain data with None for numbers that JSON lacks."""
     if isinstance(value, Mapping):
         return {key: finite(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

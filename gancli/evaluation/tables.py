@@ -1,4 +1,4 @@
-"""Figures and their errors in words, in tables for a terminal or a notebook."""
+"""Format figures with their errors, and tables of them for a terminal or a notebook."""
 
 import html
 import io
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 MAX_WIDTH = 10_000
+"""Characters of a line; tables are never cut."""
 
 
 def new_table(columns: Sequence[str], left: Sequence[str]) -> Table:
@@ -21,7 +22,7 @@ def new_table(columns: Sequence[str], left: Sequence[str]) -> Table:
 
 
 def table_as_text(table: Table) -> str:
-    """As wide as it is, since numbers that are cut short are worse than lines that wrap."""
+    """The table in full width: a terminal wraps long lines, but numbers must not be cut."""
     console = Console(file=io.StringIO(), width=MAX_WIDTH, color_system=None)
     with console.capture() as captured:
         console.print(table)
@@ -29,7 +30,12 @@ def table_as_text(table: Table) -> str:
 
 
 def with_error(value: float | None, error: float | None) -> str:
-    """``0.123 ± 0.004``, or what there is of it; digits that the error makes meaningless are left out."""
+    """A value with its error, to the digits that the error leaves; ``-`` for None.
+
+    Example:
+        >>> with_error(0.12345, 0.00412), with_error(0.12345, None), with_error(None, None)
+        ('0.123 ± 0.004', '0.1235', '-')
+    """
     if value is None:
         return "-"
     if not error or not math.isfinite(value) or error < 1e-4 * abs(value):
@@ -42,7 +48,7 @@ def with_error(value: float | None, error: float | None) -> str:
 
 
 def multiple(times: float | None) -> str:
-    """``3.2``, or nothing where a figure is no multiple of the real one."""
+    """A multiple such as ``3.2``; empty for None."""
     return "" if times is None else f"{times:,.0f}" if times >= 100 else f"{times:.1f}"
 
 

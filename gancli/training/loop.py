@@ -230,6 +230,5 @@ class Loop:
     def _diverged(self, values: dict[str, float], where: str) -> NoReturn:
         self._publish(values)
         raise TrainingDiverged(
-            f"the training diverged {where}. No earlier file was overwritten. "
-            f"{advice(DIVERGED, self.watch.config)}"
+            f"the training diverged {where}. No earlier file was overwritten. {advice(DIVERGED, self.watch.config)}"
         )

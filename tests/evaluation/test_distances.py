@@ -34,7 +34,7 @@ def test_large_sets_are_measured_as_small_ones_are(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(distances, "EXACT_WORK", 0)
     monkeypatch.setattr(distances, "BLOCK_BYTES", 8 * 280 * 32)
     assert neighbourhood(fake, real) == expected
-    monkeypatch.setattr(distances, "MOST_NEAR", 0)
+    monkeypatch.setattr(distances, "MAX_NEAR", 0)
     assert neighbourhood(fake, real) == expected
     monkeypatch.setitem(distances.ROUNDING, torch.float32, 0.1)
     assert neighbourhood(fake, real) == expected, "bounds that tell nothing cost time alone"
@@ -61,7 +61,7 @@ def test_products_hide_nothing_whatever_the_range(monkeypatch: pytest.MonkeyPatc
     torch.testing.assert_close(apart, expected.gather(1, places), rtol=1e-12, atol=0)
     limits = expected.median(1).values * (1 + 1e-9)
     for share in (0, 1):
-        monkeypatch.setattr(distances, "MOST_NEAR", share)
+        monkeypatch.setattr(distances, "MAX_NEAR", share)
         found = [*distances.pairs_within(a, b, limits, torch.zeros(70, dtype=torch.float64))]
         rows, columns, near = (torch.cat([getattr(each, n) for each in found]) for n in ("rows", "columns", "apart"))
         within = expected <= limits[:, None]

@@ -1,1 +1,1 @@
-"""Networks that turn images into features."""
+"""Networks that compute features of images."""

@@ -1,4 +1,4 @@
-"""Networks that turn images into features: a small classifier trained on the data itself, or fixed random weights."""
+"""The extractors of a data set: a small classifier trained on it, ImageNet features, or random convolutions."""
 
 import logging
 from itertools import pairwise
@@ -19,20 +19,23 @@ log = logging.getLogger(__name__)
 KIND = "gancli-extractor"
 VERSION = 1
 ACCURACY_BAR = 0.98
-"""Held-out accuracy below which a classifier's features are called less trustworthy."""
+"""Below this held-out accuracy there is a warning."""
 FEATURES = 64
-LARGEST_SIDE = 64
+"""Number of features."""
+MAX_SIDE = 64
+"""Larger images are shrunk to this side."""
 PIXEL_SIDE = 16
+"""Side to which pixels are averaged where they are compared."""
 WIDTHS = (32, 64, 64, 64)
-SMALLEST_MAP = 7
-"""Pixels of the shorter side at which no further convolution halves the map; there are at least two."""
+MAX_LAST_MAP = 7
+"""Convolutions halve the map until its shorter side is at most this; there are at least two."""
 SHOWN_IMAGES = 120_000
-"""Training images shown to the classifier in all."""
+"""Training images shown to the classifier in total."""
 BATCH_SIZE = 128
 
 
 class ConvNet(nn.Module):
-    """Strided convolutions down to a few pixels, then a layer of features; with ``classes`` logits on it."""
+    """Strided convolutions down to a few pixels, then a layer of features; with ``classes`` also logits."""
 
     def __init__(self, channels: int, height: int, width: int, classes: int) -> None:
         super().__init__()
@@ -40,27 +43,27 @@ class ConvNet(nn.Module):
         for before, after in pairwise((channels, *WIDTHS)):
             stages += [nn.Conv2d(before, after, 5, 2, 2, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
             height, width, depth = (height + 1) // 2, (width + 1) // 2, after
-            if depth > WIDTHS[0] and min(height, width) <= SMALLEST_MAP:
+            if depth > WIDTHS[0] and min(height, width) <= MAX_LAST_MAP:
                 break
         self.stages = nn.Sequential(*stages)
         self.features = nn.Sequential(nn.Linear(depth * height * width, FEATURES), nn.ReLU())
         self.logits = nn.Linear(FEATURES, classes) if classes else None
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """See `Extractor.network`."""
+        """Images ``(N, C, H, W)`` in [-1, 1] -> features ``(N, d)``, and logits ``(N, classes)`` or None."""
         features = self.features(self.stages(images).flatten(1))
         return features, None if self.logits is None else self.logits(features)
 
 
 class Shrinking(nn.Module):
-    """Brings images of more than 64 pixels down to that, antialiased, before the network sees them."""
+    """Shrinks images to ``size``, antialiased, before the network."""
 
     def __init__(self, network: nn.Module, size: tuple[int, int]) -> None:
         super().__init__()
         self.network, self.size = network, size
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """See `Extractor.network`."""
+        """Images ``(N, C, H, W)`` in [-1, 1] -> features ``(N, d)``, and logits ``(N, classes)`` or None."""
         if images.shape[2:] != self.size:
             images = interpolate(images, self.size, mode="bilinear", antialias=True)
         return self.network(images)
@@ -76,15 +79,16 @@ def extractor_for(
     cache: Path,
     seed: int = 0,
 ) -> Extractor:
-    """The extractor of a data set, from the cache folder or made anew and put there.
+    """The extractor of a data set.
 
-    Images are uint8 ``(N, C, H, W)``, labels int64 ``(N,)``. With labels it is a classifier of the training
-    images; without, a network trained on ImageNet, or random convolutions for images that it cannot see (of 2
-    channels, say). A cache that cannot be read or written is a warning.
+    With labels it is a classifier, from the cache folder or trained on the training images and kept there. Without
+    labels it is a network trained on ImageNet, or random convolutions for images with other channels than grey, RGB or
+    RGBA. Images are uint8 ``(N, C, H, W)``, labels int64 ``(N,)``. A cache that cannot be read or written gives a
+    warning.
     """
     if train_labels is None or heldout_labels is None:
-        seen = train_images.shape[1] in CHANNELS
-        return imagenet_extractor(device) if seen else random_extractor(train_images.shape, seed, device)
+        usual = train_images.shape[1] in CHANNELS
+        return imagenet_extractor(device) if usual else random_extractor(train_images.shape, seed, device)
     network = _network(train_images.shape, int(train_labels.max()) + 1, seed)
     path = cache / f"lenet-{fingerprint}-{seed}.pth"
     accuracy = _restore(network, path)
@@ -105,9 +109,9 @@ def random_extractor(shape: torch.Size, seed: int = 0, device: torch.device | st
 
 
 def train_classifier(network: nn.Module, images: Tensor, labels: Tensor, seed: int) -> None:
-    """Train in place by Adam with a one-cycle rate on shifted images; the same seed gives the same weights.
+    """Train in place by Adam with a one-cycle learning rate, on randomly shifted images; leaves evaluation mode on.
 
-    ``images`` are uint8 ``(N, C, H, W)``, ``labels`` int64 ``(N,)``; the network ends in evaluation mode.
+    ``images`` are uint8 ``(N, C, H, W)``, ``labels`` int64 ``(N,)``. The same seed gives the same weights.
     """
     device = next(network.parameters()).device
     steps = min(SHOWN_IMAGES, 60 * len(images)) // BATCH_SIZE
@@ -129,7 +133,7 @@ def train_classifier(network: nn.Module, images: Tensor, labels: Tensor, seed: i
 
 @torch.inference_mode()
 def measure_accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Share of uint8 images ``(N, C, H, W)`` whose largest logit is at the label."""
+    """Share of uint8 images ``(N, C, H, W)`` whose largest logit is that of their label."""
     device = next(network.parameters()).device
     guesses = [network(to_floats(batch, device))[1].argmax(1).cpu() for batch in images.split(512)]
     return (torch.cat(guesses) == labels).double().mean().item()
@@ -137,7 +141,7 @@ def measure_accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> floa
 
 def _network(shape: torch.Size, classes: int, seed: int) -> nn.Module:
     _, channels, height, width = shape
-    shrink = min(1.0, LARGEST_SIDE / max(height, width))
+    shrink = min(1.0, MAX_SIDE / max(height, width))
     size = (max(1, round(height * shrink)), max(1, round(width * shrink)))
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(key(seed, "extractor"))

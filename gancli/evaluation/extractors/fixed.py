@@ -1,4 +1,4 @@
-"""Extractors whose weights are given: pixels, and a classifier applied to each channel."""
+"""Extractors without training of their own: pixels, and a classifier applied to each channel."""
 
 import torch
 from torch import Tensor, nn
@@ -9,10 +9,10 @@ from gancli.evaluation.extractors.classifier import PIXEL_SIDE
 
 
 class PerChannel(nn.Module):
-    """Applies a classifier of grey images to each channel: their features side by side, and logits of all tuples.
+    """Applies a classifier of grey images to each channel; features are concatenated, logits are those of tuples.
 
-    Those are sums of the channels' log-probabilities, so that the largest belongs to the tuple of the likeliest classes
-    and ``softmax`` is the product. With three channels of K classes there are K^3, the first channel's varying slowest.
+    A tuple's logit is the sum of its classes' log-probabilities. Three channels of K classes have K^3 tuples; the first
+    channel's class varies slowest.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -20,7 +20,7 @@ class PerChannel(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """See `Extractor.network`."""
+        """Images ``(N, C, H, W)`` in [-1, 1] -> features ``(N, d)``, and logits ``(N, classes)`` or None."""
         features, logits = self.network(images.flatten(0, 1).unsqueeze(1))
         each = logits.log_softmax(1).unflatten(0, images.shape[:2])
         joint = each[:, 0]
@@ -30,7 +30,7 @@ class PerChannel(nn.Module):
 
 
 def per_channel(grey: Extractor) -> Extractor:
-    """The extractor of images whose channels are such grey images; its accuracy is theirs."""
+    """The extractor for images whose channels are grey images of ``grey``; it has the same accuracy."""
     return Extractor(f"channels_{grey.name}", PerChannel(grey.network), grey.accuracy)
 
 
@@ -43,11 +43,11 @@ class Pixels(nn.Module):
         self.unit = nn.Parameter(torch.ones(()), requires_grad=False)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """See `Extractor.network`."""
+        """Images ``(N, C, H, W)`` in [-1, 1] -> features ``(N, d)``, and logits ``(N, classes)`` or None."""
         return adaptive_avg_pool2d(images, self.size).flatten(1) * self.unit, None
 
 
 def pixel_extractor(shape: torch.Size, device: torch.device | str = "cpu") -> Extractor:
-    """Features that are pixels, for images of this shape ``(N, C, H, W)``."""
+    """Pixels as features, for images of this shape ``(N, C, H, W)``."""
     network = Pixels(*shape[2:]).to(device)
     return Extractor(f"pixels{network.size[0]}x{network.size[1]}", network, None)

@@ -1,4 +1,4 @@
-"""Features of any picture, labelled or not: EfficientNet-Lite0, trained on ImageNet, with fixed weights."""
+"""Features for any picture: EfficientNet-Lite0 with frozen ImageNet weights."""
 
 import hashlib
 
@@ -11,10 +11,11 @@ from gancli.models.efficientnet_lite0 import REDUCTION, Lite0
 from gancli.pretrained import SHA256, lite0_weights
 
 MAX_SIDE = 128
-"""Pixels of the longer side that the network sees: more tells classes little better and costs in proportion."""
+"""Longer side of the network's input; larger ones cost more and recognise classes hardly better."""
 MAX_MAGNIFICATION = 4
+"""Largest factor by which small images are enlarged."""
 PART = 16
-"""Images worked through at once, so that their maps stay in the processor's caches."""
+"""Images per forward pass, so that maps stay in the processor's cache."""
 CHANNELS = (1, 3, 4)
 
 
@@ -33,13 +34,13 @@ class ImagenetFeatures(nn.Module):
 
 
 def imagenet_extractor(device: torch.device | str = "cpu") -> Extractor:
-    """The extractor of pictures without labels; FileFormatError if its weights are missing or changed."""
+    """The extractor for pictures without labels; FileFormatError if its weights are missing or changed."""
     digest = hashlib.sha256(f"{SHA256} {MAX_SIDE} {MAX_MAGNIFICATION}".encode()).hexdigest()
     return Extractor(f"lite0_{digest[:8]}", ImagenetFeatures().to(device), None)
 
 
 def shown_on_white(images: Tensor) -> Tensor:
-    """RGB ``(N, 3, H, W)`` in [-1, 1] of grey, RGB or RGBA images."""
+    """Grey, RGB or RGBA images to RGB ``(N, 3, H, W)`` in [-1, 1], on a white background."""
     images = images.clamp(-1, 1)
     if images.shape[1] < 4:
         return images.expand(-1, 3, -1, -1)
@@ -48,9 +49,9 @@ def shown_on_white(images: Tensor) -> Tensor:
 
 
 def resized(images: Tensor) -> Tensor:
-    """Images in channels-last layout, their longer side of 128 pixels, or of four times theirs if that is less.
+    """Images resized to a longer side of 128 pixels, but enlarged at most four times; channels last, antialiased.
 
-    The shorter side keeps their shape, but is at least the 32 pixels of one place of the last map. Antialiased.
+    The shorter side keeps the aspect ratio, but is at least 32 pixels, for one pixel of the last map.
     """
     longer = max(images.shape[2:])
     scale = min(MAX_SIDE, MAX_MAGNIFICATION * longer) / longer

@@ -1,4 +1,4 @@
-"""Published feature networks, from weights that the user has; nothing is downloaded and no file is executed."""
+"""Published feature networks with weights from the user; nothing is downloaded, no code from files is executed."""
 
 import tempfile
 import zipfile
@@ -16,15 +16,15 @@ from gancli.evaluation.extractors.base import Extractor, hash_of
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 TF_CLASSES = 1008
-"""Outputs of the Inception network of the FID paper, by which its weights are told from torchvision's."""
+"""Outputs of the FID paper's Inception network, which distinguish it from torchvision's."""
 Statistics = tuple[tuple[float, float, float], tuple[float, float, float]]
 Weights = Mapping[str, Tensor]
 
 
-class Prepared(nn.Module):
-    """Images in [-1, 1] of any size and 1, 3 or 4 channels, as a published network wants them.
+class Preprocessed(nn.Module):
+    """A published network with its preprocessing, for images in [-1, 1] of any size with 1, 3 or 4 channels.
 
-    They are resized by antialiased bicubic interpolation and normalised; grey ones are shown in three channels.
+    They are resized by antialiased bicubic interpolation and normalised. Grey becomes RGB, alpha is dropped.
     """
 
     mean: Tensor
@@ -38,13 +38,13 @@ class Prepared(nn.Module):
         self.register_buffer("deviation", deviation, persistent=False)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """See `Extractor.network`."""
+        """Images ``(N, C, H, W)`` in [-1, 1] -> features ``(N, d)``, and logits ``(N, classes)`` or None."""
         images = _three_channels(images)
         if images.shape[2:] != (self.side, self.side):
             images = interpolate(images, (self.side, self.side), mode="bicubic", antialias=True)
         normalised = ((images.clamp(-1, 1) + 1) / 2 - self.mean) / self.deviation
-        found = self.network(normalised)
-        return found if isinstance(found, tuple) else (found, None)
+        output = self.network(normalised)
+        return output if isinstance(output, tuple) else (output, None)
 
 
 class PaperInception(nn.Module):
@@ -55,7 +55,7 @@ class PaperInception(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """See `Extractor.network`."""
+        """Images ``(N, C, H, W)`` in [-1, 1] -> features ``(N, d)``, and logits ``(N, classes)`` or None."""
         pixels = (_three_channels(images).clamp(-1, 1) + 1).mul(127.5).round().to(torch.uint8)
         features, logits = self.network(pixels)
         return features, logits
@@ -64,7 +64,8 @@ class PaperInception(nn.Module):
 def load(kind: str, path: Path, device: torch.device) -> Extractor:
     """The network ``inception``, ``clip``, ``vgg16`` or ``dinov2`` with the weights of a file.
 
-    FileFormatError if the file is missing or damaged, holds more than tensors, or has weights of another network.
+    Raises:
+        FileFormatError: the file is missing or damaged, contains more than tensors, or is of another network.
     """
     weights = _state_dict(path)
     try:
@@ -76,7 +77,7 @@ def load(kind: str, path: Path, device: torch.device) -> Extractor:
 
 
 def _reason(error: Exception) -> str:
-    """The first of what torch says is wrong."""
+    """The first problem in torch's message."""
     if isinstance(error, KeyError):
         return f"it has no {error}"
     lines = str(error).strip().splitlines()
@@ -87,7 +88,7 @@ def _inception(weights: Weights) -> tuple[nn.Module, str]:
     if len(weights["fc.weight"]) == TF_CLASSES:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3 as Network
 
-        with tempfile.TemporaryDirectory() as folder:  # it unpickles a path: give it what is known to be tensors
+        with tempfile.TemporaryDirectory() as folder:  # it unpickles a path: give it a file with tensors only
             torch.save(dict(weights), Path(folder, "weights.pth"))
             network = Network("inception", ["2048", "logits_unbiased"], str(Path(folder, "weights.pth")))
         return PaperInception(network), "fid"
@@ -96,7 +97,7 @@ def _inception(weights: Weights) -> tuple[nn.Module, str]:
     network = inception_v3(weights=None, aux_logits=True, transform_input=False, init_weights=False)
     network.load_state_dict(weights)
     head, network.fc, network.AuxLogits = network.fc, nn.Identity(), None
-    return Prepared(_WithHead(network, head), 299, ((0.5,) * 3, (0.5,) * 3)), "fd"
+    return Preprocessed(_WithHead(network, head), 299, ((0.5,) * 3, (0.5,) * 3)), "fd"
 
 
 class _WithHead(nn.Module):
@@ -110,7 +111,7 @@ class _WithHead(nn.Module):
 
 
 class _VGG(nn.Module):
-    """Up to the second fully connected layer, 4096 features, as Kynkaanniemi et al. 2019 take them."""
+    """VGG up to the second fully connected layer, 4096 features, as in Kynkaanniemi et al. 2019."""
 
     def __init__(self, features: nn.Module, pool: nn.Module, first: nn.Module, second: nn.Module) -> None:
         super().__init__()
@@ -128,19 +129,19 @@ def _vgg16(weights: Weights) -> tuple[nn.Module, str]:
         network = vgg16(weights=None)
     network.load_state_dict(weights, assign=True)
     layers = network.classifier
-    return Prepared(_VGG(network.features, network.avgpool, layers[0], layers[3]), 224, IMAGENET), "fd"
+    return Preprocessed(_VGG(network.features, network.avgpool, layers[0], layers[3]), 224, IMAGENET), "fd"
 
 
 def _clip(weights: Weights) -> tuple[nn.Module, str]:
     network, side, own = vision_transformer.clip(weights)
     network.load_state_dict(own)
-    return Prepared(network, side, CLIP), "fd"
+    return Preprocessed(network, side, CLIP), "fd"
 
 
 def _dinov2(weights: Weights) -> tuple[nn.Module, str]:
     network, side, own = vision_transformer.dinov2(weights)
     network.load_state_dict(own)
-    return Prepared(network, side, IMAGENET), "fd"
+    return Preprocessed(network, side, IMAGENET), "fd"
 
 
 def _three_channels(images: Tensor) -> Tensor:
@@ -156,12 +157,12 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
         hint = " (a TorchScript archive: save its state_dict() first)" if _is_script(path) else ""
         raise FileFormatError(f"--weights {path} is damaged or holds more than tensors{hint}.") from error
     nested = content.get("state_dict") if isinstance(content, dict) else None
-    found = nested if isinstance(nested, dict) else content
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+    weights = nested if isinstance(nested, dict) else content
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise FileFormatError(f"--weights {path} is not a dictionary of tensors.")
     return {
         str(name).removeprefix("module."): value.float() if value.is_floating_point() else value
-        for name, value in found.items()
+        for name, value in weights.items()
     }
 
 

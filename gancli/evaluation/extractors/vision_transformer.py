@@ -1,4 +1,4 @@
-"""Vision transformers of which every size is read off the weights: OpenAI's CLIP image encoder and DINOv2."""
+"""Vision transformers with sizes from their weights: OpenAI's CLIP image encoder and DINOv2."""
 
 from collections.abc import Mapping
 
@@ -7,23 +7,23 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 HEAD_WIDTH = 64
-"""Of all published CLIP ViTs and DINOv2s."""
+"""Width of an attention head in all published CLIP ViTs and DINOv2s."""
 DINO_SIDE = 224
 DINO_OFFSET = 0.1
-"""What DINOv2's own code adds to the number of patches before it resizes position embeddings."""
+"""DINOv2's code adds this to the number of patches before it resizes position embeddings."""
 Weights = Mapping[str, Tensor]
 
 
 class QuickGELU(nn.Module):
-    """``x sigmoid(1.702 x)``, with which OpenAI trained CLIP."""
+    """``x sigmoid(1.702 x)``, the activation of OpenAI's CLIP."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape."""
         return x * torch.sigmoid(1.702 * x)
 
 
-class Block(nn.Module):
-    """Attention, then a perceptron, each on normalised tokens ``(N, T, width)`` and added to them."""
+class TransformerBlock(nn.Module):
+    """Attention, then a perceptron, both residual on normalised tokens ``(N, T, width)``."""
 
     def __init__(self, width: int, hidden: int, activation: nn.Module, epsilon: float, scaled: bool) -> None:
         super().__init__()
@@ -51,12 +51,14 @@ class VisionTransformer(nn.Module):
         self.token = nn.Parameter(torch.zeros(width))
         self.positions = nn.Parameter(torch.zeros(tokens, width))
         self.before = nn.LayerNorm(width, epsilon) if is_clip else nn.Identity()
-        self.blocks = nn.Sequential(*(Block(width, hidden, activation, epsilon, not is_clip) for _ in range(depth)))
+        self.blocks = nn.Sequential(
+            *(TransformerBlock(width, hidden, activation, epsilon, not is_clip) for _ in range(depth))
+        )
         self.after = nn.LayerNorm(width, epsilon)
         self.to_text_space = nn.Parameter(torch.zeros(width, out)) if out else None
 
     def forward(self, images: Tensor) -> Tensor:
-        """See the class."""
+        """Normalised images ``(N, 3, side, side)`` -> features ``(N, d)``."""
         patches = self.patches(images).flatten(2).transpose(1, 2)
         tokens = torch.cat([self.token.expand(len(images), 1, -1), patches], 1) + self.positions
         features = self.after(self.blocks(self.before(tokens))[:, 0])
@@ -64,7 +66,7 @@ class VisionTransformer(nn.Module):
 
 
 def clip(weights: Weights) -> tuple[VisionTransformer, int, dict[str, Tensor]]:
-    """The network, its images' side, and its weights, of the ``visual.`` part of a CLIP state dict.
+    """The network, its input's side, and its weights, from the ``visual.`` part of a CLIP state dict.
 
     Radford et al. 2021 (arXiv:2103.00020). KeyError if a weight is missing.
     """
@@ -80,12 +82,12 @@ def clip(weights: Weights) -> tuple[VisionTransformer, int, dict[str, Tensor]]:
         ".mlp.c_fc.": ".perceptron.0.", ".mlp.c_proj.": ".perceptron.2.",
     }  # fmt: skip
     ones = {f"blocks.{n}.scale{k}": torch.ones(1) for n in range(depth) for k in (1, 2)}
-    found = _renamed({name: value for name, value in own.items() if name != "proj"}, names)
-    return network, round((tokens - 1) ** 0.5) * patch, found | ones | {"to_text_space": own["proj"]}
+    renamed = _renamed({name: value for name, value in own.items() if name != "proj"}, names)
+    return network, round((tokens - 1) ** 0.5) * patch, renamed | ones | {"to_text_space": own["proj"]}
 
 
 def dinov2(weights: Weights) -> tuple[VisionTransformer, int, dict[str, Tensor]]:
-    """The network, its images' side (224), and its weights, of a DINOv2 backbone's state dict without registers.
+    """The network, its input's side (224), and its weights, from a DINOv2 backbone's state dict without registers.
 
     Oquab et al. 2023 (arXiv:2304.07193). KeyError if a weight is missing.
     """
@@ -100,11 +102,14 @@ def dinov2(weights: Weights) -> tuple[VisionTransformer, int, dict[str, Tensor]]
         ".attn.proj.": ".attention.out_proj.", ".mlp.fc1.": ".perceptron.0.", ".mlp.fc2.": ".perceptron.2.",
         ".ls1.gamma": ".scale1", ".ls2.gamma": ".scale2",
     }  # fmt: skip
-    found = _renamed(own, names)
+    renamed = _renamed(own, names)
     return (
         network,
         DINO_SIDE // patch * patch,
-        {name.replace("norm.", "after.") if name.startswith("norm.") else name: value for name, value in found.items()},
+        {
+            name.replace("norm.", "after.") if name.startswith("norm.") else name: value
+            for name, value in renamed.items()
+        },
     )
 
 
@@ -117,12 +122,12 @@ def _depth(weights: Weights, prefix: str) -> int:
 
 
 def _renamed(weights: Weights, names: Mapping[str, str]) -> dict[str, Tensor]:
-    found = {}
+    renamed = {}
     for name, value in weights.items():
         for old, new in names.items():
             name = name.replace(old, new)
-        found[name] = value
-    return found
+        renamed[name] = value
+    return renamed
 
 
 def _resized(positions: Tensor, side: int) -> Tensor:

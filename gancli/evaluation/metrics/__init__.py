@@ -1,4 +1,4 @@
-"""The table of metrics. Each file here but ``base`` has some, in its ``METRICS``; adding a file adds its metrics."""
+"""The table of metrics. Each file here except ``base`` lists some in ``METRICS``; adding a file adds its metrics."""
 
 import importlib
 import pkgutil
@@ -10,23 +10,29 @@ from gancli.evaluation.metrics.base import GROUPS, Metric, Sides
 
 __all__ = ["GROUPS", "Metric", "Sides", "choose", "table"]
 ORDER = ("fd", "fid", "kid", "precision", "recall", "density", "coverage")
-"""What reports begin with; the others follow by group and name."""
+"""The first metrics of a report; the others follow by group and name."""
 
 
 @cache
 def table() -> dict[str, Metric]:
     """All metrics by name, in the order of reports."""
     files = [module.name for module in pkgutil.iter_modules(__path__) if module.name != "base"]
-    found = [metric for file in files for metric in importlib.import_module(f"{__name__}.{file}").METRICS]
-    found.sort(key=lambda m: (ORDER.index(m.name) if m.name in ORDER else 99, GROUPS.index(m.group)))
-    return {metric.name: metric for metric in found}
+    listed = [metric for file in files for metric in importlib.import_module(f"{__name__}.{file}").METRICS]
+    listed.sort(key=lambda m: (ORDER.index(m.name) if m.name in ORDER else 99, GROUPS.index(m.group)))
+    return {metric.name: metric for metric in listed}
 
 
 def choose(wanted: str | Sequence[str], labelled: bool = True) -> tuple[list[Metric], set[str]]:
-    """The metrics that these names of metrics and groups stand for, and the names that were given one by one.
+    """The metrics of these names of metrics and groups, and the names that are not groups.
 
-    ``wanted`` may be one text with commas. Where the data are not ``labelled``, the fast group has more metrics.
-    Raises UsageError for a name of neither.
+    ``wanted`` may be one text with commas. Without labels the fast group has more metrics.
+
+    Raises:
+        UsageError: a name is neither a metric nor a group.
+
+    Example:
+        >>> [metric.name for metric in choose("recall,fd")[0]]
+        ['fd', 'recall']
     """
     names = [name.strip() for name in wanted.split(",")] if isinstance(wanted, str) else list(wanted)
     groups = [name for name in names if name in GROUPS]

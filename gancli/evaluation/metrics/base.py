@@ -1,4 +1,4 @@
-"""The metric: a function of generated and real images, with what is needed to read its figures."""
+"""The contract of a metric: a function of generated and real images, with its direction and its needs."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,28 +13,28 @@ __all__ = ["GROUPS", "FeaturePath", "Metric", "Sides", "TooFewImages", "require"
 Better = Literal["lower", "higher", "as real"]
 Group = Literal["fast", "standard", "full"]
 GROUPS: tuple[Group, ...] = ("fast", "standard", "full")
-"""Each has the metrics of those before it."""
+"""Each group contains the metrics of those before it."""
 FeaturePath = Callable[[int, int], tuple[Tensor, Tensor]]
-"""Features at both ends of so many short steps between latents, ``(n, d)`` each, for a set's number; see
-`metrics.smoothness`."""
+"""A function of (number of steps, number of the set): features at both ends of short steps between latents, ``(n, d)``
+each; see `metrics.smoothness`."""
 
 
 @dataclass(frozen=True)
 class Sides:
-    """One set of generated images and the real ones it is compared with."""
+    """One set of generated images, and the real ones that it is compared with."""
 
     generated: ImageSet
     real: ImageSet
     """Held-out images, as many as generated ones."""
     train: ImageSet | None
-    """All images that the generator may have learnt by heart."""
+    """All images that the generator may have memorised."""
     scale: float
     """Root mean square of the features of real images."""
     seed: int
     heldout: ImageSet | None = None
-    """All of those that ``real`` are some of."""
+    """All held-out images, which contain ``real``."""
     unrelated: ImageSet | None = None
-    """Training images in place of generated ones, which have no held-out images among them."""
+    """Training images as a stand-in for generated ones that copy no held-out image."""
     path: FeaturePath | None = None
     number: int = 0
     """Number of the generated set."""
@@ -42,29 +42,29 @@ class Sides:
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure: how it is computed, which way is better, and what it needs."""
+    """A metric: its computation, its direction and its needs."""
 
     name: str
     compute: Callable[[Sides], Mapping[str, float]]
-    """Gives this figure, and others that come with it."""
+    """Returns the metric's value, and those of metrics that are computed with it."""
     better: Better
     group: Group = "standard"
-    """The smallest group that has it."""
+    """The smallest group that contains it."""
     fast_without_labels: bool = False
-    """In the fast group too where there are no labels, since random features are blind to what it sees."""
+    """True if it is in the fast group for data without labels, whose features do not show what it measures."""
     distance: bool = False
-    """0 for equal images and above 0 for real ones, so that a multiple of the real figure can be read."""
+    """True if it is 0 for equal images and above 0 for real ones, so that a multiple of the latter makes sense."""
     enough: int = 0
-    """Images below which a warning is due."""
+    """With fewer images there is a warning."""
     per_dimension: int = 0
-    """Likewise, for each feature."""
+    """The same per feature."""
     logits: bool = False
     """Needs a classifier."""
     pixels: bool = False
-    """Computed on the images themselves."""
+    """Needs pixels."""
     memory: bool = False
-    """Needs the training images; the baseline is held-out images in place of the generated."""
+    """Needs training images; its baseline takes held-out images in place of generated ones."""
     unrelated: bool = False
-    """Needs training images that have nothing to do with the held-out ones."""
+    """Needs training images as a comparison that copies no held-out image."""
     latents: bool = False
-    """Needs the generator; there is no real figure to compare it with."""
+    """Needs the generator; has no baseline."""

@@ -1,4 +1,4 @@
-"""Which classes of labelled images are drawn, and how often."""
+"""Number and frequency of generated classes, for labelled images; computed by `modes.count_classes`."""
 
 from dataclasses import asdict
 
@@ -12,9 +12,9 @@ def _count(sides: Sides) -> dict[str, float]:
     return asdict(count_classes(*(_logits(side.features.logits) for side in (sides.generated, sides.real))))
 
 
-def _logits(found: Tensor | None) -> Tensor:
-    assert found is not None
-    return found
+def _logits(logits: Tensor | None) -> Tensor:
+    assert logits is not None
+    return logits
 
 
 METRICS = (

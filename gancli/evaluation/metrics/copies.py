@@ -1,4 +1,4 @@
-"""Generated images that copy one real image: a training image, also shifted or mirrored, or a held-out one."""
+"""Copies of real images: of training images, also shifted or mirrored, or of held-out ones."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -11,23 +11,23 @@ from gancli.evaluation.image_set import ImageSet, thumbnails
 from gancli.evaluation.metrics.base import Metric, Sides, require
 
 STANDS_OUT = 0.01
-"""Share of unrelated images that count as copies, by which the threshold is set."""
+"""Share of unrelated images that the threshold counts as copies."""
 MOVED_SIDE = 8
-"""Pixels a side of the thumbnails by which moved copies are found."""
+"""Side of the thumbnails for moved copies."""
 MAX_MOVED = 2000
-"""Images of a set that are compared in each of their shifts."""
+"""Number of images that are compared in all their shifts."""
 SHIFTS = tuple(product((-1, 0, 1), repeat=2))
 
 
 def copies(generated: Tensor, unrelated: Tensor) -> float:
     """Share of generated images that are nearer to a single real image than 99 % of unrelated images are.
 
-    The ratio d_1 / d_2 of the distances to the two nearest real images tells: a copy, even a noisy one, is much
-    nearer to its original than to the next image.
+    The criterion is the ratio d_1 / d_2 of the distances to the two nearest real images: a copy, even a noisy one, is
+    much nearer to its original than to the next image.
 
     Args:
-        generated: distances d_1 and d_2 ``(N, 2)``.
-        unrelated: likewise of images that are no copies ``(M, 2)``, whose 1 % quantile is the threshold.
+        generated: Distances d_1 and d_2 ``(N, 2)``.
+        unrelated: The same for images that are not copies ``(M, 2)``; the 1 % quantile is the threshold.
 
     Raises:
         TooFewImages: without images on a side.
@@ -50,16 +50,26 @@ def _share(ours: Tensor, theirs: Tensor) -> float:
 
 
 def moved(images: Tensor) -> Iterator[Tensor]:
-    """Images ``(N, C, H, W)`` in ten versions: shifted by up to a pixel each way (nine), and mirrored."""
+    """Yield images ``(N, C, H, W)`` in ten versions: nine shifts by up to a pixel each way, and mirrored.
+
+    Example:
+        >>> sum(1 for _ in moved(torch.zeros(1, 1, 4, 4)))
+        10
+    """
     for shift in SHIFTS:
         yield images.roll(shift, (2, 3))
     yield images.flip(3)
 
 
 def moved_ratios(images: Tensor, real: Tensor) -> Tensor:
-    """The least ratio d_1 / d_2 over the versions of each image that `moved` gives: float64 ``(N,)``.
+    """The smallest ratio d_1 / d_2 over the versions of each image, see `moved`: float64 ``(N,)``.
 
     ``images`` and ``real`` are uint8 ``(N, C, H, W)`` and ``(M, C, H, W)``.
+
+    Example:
+        >>> real = torch.randint(0, 256, (9, 1, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
+        >>> round(moved_ratios(real[:1].flip(3), real).item(), 4)  # the mirror image of a real one
+        0.0
     """
     known = thumbnails(real, MOVED_SIDE)
     ratios = [_ratios(distances.nearest(thumbnails(each, MOVED_SIDE), known, 2)[0]) for each in moved(images)]

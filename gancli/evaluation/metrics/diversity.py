@@ -14,7 +14,7 @@ def vendi_score(features: Tensor) -> float:
     lambda_i of K / N, where K = X X^T holds the cosine similarities. ``X^T X / N`` has the same non-zero ones.
 
     Returns:
-        From 1, for samples that are all alike, to N, for orthogonal ones.
+        From 1 for equal samples to N for orthogonal ones.
 
     Raises:
         TooFewImages: without samples.
@@ -38,7 +38,7 @@ def mean_vendi_score(features: Tensor, classes: Tensor) -> float:
 
     Example:
         >>> features = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
-        >>> round(mean_vendi_score(features, torch.tensor([0, 0, 1, 1])), 6)  # two kinds of the first, one of the other
+        >>> round(mean_vendi_score(features, torch.tensor([0, 0, 1, 1])), 6)  # 2 kinds and 1 kind
         1.5
     """
     scores = [vendi_score(features[classes == label]) for label in classes.unique()]
@@ -46,7 +46,7 @@ def mean_vendi_score(features: Tensor, classes: Tensor) -> float:
 
 
 def _centred(sides: Sides) -> Tensor:
-    """Features less the real ones' mean: cosine similarities of positive features would all be high."""
+    """Features minus the real ones' mean, because cosine similarities of positive features are all high."""
     return sides.generated.features.values - sides.real.features.values.mean(0)
 
 

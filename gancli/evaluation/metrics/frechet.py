@@ -10,12 +10,14 @@ from gancli.evaluation.metrics.base import Metric, Sides, require
 from gancli.randomness import generator
 
 SIZES = 15
-SMALLEST_SIZE = 5000
+"""Number of subsets for the extrapolation."""
+MIN_SIZE = 5000
+"""Smallest subset, or half of the images."""
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and covariance of features, as pytorch-fid writes them (``mu`` and ``sigma``)."""
+    """Mean and covariance of features, ``mu`` and ``sigma`` in files of pytorch-fid."""
 
     mean: Tensor
     """float64 ``(d,)``."""
@@ -35,7 +37,7 @@ def frechet_distance(generated: Tensor, real: Tensor, root: Tensor | None = None
     Args:
         generated: ``(N, d)``.
         real: ``(M, d)``.
-        root: `covariance_root` of the real features, if it is known.
+        root: `covariance_root` of the real features, if known.
 
     Returns:
         0 or more; 0 for equal moments.
@@ -53,13 +55,18 @@ def frechet_distance(generated: Tensor, real: Tensor, root: Tensor | None = None
 
 
 def moments_of(features: Tensor) -> Moments:
-    """Mean and unbiased covariance of features ``(N, d)``; TooFewImages below 2."""
+    """Mean and unbiased covariance of features ``(N, d)``; TooFewImages below 2.
+
+    Example:
+        >>> moments_of(torch.tensor([[0.0], [2.0]]))  # (1^2 + 1^2) / (2 - 1)
+        Moments(mean=tensor([1.], dtype=torch.float64), covariance=tensor([[2.]], dtype=torch.float64))
+    """
     require(len(features), 2, "a covariance")
     return Moments(features.double().mean(0), _covariance(features))
 
 
 def frechet_distance_of_moments(generated: Moments, real: Moments) -> float:
-    """`frechet_distance` where only means and covariances of ``d`` features are known.
+    """`frechet_distance` from means and covariances.
 
     Example:
         >>> a = Moments(torch.zeros(2).double(), torch.eye(2).double())
@@ -74,17 +81,17 @@ def frechet_distance_of_moments(generated: Moments, real: Moments) -> float:
 def frechet_distance_infinity(generated: Tensor, real: Tensor, seed: int = 0, root: Tensor | None = None) -> float:
     """Frechet distance extrapolated to infinitely many generated images.
 
-    Chong & Forsyth 2020 (arXiv:1911.07023), section 4: distances of 15 random parts, of 5000 (or N/2, if that is
-    less) to N images, are fitted by a line in 1/N, whose intercept it is. The bias of real images remains.
+    Chong & Forsyth 2020 (arXiv:1911.07023), section 4: the intercept of a line in 1/N, fitted to the distances of 15
+    random subsets of 5000 (or N/2 if smaller) to N images. The bias from the number of real images remains.
 
     Args:
         generated: features ``(N, d)``.
         real: features ``(M, d)``.
         seed: of the random parts.
-        root: `covariance_root` of the real features, if it is known.
+        root: `covariance_root` of the real features, if known.
 
     Returns:
-        About unbiased in N, so it can be below 0.
+        Approximately unbiased in N, so it can be below 0.
 
     Raises:
         TooFewImages: below 4 samples on a side.
@@ -96,7 +103,7 @@ def frechet_distance_infinity(generated: Tensor, real: Tensor, seed: int = 0, ro
     """
     require(min(len(generated), len(real)), 4, "the limit of the Frechet distance")
     root = covariance_root(real) if root is None else root
-    sizes = np.linspace(min(SMALLEST_SIZE, len(generated) // 2), len(generated), SIZES).astype(int)
+    sizes = np.linspace(min(MIN_SIZE, len(generated) // 2), len(generated), SIZES).astype(int)
     drawn, mean = generator(seed, "fd-infinity"), real.double().mean(0)
     parts = (generated[torch.randperm(len(generated), generator=drawn)[:size]] for size in sizes.tolist())
     return float(np.polyfit(1 / sizes, [_distance(part, mean, root) for part in parts], 1)[1])
@@ -105,12 +112,16 @@ def frechet_distance_infinity(generated: Tensor, real: Tensor, seed: int = 0, ro
 def covariance_root(features: Tensor) -> Tensor:
     """F with ``F^T F`` the covariance of features ``(N, d)``: float64 ``(min(N, d), d)``.
 
-    The centred features themselves if they are few, so that nothing is lost where the covariance is singular.
+    For few features it is the centred features themselves, which is exact for a singular covariance.
+
+    Example:
+        >>> covariance_root(torch.tensor([[0.0], [2.0], [4.0]]))  # the variance is (2^2 + 0 + 2^2) / 2
+        tensor([[2.]], dtype=torch.float64)
     """
     if len(features) <= features.shape[1]:
         return _centred(features) / (len(features) - 1) ** 0.5
     covariance = _covariance(features)
-    lower, failed = torch.linalg.cholesky_ex(covariance)  # a tenth of the time of eigenvectors, but not if singular
+    lower, failed = torch.linalg.cholesky_ex(covariance)  # ten times as fast as eigenvectors; fails if singular
     if not failed:
         return lower.mT
     return _symmetric_root(covariance)
@@ -122,7 +133,7 @@ def _symmetric_root(covariance: Tensor) -> Tensor:
 
 
 def _distance(generated: Tensor, mean: Tensor, root: Tensor) -> float:
-    """With few samples ``Tr (Sigma_1 Sigma_2)^(1/2)`` is the sum of the singular values of ``F_1 F_2^T``."""
+    """The distance; for few samples, ``Tr (Sigma_1 Sigma_2)^(1/2)`` is the sum of singular values of ``F_1 F_2^T``."""
     mean_difference = generated.double().mean(0) - mean
     if len(generated) > generated.shape[1]:
         return _sum_of_terms(mean_difference, _covariance(generated), root)
@@ -132,7 +143,7 @@ def _distance(generated: Tensor, mean: Tensor, root: Tensor) -> float:
 
 
 def _sum_of_terms(mean_difference: Tensor, covariance: Tensor, root: Tensor) -> float:
-    """``Tr (Sigma_1 Sigma_2)^(1/2)`` is the sum of the roots of the eigenvalues of ``F_2 Sigma_1 F_2^T``."""
+    """The distance; ``Tr (Sigma_1 Sigma_2)^(1/2)`` is the sum of the roots of eigenvalues of ``F_2 Sigma_1 F_2^T``."""
     eigenvalues = torch.linalg.eigvalsh(root @ covariance @ root.T)
     rounding = len(eigenvalues) * torch.finfo(torch.float64).eps * eigenvalues.abs().amax()
     trace_of_root = eigenvalues.where(eigenvalues > rounding, 0).sqrt().sum()
@@ -167,5 +178,5 @@ def _limit(sides: Sides) -> dict[str, float]:
 
 METRICS = (
     Metric("fd", _fitted, "lower", "fast", distance=True, per_dimension=10),
-    Metric("fd_infinity", _limit, "lower", "full", enough=2 * SMALLEST_SIZE),
+    Metric("fd_infinity", _limit, "lower", "full", enough=2 * MIN_SIZE),
 )

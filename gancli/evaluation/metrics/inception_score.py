@@ -8,13 +8,13 @@ from gancli.evaluation.metrics.base import Metric, Sides, require
 def inception_score(logits: Tensor) -> float:
     """IS = exp(E_x KL(p(y|x) || p(y))), Salimans et al. 2016 (arXiv:1606.03498), section 4, in one split.
 
-    It does not see collapse within a class: read it beside ``intra_diversity``.
+    It does not detect collapse within a class; ``intra_diversity`` does.
 
     Args:
         logits: ``(N, K)``, whose softmax is p(y|x).
 
     Returns:
-        From 1, for images that are all alike, to K, for confident and balanced classes.
+        From 1 for equal images to K for confident and balanced classes.
 
     Raises:
         TooFewImages: without samples.

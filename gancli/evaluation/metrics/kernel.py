@@ -5,7 +5,9 @@ from torch import Tensor
 from gancli.evaluation.metrics.base import Metric, Sides, require
 
 SUBSETS = 100
+"""Number of subsets."""
 SUBSET_SIZE = 1000
+"""Images of a subset."""
 
 
 def kernel_distance(generated: Tensor, real: Tensor, seed: int = 0) -> float:
@@ -21,7 +23,7 @@ def kernel_distance(generated: Tensor, real: Tensor, seed: int = 0) -> float:
         seed: of the subsets; one subset of all samples if there are at most 1000.
 
     Returns:
-        Unbiased: about 0 for equal distributions, on either side of it.
+        About 0 for equal distributions; it is unbiased, so it may be negative.
 
     Raises:
         TooFewImages: below 2 samples on a side.

@@ -1,4 +1,4 @@
-"""Whether generated images lie too near to training images in feature space: AuthPct and C_T."""
+"""Memorisation: generated images too near to training images in feature space (AuthPct and C_T)."""
 
 import numpy as np
 import torch
@@ -8,24 +8,25 @@ from gancli.evaluation import distances
 from gancli.evaluation.metrics.base import Metric, Sides, require
 
 CELLS = 3
+"""Number of cells, by k-means."""
 MIN_IN_CELL = 20
-"""Generated images below which a cell does not count."""
+"""Cells with fewer generated images do not count."""
 MAX_CLUSTERED = 5000
-"""Training images by which the cells are found."""
+"""Training images for k-means."""
 
 
 def authentic_percentage(apart: Tensor, places: Tensor, train: Tensor) -> float:
-    """AuthPct: percentage of generated images farther from their nearest training image than it is from its own.
+    """AuthPct: percentage of generated images that are farther from their nearest training image x than x from its own.
 
     Alaa et al. 2022 (arXiv:2102.08921), section 3.
 
     Args:
         apart: distances of generated features to their nearest training features ``(N,)``.
-        places: rows of those in ``train`` ``(N,)``.
+        places: rows of these in ``train`` ``(N,)``.
         train: training features ``(M, d)``.
 
     Returns:
-        0 for copies; for a perfect sampler what held-out images have, about 50 or more.
+        0 for copies; the value of held-out images, about 50 or more, for a perfect sampler.
 
     Raises:
         TooFewImages: below 2 training images.
@@ -49,9 +50,9 @@ def copying_score(generated: Tensor, heldout: Tensor, generated_cells: Tensor, h
 
     Args:
         generated: distances to the nearest training features ``(N,)``.
-        heldout: likewise of held-out images ``(M,)``.
-        generated_cells: numbers of their cells ``(N,)``.
-        heldout_cells: likewise ``(M,)``.
+        heldout: the same for held-out images ``(M,)``.
+        generated_cells: numbers of the generated images' cells ``(N,)``.
+        heldout_cells: the same for held-out images ``(M,)``.
 
     Returns:
         About 0 for a perfect sampler, far below 0 for copies, far above for images unlike the training images; NaN if
@@ -74,7 +75,7 @@ def copying_score(generated: Tensor, heldout: Tensor, generated_cells: Tensor, h
 
 
 def _mann_whitney(ours: Tensor, theirs: Tensor) -> float:
-    """Z_U of U, the number of pairs in which ours is larger: standard normal if both are alike."""
+    """Z_U of U, the number of pairs in which ours is larger: standard normal for equal distributions."""
     ranked = theirs.sort().values
     below, up_to = (torch.searchsorted(ranked, ours, right=right) for right in (False, True))
     u = ((below + up_to).double() / 2).sum().item()

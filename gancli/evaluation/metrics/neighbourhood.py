@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage, from neighbourhoods in feature space; and near-duplicates."""
+"""Precision, recall, density and coverage by neighbourhoods in feature space, and near-duplicates."""
 
 from dataclasses import asdict, dataclass
 
@@ -12,12 +12,12 @@ from gancli.evaluation.metrics.base import Metric, Sides, require
 PRECISION_K = 3
 DENSITY_K = NEIGHBOURS
 TWINS = 0.01
-"""Share of real images that count as near-duplicates: those nearest to another."""
+"""Share of real images that the threshold counts as near-duplicates."""
 
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """Four shares, each from 0; density alone may be above 1. See `neighbourhood`."""
+    """The results of `neighbourhood`, each at least 0; density alone may be above 1."""
 
     precision: float
     recall: float
@@ -41,8 +41,8 @@ def neighbourhood(
     Args:
         generated: float64 ``(N, d)``.
         real: float64 ``(M, d)``.
-        generated_radii: distances to the five nearest others ``(N, 5)``, if they are known.
-        real_radii: likewise ``(M, 5)``.
+        generated_radii: distances to the five nearest others ``(N, 5)``, if known.
+        real_radii: the same for real features ``(M, 5)``.
 
     Raises:
         TooFewImages: for 5 samples or fewer.
@@ -78,11 +78,11 @@ def neighbourhood(
 
 
 def near_duplicates(generated_radii: Tensor, real_radii: Tensor) -> float:
-    """Share of generated images with a twin: another one as near as only 1 % of real images have.
+    """Share of generated images with a twin: another one so near as only 1 % of real images have.
 
     Args:
         generated_radii: distances to the nearest others ``(N, k)``, ascending.
-        real_radii: likewise, of as many images.
+        real_radii: the same for as many real images.
 
     Raises:
         TooFewImages: below 2 images.

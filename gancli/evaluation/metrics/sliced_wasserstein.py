@@ -1,4 +1,4 @@
-"""Sliced Wasserstein distance of patches on a Laplacian pyramid, which sees noise and blur in the pixels."""
+"""Sliced Wasserstein distance of patches of a Laplacian pyramid, which detects noise and blur."""
 
 import torch
 from torch import Tensor
@@ -9,10 +9,12 @@ from gancli.randomness import generator
 
 PATCH = 7
 MAX_PATCHES = 2**16
-"""Of one level, taken from all images alike."""
+"""Patches per level, the same number from each image."""
 MAX_IN_IMAGE = 64
+"""Patches per level and image."""
 DIRECTIONS = 128
-SMALLEST_SIDE = 16
+MIN_SIDE = 16
+"""Smallest side of a level."""
 MAX_IMAGES = 8192
 
 
@@ -29,7 +31,7 @@ def sliced_wasserstein(generated: Tensor, real: Tensor, seed: int = 0) -> float:
     Differs from the paper:
 
     - 128 directions and at most 65,536 patches a level;
-    - average pooling in place of the pyramid's Gaussian filter;
+    - average pooling instead of the pyramid's Gaussian filter;
     - images under 32 pixels have one level, the images themselves.
 
     Args:
@@ -38,7 +40,7 @@ def sliced_wasserstein(generated: Tensor, real: Tensor, seed: int = 0) -> float:
         seed: of the patches' places and the directions.
 
     Returns:
-        0 for equal sets; for two sets of real images the smaller, the larger N is.
+        0 for equal sets; for two sets of real images it falls with N.
 
     Raises:
         TooFewImages: for no images, or sides below 7 pixels.
@@ -73,7 +75,7 @@ def _distance(ours: Tensor, theirs: Tensor) -> float:
 def _pyramid(images: Tensor) -> list[Tensor]:
     """Levels of the Laplacian pyramid, the finest first; the last is the small image itself."""
     levels, image = [], images.float() / 127.5 - 1
-    while min(image.shape[2:]) >= 2 * SMALLEST_SIDE:
+    while min(image.shape[2:]) >= 2 * MIN_SIDE:
         smaller = avg_pool2d(image, 2)
         levels.append(image - interpolate(smaller, image.shape[2:], mode="bilinear"))
         image = smaller

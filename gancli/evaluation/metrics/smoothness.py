@@ -1,4 +1,4 @@
-"""Perceptual path length: how fast features change along a path between latents."""
+"""Perceptual path length: the speed at which features change along a path between latents."""
 
 from torch import Tensor
 
@@ -7,8 +7,9 @@ from gancli.evaluation.metrics.base import Metric, Sides, require
 STEP = 1e-3
 """Length epsilon of a step, as a share of the path between two latents."""
 PATHS = 1000
+"""Number of paths."""
 TRIMMED = 0.01
-"""Share of the paths that is left out at either end."""
+"""Share of paths that is left out at each end."""
 
 
 def path_length(starts: Tensor, ends: Tensor, scale: float, step: float = STEP) -> float:

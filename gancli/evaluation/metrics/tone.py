@@ -1,4 +1,4 @@
-"""How far brightness and contrast are off, which normalised patches and many extractors do not see."""
+"""Difference in brightness and contrast, which normalised patches and many extractors ignore."""
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ def tone_distance(generated: Tensor, real: Tensor) -> float:
         real: uint8 ``(M, C, H, W)``.
 
     Returns:
-        From 0, for equal distributions, to 255.
+        From 0 for equal distributions to 255.
 
     Raises:
         TooFewImages: without images on a side.
@@ -45,7 +45,7 @@ def _distribution_function(images: Tensor) -> Tensor:
 
 
 def _counts(images: Tensor) -> Tensor:
-    """Pixels of each value, by channel: float64 ``(C, 256)``."""
+    """Number of pixels of each value, by channel: float64 ``(C, 256)``."""
     return torch.stack([torch.bincount(channel.flatten(), minlength=LEVELS).double() for channel in images.unbind(1)])
 
 

@@ -24,7 +24,7 @@ def require_free(folder: Path) -> None:
         raise UsageError(f"--out {folder} exists already; name another folder.")
 
 
-def write_report(folder: Path, report: Report, drawn: plots.Shown | None = None) -> None:
+def write_report(folder: Path, report: Report, drawn: plots.PlottedImages | None = None) -> None:
     """``report.json`` and the plots of one evaluation."""
     write_text_atomically(folder / "report.json", json.dumps(report.as_dict(), indent=1) + "\n")
     plots.report_plots(folder, report, drawn)

@@ -21,7 +21,7 @@ from gancli.data.pictures.reading import Decoder
 from gancli.errors import UsageError
 from gancli.evaluation import Evaluator, Features, ImageSet
 from gancli.evaluation.library import extractor_of_features, fingerprint_of
-from gancli.evaluation.pictures import MAX_LOOKED_AT, Pictures, pictures_of, size_of
+from gancli.evaluation.pictures import MAX_EXAMINED, Pictures, pictures_of, size_of
 from gancli.evaluation.sources.arrays import at_shape, dataset_of, is_array, read_array
 from gancli.evaluation.sources.choose_evaluator import evaluator_for
 from gancli.evaluation.sources.request import Request
@@ -158,7 +158,7 @@ def stored_pictures(path: str, array: object, named: Tensor | None = None) -> Pi
     if path in data.SOURCES and named is not None:
         return pictures_of(named)
     listing = list_pictures(Path(os.path.expanduser(path)))  # noqa: PTH111  leaves the home of nobody as it is
-    some = listing.entries[:: max(1, len(listing.entries) // MAX_LOOKED_AT)][:MAX_LOOKED_AT]
+    some = listing.entries[:: max(1, len(listing.entries) // MAX_EXAMINED)][:MAX_EXAMINED]
     decoder = Decoder(listing, LOOK_SIDE, LOOK_SIDE, PictureOptions(color="rgb"))
     seen = [picture for entry in some if (picture := decoder.read(entry).picture) is not None]
     return Pictures(

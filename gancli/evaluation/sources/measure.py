@@ -181,7 +181,7 @@ def _disjoint(images: ImageSet, n: int, request: Request) -> list[ImageSet]:
 
 def _write(evaluator: Evaluator, sets: Sequence[ImageSet], request: Request, report: Report) -> None:
     if request.plots is not None:
-        shown = plots.Shown(sets[0], *evaluator.counterparts(len(sets[0])), evaluator.train)
+        shown = plots.PlottedImages(sets[0], *evaluator.counterparts(len(sets[0])), evaluator.train)
         folders.write_report(Path(request.plots), report, shown)
     if request.save_features is None:
         return
