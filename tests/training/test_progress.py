@@ -40,7 +40,7 @@ EVALUATED = {
 def plain_lines(steps: int, seconds: float, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> list[str]:
     """What a pipe gets of a run that writes a line of metrics after each step, evaluated once, at its third step."""
     clock = Clock()
-    monkeypatch.setattr(progress, "time", clock)
+    monkeypatch.setattr(views, "time", clock)
     view = views.PlainView()
     plan = Plan(steps, 64, images=1000, images_per_step=64, log_every=1, save_every=0, sample_every=0, eval_every=0)
     loop: Any = SimpleNamespace(
