@@ -118,7 +118,11 @@ def _measure(run: Run, data_root: str | None) -> dict[str, Any]:
                 progress="none", keep=1, save_every=10**6,
             )  # fmt: skip
             report = evaluate(
-                trained.generator, data_root=data_root, data="digits" if run.data == FEW else None, n=2000, group="fast"
+                trained.generator,
+                data_root=data_root,
+                data="digits" if run.data == FEW else None,
+                n=2000,
+                metrics=["coverage"],
             )
             row["coverage"] = report.figure("coverage").value
         except TrainingDiverged as error:
