@@ -25,6 +25,8 @@ PLACES = 9
 """Places of a run at which networks that grow are timed."""
 SHARE_OF_STEPS = 0.9
 """Of a run's time; the rest is for evaluations, samples and checkpoints."""
+BETWEEN_EVALUATIONS, FEWEST_EVALUATIONS = 600.0, 3
+"""Seconds of a run's time for each evaluation unless ``eval_every`` is given, so that they take a small part of it."""
 ROUNDS = 3
 """Timings of a step, of which the median counts."""
 MAX_IMAGES = 256
@@ -94,23 +96,51 @@ def in_time(config: TrainConfig, usual: Resolved, build: Callable[[Resolved], St
     ``usual`` is what it would be without ``time``; ``build`` makes a new step, whose state is used up.
     """
     assert config.time is not None
+    wanted = parse_duration(config.time)
+    encoding, seconds = _measured(usual, build)
+    asked = recipe_of(config)
+    asked = asked.continued() if config.init_from else asked
+    recipe, steps = asked.lasting(max(0.0, SHARE_OF_STEPS * wanted - encoding), seconds, usual.plan.images_per_step)
+    before, after = asdict(asked), asdict(recipe)
+    changed = {name: after[name] for name in after if after[name] != before[name]}
+    config = replace(config, time=None, steps=steps, hyperparameters=dict(config.hyperparameters) | changed)
+    log.info("time: %s", _in_words(recipe, replace(usual.plan, total_steps=steps), usual, seconds))
+    return config
+
+
+def with_few_evaluations(config: TrainConfig, wanted: str, resolved: Resolved) -> TrainConfig:
+    """The configuration with evaluations so far apart that they take a small part of the time, if there are any."""
+    if config.eval_every is not None or not resolved.config.eval_every:
+        return config
+    evaluations = max(FEWEST_EVALUATIONS, round(parse_duration(wanted) / BETWEEN_EVALUATIONS))
+    apart = math.ceil(resolved.plan.total_steps / evaluations)
+    return replace(config, eval_every=max(resolved.config.eval_every, apart))
+
+
+def _measured(usual: Resolved, build: Callable[[Resolved], Step]) -> tuple[float, list[float]]:
+    """Seconds for encoding all images where a stage wants that, and for a step of each part; alike in all processes."""
     few = _on_few_images(usual)
     step = build(few)
     step = replace(step, setup=replace(step.setup, group=Group()))
     parts = timed(step, parts_of(usual.recipe, usual.plan), rounds=ROUNDS)
     encoding = sum(max(0.0, part.first - part.usual) for part in parts[1:] if usual.recipe.has_stages)
     encoding *= len(usual.dataset.train) / len(few.dataset.train)
-    seconds = [part.usual for part in parts]
-    budget = max(0.0, SHARE_OF_STEPS * parse_duration(config.time) - encoding)
-    asked = recipe_of(config)
-    asked = asked.continued() if config.init_from else asked
-    recipe, steps = asked.lasting(budget, seconds, usual.plan.images_per_step)
-    before, after = asdict(asked), asdict(recipe)
-    changed = {name: after[name] for name in after if after[name] != before[name]}
-    rate = " to ".join(f"{each:.3g} s" for each in sorted({min(seconds), max(seconds)}))
-    log.info("time: %s is %d steps at %s here, with a tenth of it left for evaluations", config.time, steps, rate)
-    steps = usual.group.agree(steps) or steps
-    return replace(config, time=None, steps=steps, hyperparameters=dict(config.hyperparameters) | changed)
+
+    def agreed(seconds: float) -> float:
+        return (usual.group.agree(round(1e6 * seconds)) or 0) / 1e6
+
+    return agreed(encoding), [max(1e-6, agreed(part.usual)) for part in parts]
+
+
+def _in_words(recipe: Recipe, plan: Plan, usual: Resolved, seconds: Sequence[float]) -> str:
+    parts = parts_of(recipe.fitted(usual.spec, plan.images, plan.total_steps * plan.images_per_step), plan)
+    if recipe.has_stages:
+        told = [
+            f"{part.steps:,} steps of {part.stage} at {each:.3g} s" for part, each in zip(parts, seconds, strict=True)
+        ]
+    else:
+        told = [f"{plan.total_steps:,} steps at {sum(seconds) / len(seconds):.3g} s"]
+    return f"{' and '.join(told)} fit, and a tenth of it is left for evaluations"
 
 
 def _on_few_images(resolved: Resolved) -> Resolved:

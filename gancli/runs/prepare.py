@@ -59,7 +59,8 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
     config = with_matmul(config, device, group)
     if config.time is not None:
         usual = resolve(replace(config, time=None), dataset, spec, device, group)
-        config = length.in_time(config, usual, build)
+        asked, config = config.time, length.in_time(config, usual, build)
+        config = length.with_few_evaluations(config, asked, resolve(config, dataset, spec, device, group))
     resolved = resolve(config, dataset, spec, device, group)
     resolved = _with_compile(resolved, _compile_or_not(resolved))
     config, step = resolved.config, build(resolved)

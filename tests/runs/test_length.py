@@ -10,9 +10,11 @@ from gancli import config as configuration
 from gancli import recipes, train
 from gancli.config import TrainConfig, merge, parse_duration
 from gancli.errors import UsageError
+from gancli.machine.distributed import Group
 from gancli.recipes.base import Recipe, Spec
 from gancli.recipes.latent import TIME_SHARE, Latent
 from gancli.runs import length
+from gancli.runs.prepare import prepare
 from gancli.training.loop import Plan
 
 PLAN = Plan(1000, 10, 100, 10, 50, 0, 0, 0)
@@ -86,3 +88,15 @@ def test_a_time_becomes_steps_that_a_resume_keeps(tmp_path: Path) -> None:
     assert train(resume=str(result.run), progress="none").steps == result.steps
     with pytest.raises(UsageError, match="time is for a new run"):
         train(resume=str(result.run), time="1h", progress="none")
+
+
+@pytest.mark.parametrize(("wanted", "evaluations"), [("30m", 3), ("1h", 6), ("overnight", 20)])
+def test_evaluations_take_a_small_part_of_the_time(
+    wanted: str, evaluations: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(length, "_measured", lambda usual, build: (0.0, [0.01]))
+    plan = prepare(TrainConfig(recipe="vanilla", time=wanted, compile="off", threads=1), Group()).plan
+    assert plan.total_steps == int(0.9 * parse_duration(wanted) / 0.01)
+    assert -(-plan.total_steps // plan.eval_every) == evaluations
+    told = TrainConfig(recipe="vanilla", time=wanted, eval_every=7, compile="off", threads=1)
+    assert prepare(told, Group()).plan.eval_every == 7
