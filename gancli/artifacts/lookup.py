@@ -44,10 +44,24 @@ def generator_called(name: str | Path) -> Path:
     return _best_of(run) if is_best else _last_of(run)
 
 
-def _newest(path: Path) -> RunFolder:
+def start_called(name: str, out: Path) -> Path:
+    """The run, checkpoint or generator file whose weights ``--init-from`` means; ``latest`` is one in ``out``.
+
+    The best one's checkpoint, which has its D, is preferred to its ``best.pth``. UsageError if there is none.
+    """
+    path = Path(name)
+    if path.exists():
+        return path
+    if path.name not in (LATEST, BEST):
+        raise UsageError(f"--init-from {name}: there is no such run or file; give a run's folder, a file, or latest.")
+    run = _newest(path, out)
+    return run.path if path.name == LATEST else _best_checkpoint(run) or _best_of(run)
+
+
+def _newest(path: Path, runs: Path = RUNS) -> RunFolder:
     """The newest run in the folder of ``DIR/latest`` or ``DIR/best``, or the run itself in ``RUN/best``."""
     if path.parent == Path():
-        return run_folder.newest(RUNS)
+        return run_folder.newest(runs)
     return RunFolder(path.parent) if RunFolder(path.parent).config.is_file() else run_folder.newest(path.parent)
 
 
@@ -64,11 +78,14 @@ def _last_of(run: RunFolder) -> Path:
 
 def _best_of(run: RunFolder) -> Path:
     """``best.pth``, or the best checkpoint of a run that an older gancli wrote."""
-    if run.best_generator.is_file():
-        return run.best_generator
+    path = run.best_generator if run.best_generator.is_file() else _best_checkpoint(run)
+    if path is None:
+        raise UsageError(f"{run.path} has no best checkpoint, since it was not evaluated; use latest, or --eval-every.")
+    return path
+
+
+def _best_checkpoint(run: RunFolder) -> Path | None:
     newest = checkpoint.newest_sound(run.checkpoints())
     best = {} if newest is None else newest.state.get("best")
     path = run.checkpoint(best["step"]) if isinstance(best, Mapping) and "step" in best else None
-    if path is None or not path.is_file():
-        raise UsageError(f"{run.path} has no best checkpoint, since it was not evaluated; use latest, or --eval-every.")
-    return path
+    return path if path and path.is_file() else None

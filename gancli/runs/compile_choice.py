@@ -48,6 +48,7 @@ def choose(asked: Literal["auto", "on", "off"], planned: int, build: Callable[[W
     estimate = planned * seconds_of(plain)
     if asked == "auto" and estimate < MIN_SECONDS.get(plain.setup.noise.device.type, math.inf):
         return "off"
+    log.info("compile: %s the step, which may take minutes", "compiling" if asked == "on" else "trying to compile")
     began, compiled = time.perf_counter(), build("on")
     if (reason := _failure(compiled, expected)) is not None:
         log.log(logging.INFO if asked == "auto" else logging.WARNING, "compile: off, since %s.", reason)

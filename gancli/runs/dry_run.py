@@ -1,5 +1,6 @@
 """The plan and the cost of a run, measured without training it."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from gancli.machine.distributed import Group
 from gancli.runs import batch_size, compile_choice, length, resume
 from gancli.runs.prepare import Prepared
 from gancli.runs.resolve import asked_for
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ def dry_run(config: str | Path | TrainConfig | None = None, *, settings: Sequenc
     with global_state.restored():
         prepared = batch_size.prepare_measured(asked_for(config, settings, options), Group())
         resume.start(prepared, None)
+        log.info("dry run: timing a few steps on %s", prepared.resolved.device)
         seconds = _seconds(prepared)
     resolved, state = prepared.resolved, prepared.step.state
     plan = resolved.plan

@@ -29,6 +29,8 @@ BETWEEN_EVALUATIONS, FEWEST_EVALUATIONS = 600.0, 3
 """Seconds of a run's time for each evaluation unless ``eval_every`` is given, so that they take a small part of it."""
 ROUNDS = 3
 """Timings of a step, of which the median counts."""
+SLOW_SECONDS = 5.0
+"""A first step that took longer is reported, so that nobody waits without a word."""
 MAX_IMAGES = 256
 """Training images that the timed steps draw from, so that a stage which encodes them all begins at once."""
 
@@ -84,6 +86,8 @@ def timed(step: Step, parts: Sequence[Part], tried: int = 1, rounds: int = 1) ->
         step()
         devices.synchronise(step.setup.noise.device)
         first = time.perf_counter() - began
+        if first > SLOW_SECONDS:
+            log.info("timing: the first step of part %d of %d took %.0f s", len(each_timed) + 1, len(parts), first)
         for _ in range(tried - 1):
             step()
         each_timed.append(Timed(first, median(seconds_of(step) for _ in range(rounds))))

@@ -3,18 +3,22 @@
 import logging
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import torch
 
 from gancli import recipes
+from gancli.artifacts.lookup import start_called
 from gancli.artifacts.network_file import Origin
 from gancli.config import TrainConfig
-from gancli.data import Progress
+from gancli.data import DataSet, Progress
 from gancli.errors import UsageError
 from gancli.machine import cores, devices, matmul, memory
 from gancli.machine.distributed import Group
 from gancli.randomness import key
+from gancli.recipes.base import Spec
 from gancli.runs import compile_choice, length, shared_autoencoder
+from gancli.runs.feasible import require_effect, require_room
 from gancli.runs.resolve import Resolved, device_of, load_data, recipe_of, resolve, spec_of
 from gancli.steps import accumulation, freezing
 from gancli.steps import state as training_state
@@ -46,6 +50,8 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
     """
     if config.recipe != recipes.AUTO:
         recipe_of(config)  # refuse a typo before reading data
+    if config.init_from:
+        config = replace(config, init_from=str(start_called(config.init_from, Path(config.out))))
     device = devices.select(device_of(config.device, group))
     if config.deterministic:
         devices.make_deterministic(True)
@@ -58,10 +64,10 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
         config = replace(config, recipe=recipes.default_for(spec))
     config = with_matmul(config, device, group)
     if config.time is not None:
-        usual = resolve(replace(config, time=None), dataset, spec, device, group)
+        usual = _feasible(replace(config, time=None), dataset, spec, device, group)
         asked, config = config.time, length.in_time(config, usual, build)
         config = length.with_few_evaluations(config, asked, resolve(config, dataset, spec, device, group))
-    resolved = resolve(config, dataset, spec, device, group)
+    resolved = _feasible(config, dataset, spec, device, group)
     resolved = _with_compile(resolved, _compile_or_not(resolved))
     config, step = resolved.config, build(resolved)
     if config.accumulate > 1 and (reason := obstacle(config, step)):
@@ -74,6 +80,14 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
         config.recipe, hyperparameters, spec, dataset.classes, dataset.name, dataset.fingerprint, dataset.options
     )
     return Prepared(resolved, origin, step)
+
+
+def _feasible(config: TrainConfig, dataset: DataSet, spec: Spec, device: torch.device, group: Group) -> Resolved:
+    """The resolved configuration; UsageError or OutOfMemory if its networks would be senseless or too large."""
+    resolved, asked = resolve(config, dataset, spec, device, group), recipe_of(config)
+    require_effect(resolved, asked)
+    require_room(resolved, asked)
+    return resolved
 
 
 def _with_compile(resolved: Resolved, way: compile_choice.Way) -> Resolved:

@@ -212,6 +212,8 @@ def _check(resolved: Resolved) -> None:
         )
     if spec.is_points and not recipe.draws_points:
         raise UsageError(f"recipe {config.recipe} draws pictures, and {dataset.name} has points in the plane.")
+    if config.mirror and spec.is_points:
+        raise UsageError(f"--mirror flips pictures, and {dataset.name} has points in the plane; remove it.")
     if config.augment != "none" and (spec.is_points or not recipe.augmentable):
         what = dataset.name if spec.is_points else f"recipe {config.recipe}"
         raise UsageError(f"--augment {config.augment} makes no sense for {what}; remove it.")

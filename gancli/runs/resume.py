@@ -8,15 +8,15 @@ from typing import Any
 
 from gancli import config as configuration
 from gancli import recipes
-from gancli.artifacts import checkpoint, network_file, run_folder
+from gancli.artifacts import checkpoint, run_folder
 from gancli.artifacts.checkpoint import Checkpoint
-from gancli.artifacts.network_file import Origin, load_weights
+from gancli.artifacts.network_file import Origin
 from gancli.artifacts.run_folder import RunFolder
 from gancli.config import RESUME_FIXED, TrainConfig
-from gancli.errors import FileFormatError, UsageError
+from gancli.errors import UsageError
 from gancli.runs import shared_autoencoder
 from gancli.runs.prepare import Prepared, after_rollbacks
-from gancli.steps.state import TrainState
+from gancli.runs.warm_start import warm_start
 
 log = logging.getLogger(__name__)
 CONFIGURED = tuple(name for name in RESUME_FIXED if name not in ("data", "recipe", "hyperparameters"))
@@ -154,19 +154,19 @@ def start(prepared: Prepared, resumed: Resumed | None) -> Prepared:
     """
     config = prepared.resolved.config
     if resumed is None:
-        begin(prepared.step.state, None, config)
+        begin(prepared, None)
         return prepared
     leads, loaded = prepared.resolved.group.leads, resumed.checkpoint
     if leads:
         warn_of_other_arithmetic(resumed.own, config)
     if loaded is None:
-        begin(prepared.step.state, None, config)
+        begin(prepared, None)
         log.info("%s has no checkpoint yet; it starts at step 0, with the same draws", resumed.folder.path)
     else:
         if rollbacks := loaded.state.get("rollbacks", 0):
             prepared = after_rollbacks(prepared, rollbacks)
         require_same_run(loaded, prepared.origin, config)
-        begin(prepared.step.state, loaded, config)
+        begin(prepared, loaded)
         _tell_where(loaded, prepared)
     if leads:
         run_folder.go_on_from(resumed.folder, prepared.step.state.step)
@@ -185,45 +185,12 @@ def _tell_where(loaded: Checkpoint, prepared: Prepared) -> None:
         log.warning("this run is complete; give more --steps or --epochs to go on.")
 
 
-def begin(state: TrainState, loaded: Checkpoint | None, config: TrainConfig) -> None:
+def begin(prepared: Prepared, loaded: Checkpoint | None) -> None:
     """Restore a checkpoint into the state; without one, load the weights of another run that is named, if any."""
+    config, state = prepared.resolved.config, prepared.step.state
     if loaded is not None:
         checkpoint.restore(state, loaded)
     elif config.autoencoder:
         shared_autoencoder.load_into(state, config)
     elif config.init_from:
-        _warm_start(state, Path(config.init_from), config.freeze_d)
-
-
-def _warm_start(state: TrainState, source: Path, freeze_d: int) -> None:
-    """Load G, its average and, if present, D from a run, a checkpoint or a generator file.
-
-    UsageError if layers of D are to be frozen and there is no D.
-    """
-    if source.suffix == ".pth":
-        file = network_file.load(source, "generator")
-        g, ema, d, origin = file.weights, file.weights, _discriminator_beside(source), file.origin
-    else:
-        saved = checkpoint.newest_sound(RunFolder(source).checkpoints()) if source.is_dir() else checkpoint.load(source)
-        if saved is None:
-            raise UsageError(f"--init-from {source}: there is no checkpoint in it that can be read.")
-        (g, ema, d), origin = (saved.state[name] for name in ("g", "ema", "d")), saved.origin
-    if d is None and freeze_d:
-        raise UsageError(f"--freeze-d {freeze_d} needs the discriminator, and there is no dis.pth beside {source}.")
-    try:
-        load_weights(state.g, g, "generator")
-        load_weights(state.ema, ema, "generator")
-        if d is not None:
-            load_weights(state.d, d, "discriminator")
-    except FileFormatError as error:
-        held = f"{origin.recipe} for {' x '.join(map(str, origin.spec.shape))}"
-        held += f" and {len(origin.classes)} classes" if origin.classes else ""
-        raise FileFormatError(f"--init-from {source} holds {held}: {error}") from error
-
-
-def _discriminator_beside(generator: Path) -> Mapping[str, Any] | None:
-    path = generator.with_name("dis.pth")
-    if not path.is_file():
-        log.warning("--init-from: there is no dis.pth beside %s; the discriminator starts anew.", generator)
-        return None
-    return network_file.load(path, "discriminator").weights
+        warm_start(prepared)

@@ -35,7 +35,7 @@ def rolled_back(prepared: Prepared, folder: RunFolder, failure: TrainingFailed |
     healthy = [path for path in folder.checkpoints() if step_of(path) < getattr(failure, "since", float("inf"))]
     newest = checkpoint.newest_sound(healthy)
     fresh = after_rollbacks(prepared, count)
-    resume.begin(fresh.step.state, newest, config)
+    resume.begin(fresh, newest)
     fresh.step.state.rollbacks = count
     step = fresh.step.state.step
     for path in folder.checkpoints():

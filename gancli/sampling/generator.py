@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gancli import config, recipes
 from gancli.artifacts import checkpoint, network_file
-from gancli.artifacts.network_file import NetworkFile
+from gancli.artifacts.network_file import NetworkFile, Origin
 from gancli.config.sample_command import MAX_IMAGES
 from gancli.errors import FileFormatError, UsageError, nearest
 from gancli.machine import devices
@@ -56,7 +56,7 @@ def generator_of(saved: checkpoint.Checkpoint) -> NetworkFile:
 
 def build_generator(file: NetworkFile, device: torch.device) -> LoadedGenerator:
     """Build the network of a file; FileFormatError if that is impossible."""
-    recipe = recipe_of(file)
+    recipe = recipe_of(file.origin)
     try:
         with torch.device("meta"):  # takes no memory if the file claims a huge size
             outline, _ = recipe.networks(file.origin.spec)
@@ -69,11 +69,11 @@ def build_generator(file: NetworkFile, device: torch.device) -> LoadedGenerator:
     return LoadedGenerator(network, recipe.latent_dim, file.origin.classes if recipe.conditional else (), file)
 
 
-def recipe_of(file: NetworkFile) -> Recipe:
-    """The recipe with the file's hyperparameters; FileFormatError if it is unknown."""
+def recipe_of(origin: Origin) -> Recipe:
+    """The recipe with a file's hyperparameters; FileFormatError if it is unknown."""
     try:
-        cls = recipes.find(file.origin.recipe)
-        return config.build(cls, file.origin.hyperparameters, f"recipe {file.origin.recipe}")
+        cls = recipes.find(origin.recipe)
+        return config.build(cls, origin.hyperparameters, f"recipe {origin.recipe}")
     except UsageError as error:
         raise FileFormatError(f"the file needs a recipe that this gancli does not have: {error}") from error
 

@@ -116,6 +116,9 @@ def test_points_train_sample_and_count_modes(tmp_path: Path, capsys: pytest.Capt
         (["--data", "grid", "--augment", "ada"], "makes no sense for grid"),
         (["--recipe", "vaegan", "--augment", "diffaug"], "makes no sense for recipe vaegan"),
         (["--data", "ring", "--image-size", "8"], "ring has points, not images"),
+        (["--data", "ring", "--recipe", "dcgan", "--set", "width=8"], "recipe dcgan: width=8 has no effect on ring"),
+        (["--data", "ring", "--recipe", "unrolled", "--set", "width=8"], "width=8 has no effect on ring"),
+        (["--data", "grid", "--recipe", "vanilla", "--mirror"], "--mirror flips pictures, and grid has points"),
         (["--freeze-d", "2"], "--init-from"),
         (["--top-k", "0"], "--top-k 0.0 must be more than 0"),
         (["--recipe", "wgan", "--set", "clip=0"], "clip=0.0 must be at least"),
@@ -151,7 +154,7 @@ def test_fine_tuning_keeps_the_frozen_layers(tmp_path: Path, capsys: pytest.Capt
     assert run(["train", *common, "--init-from", first["run"], "--freeze-d", "9", "-q"]) == 2
     assert "at least one must be left to train" in capsys.readouterr().err
     assert run(["train", "--recipe", "vanilla", "--init-from", first["run"], "--out", str(tmp_path), "-q"]) == 2
-    assert "holds dcgan for 1 x 8 x 8 and 10 classes: the generator's weights do not fit" in capsys.readouterr().err
+    assert "none of the 3 layers of G fits; with --recipe dcgan --set width=8 all would fit" in capsys.readouterr().err
 
 
 def test_networks_that_grow_stay_grown_when_fine_tuned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

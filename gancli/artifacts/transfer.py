@@ -1,0 +1,141 @@
+"""Take over weights, layer by layer, from a network for other sizes, channels or classes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from gancli.errors import FileFormatError
+from gancli.recipes.base import Recipe, Spec
+
+Layer = tuple[tuple[str, torch.dtype, tuple[int, ...]], ...]
+"""Name, type and shape of each tensor of a layer; shapes are those without the entries of classes."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The tensors of a network, and where its classes are in them."""
+
+    tensors: Mapping[str, Tensor]
+    classes: tuple[str, ...] = ()
+    axes: Mapping[str, int] = field(default_factory=dict)
+    """The dimension of a tensor whose last entries are one for each class, by its name."""
+
+    def shared(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor without the entries of the classes."""
+        axis = self.axes.get(name)
+        shape = self.tensors[name].shape
+        return tuple(size - len(self.classes) * (place == axis) for place, size in enumerate(shape))
+
+    def layers(self) -> dict[str, list[str]]:
+        """The names of the tensors of each layer, in the order of the network."""
+        found: dict[str, list[str]] = {}
+        for name in self.tensors:
+            found.setdefault(_layer_of(name), []).append(name)
+        return found
+
+    def kinds(self) -> list[Layer]:
+        """What each layer consists of; equal for layers of which one may have the other's weights."""
+        return [
+            tuple((name[len(layer) :], self.tensors[name].dtype, self.shared(name)) for name in sorted(names))
+            for layer, names in self.layers().items()
+        ]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a network got from another."""
+
+    names: frozenset[str]
+    """Its tensors that were taken."""
+    layers: int
+    """Its layers that were taken."""
+    total: int
+    """All its layers."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is left as it was, but perhaps entries of classes."""
+        return self.layers == self.total
+
+
+def class_axes(recipe: Recipe, spec: Spec) -> tuple[dict[str, int], dict[str, int]]:
+    """`Weights.axes` of the recipe's G and D: the dimensions that grow by one with one class more."""
+    if not recipe.conditional or not spec.classes:
+        return {}, {}
+    with torch.device("meta"):
+        networks, larger = (recipe.networks(replace(spec, classes=spec.classes + more)) for more in (0, 1))
+    g, d = (_grown(*pair) for pair in zip(networks, larger, strict=True))
+    return g, d
+
+
+def _grown(network: nn.Module, larger: nn.Module) -> dict[str, int]:
+    after = larger.state_dict()
+    grown = {}
+    for name, tensor in network.state_dict().items():
+        steps = [more - size for size, more in zip(tensor.shape, after[name].shape, strict=True)]
+        if any(steps):
+            assert sorted(steps)[-1] == sum(steps) == 1, f"{name} has no entry of its own for each class"
+            grown[name] = steps.index(1)
+    return grown
+
+
+@torch.no_grad()
+def take(ours: Weights, theirs: Weights, what: str) -> Taken:
+    """Copy every layer of ``theirs`` that fits into ``ours``, in their order; what fits nowhere stays as it is.
+
+    Layers fit that have the same tensors but for the entries of classes. Those are copied between classes of the same
+    name. Raises FileFormatError, naming the tensor of the network ``what``, for values that are not finite.
+    """
+    layers, others = list(ours.layers().values()), list(theirs.layers().values())
+    pairs = longest_common(ours.kinds(), theirs.kinds())
+    for mine, other in pairs:
+        for name, source in zip(sorted(layers[mine]), sorted(others[other]), strict=True):
+            if not bool(theirs.tensors[source].isfinite().all()):
+                raise FileFormatError(f"the {what}'s weights are of no use: {source} holds values that are not finite.")
+            _copy(ours, name, theirs, source)
+    names = frozenset(name for mine, _ in pairs for name in layers[mine])
+    return Taken(names, len(pairs), len(layers))
+
+
+def _copy(ours: Weights, name: str, theirs: Weights, source: str) -> None:
+    target, values = ours.tensors[name], theirs.tensors[source]
+    axis, other = ours.axes.get(name), theirs.axes.get(source)
+    if axis is None and other is None:
+        target.copy_(values)
+        return
+    along = axis if axis is not None else other
+    assert along is not None
+    shared = ours.shared(name)[along]
+    target.narrow(along, 0, shared).copy_(values.narrow(along, 0, shared))
+    if axis is not None and other is not None:
+        for place, each in enumerate(ours.classes):
+            if each in theirs.classes:
+                entry = values.select(along, shared + theirs.classes.index(each))
+                target.select(along, shared + place).copy_(entry)
+
+
+def longest_common(ours: Sequence[object], theirs: Sequence[object]) -> list[tuple[int, int]]:
+    """Indices of the longest common subsequence of two sequences."""
+    lengths = [[0] * (len(theirs) + 1) for _ in range(len(ours) + 1)]
+    for i in reversed(range(len(ours))):
+        for j in reversed(range(len(theirs))):
+            longer = max(lengths[i + 1][j], lengths[i][j + 1])
+            lengths[i][j] = lengths[i + 1][j + 1] + 1 if ours[i] == theirs[j] else longer
+    pairs, i, j = [], 0, 0
+    while i < len(ours) and j < len(theirs):
+        if ours[i] == theirs[j]:
+            pairs.append((i, j))
+            i, j = i + 1, j + 1
+        elif lengths[i + 1][j] >= lengths[i][j + 1]:
+            i += 1
+        else:
+            j += 1
+    return pairs
+
+
+def _layer_of(tensor: str) -> str:
+    """``blocks.0.linear`` for ``blocks.0.linear.parametrizations.weight.original`` and ``blocks.0.linear.bias``."""
+    name, parametrised, _ = tensor.partition(".parametrizations.")
+    return name if parametrised else tensor.rpartition(".")[0]

@@ -1,0 +1,92 @@
+"""Weights go from one network to another by layer, and those of classes by name."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from gancli import recipes
+from gancli.artifacts.transfer import Weights, class_axes, longest_common, take
+from gancli.recipes.base import Recipe, Spec
+
+SMALL = Spec(1, 8, 8, 3)
+CONDITIONAL: dict[str, dict[str, Any]] = {
+    "acgan": {"width": 4},
+    "cgan": {},
+    "projection": {"width": 4},
+    "latent": {"conditional": True, "width": 8, "perceptual": 0.0, "network_width": 8},
+}
+BEFORE, AFTER = ("ant", "bee", "cat"), ("cat", "ant", "bee")
+
+
+def moved(recipe: Recipe, before: tuple[str, ...], after: tuple[str, ...]) -> list[tuple[Any, Any]]:
+    """G and D of classes ``before``, each with one of ``after`` that took its weights."""
+    specs = [replace(SMALL, classes=len(names)) for names in (before, after)]
+    axes = [class_axes(recipe, spec) for spec in specs]
+    pairs = list(zip(*(recipe.networks(spec) for spec in specs), strict=True))
+    for place, (old, new) in enumerate(pairs):
+        theirs = Weights(old.state_dict(), before, axes[0][place])
+        assert take(Weights(new.state_dict(), after, axes[1][place]), theirs, "network").is_whole
+    return [(old.eval(), new.eval()) for old, new in pairs]
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_a_class_keeps_its_images_and_logits_wherever_it_stands(name: str) -> None:
+    recipe = recipes.find(name)(**CONDITIONAL[name])
+    (old_g, new_g), (old_d, new_d) = moved(recipe, BEFORE, AFTER)
+    latents = torch.randn(3, recipe.latent_dim)
+    old, new = torch.arange(3), torch.tensor([AFTER.index(each) for each in BEFORE])
+    images = old_g(latents, old)
+    assert torch.allclose(new_g(latents, new), images, atol=1e-6)
+    if name != "latent":  # whose D sees latents
+        assert torch.allclose(new_d(images, new), old_d(images, old), atol=1e-6)
+    if name == "acgan":
+        assert torch.allclose(new_d.judge(images)[1][:, new], old_d.judge(images)[1], atol=1e-6)
+
+
+def test_a_new_class_begins_anew_and_the_others_stay() -> None:
+    recipe = recipes.find("acgan")(width=4)
+    spec = replace(SMALL, classes=4)
+    (g, d), (old_g, old_d) = recipe.networks(spec), recipe.networks(SMALL)
+    own = g.project.weight[:, -1].clone()
+    axes, old_axes = class_axes(recipe, spec), class_axes(recipe, SMALL)
+    take(Weights(g.state_dict(), (*AFTER, "dog"), axes[0]), Weights(old_g.state_dict(), BEFORE, old_axes[0]), "G")
+    take(Weights(d.state_dict(), (*AFTER, "dog"), axes[1]), Weights(old_d.state_dict(), BEFORE, old_axes[1]), "D")
+    assert torch.equal(g.project.weight[:, -1], own)
+    latents, labels = torch.randn(3, recipe.latent_dim), torch.tensor([AFTER.index(each) for each in BEFORE])
+    assert torch.allclose(g.eval()(latents, labels), old_g.eval()(latents, torch.arange(3)), atol=1e-6)
+    assert torch.equal(d.classes.bias[1], old_d.classes.bias[0])
+
+
+def test_a_larger_generator_takes_the_layers_next_to_the_image() -> None:
+    """At 16 pixels DCGAN has the last two of the three stages that it has at 32."""
+    recipe = recipes.find("dcgan")(width=4)
+    (new, _), (old, _) = (recipe.networks(Spec(1, size, size)) for size in (32, 16))
+    taken = take(Weights(new.state_dict()), Weights(old.state_dict()), "generator")
+    assert (taken.layers, taken.total) == (4, 7)
+    for mine, other in ((2, 0), (5, 2), (6, 3), (8, 5)):
+        mine += mine == 2  # its norm comes after a transposed convolution
+        assert torch.equal(new.layers[mine].weight, old.layers[other].weight)
+
+
+def test_a_conditional_generator_takes_what_an_unconditional_one_knows() -> None:
+    old, _ = recipes.find("dcgan")(width=4).networks(SMALL)
+    recipe = recipes.find("acgan")(width=4)
+    new, _ = recipe.networks(SMALL)
+    taken = take(Weights(new.state_dict(), BEFORE, class_axes(recipe, SMALL)[0]), Weights(old.state_dict()), "G")
+    assert taken.is_whole
+    assert torch.equal(new.project.weight[:, : recipe.latent_dim], old.project.weight)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "pairs"),
+    [
+        ("abc", "abc", [(0, 0), (1, 1), (2, 2)]),
+        ("xabyc", "abc", [(1, 0), (2, 1), (4, 2)]),
+        ("abbbc", "abbc", [(0, 0), (1, 1), (2, 2), (4, 3)]),
+        ("abc", "xyz", []),
+    ],
+)
+def test_layers_are_matched_in_order(ours: str, theirs: str, pairs: list[tuple[int, int]]) -> None:
+    assert longest_common(ours, theirs) == pairs
