@@ -4,7 +4,7 @@ import inspect
 import re
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,11 @@ def test_a_run_its_latest_and_its_best_stand_for_generators(
     finally:
         if out.name != "runs":
             (out.parent / "runs").unlink()
+
+
+def test_a_notebook_shows_the_last_grid_of_a_run(tiny_run: TrainResult) -> None:
+    assert tiny_run.samples is not None and tiny_run._repr_png_() == tiny_run.samples.read_bytes()
+    assert replace(tiny_run, samples=None)._repr_png_() is None
 
 
 def test_a_loaded_generator_draws_what_sample_draws(tiny_run: TrainResult) -> None:

@@ -103,7 +103,8 @@ def run(arguments: list[str] | None = None) -> int:
         print(f"gancli: {error}", file=sys.stderr)
         return error.exit_code
     except GancliError as error:
-        return _fail(error, str(error), error.exit_code)
+        told = isinstance(error, UsageError) and not output.leads_here()  # all of a machine have the same input
+        return error.exit_code if told else _fail(error, str(error), error.exit_code)
     except typer.Abort:
         return 1
     except Stopped as error:

@@ -16,6 +16,11 @@ def leads() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def leads_here() -> bool:
+    """Whether this process speaks for those that ``torchrun`` started on this machine."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 def set_up_log(quiet: bool) -> None:
     """Send gancli's notes and warnings to stderr, as single lines; with ``quiet`` only warnings."""
     handler = logging.StreamHandler(sys.stderr)

@@ -30,5 +30,5 @@ def sample(told: "SampleFlags") -> None:
     drawing = plan_sample(part_of(told, Sampling, classes=told.one_class or told.classes))
     with output.bar("drawing", len(drawing.numbers), told.quiet) as advance:
         batches, stamp = output.counted(drawing.batches, advance), stamper.stamp(drawing.mark)
-        sample_output.write(target, batches, drawing.numbers, drawing.columns, stamp)
+        sample_output.write(target, batches, drawing.numbers, drawing.columns, stamp, drawing.labelled)
     output.print_result({"samples": str(target.path), "n": len(drawing.numbers)}, told.json)

@@ -8,12 +8,13 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 from gancli.config.output import Output
-from gancli.config.pictures import Bad, Labels, PictureOptions
+from gancli.config.pictures import Bad, Frames, Labels, PictureOptions
 from gancli.config.sample_command import MAX_IMAGES, Sampling
 from gancli.config.settings import REQUIRED, Settings, like, setting
 from gancli.config.train import MAX_SEED, Data, Machine, Reading
 
 MAX_SETS = 1000
+AS_TRAINED = "with --ckpt as in training, else the usual"
 
 
 def _silent(done: int, total: int) -> None:
@@ -77,6 +78,9 @@ class Measuring(Settings):
         default_in_words="a dataset.json's; with --ckpt, as in training",
     )
     bad_images: Bad = like(PictureOptions, "bad_images", meaning="What to do with pictures that cannot be read.")
+    range: str = like(PictureOptions, "range", default_in_words=AS_TRAINED)
+    frames: Frames = like(PictureOptions, "frames", default_in_words=AS_TRAINED)
+    max_pixels: int = like(PictureOptions, "max_pixels")
     save_features: str | Path | None = setting(None, "New folder for features, .npz.", metavar="DIR", is_path=True)
     plots: str | Path | None = setting(
         None,

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from gancli.config.output import Output
+from gancli.config.pictures import Frames, PictureOptions
 from gancli.config.settings import REQUIRED, Settings, like, setting
-from gancli.config.train import MAX_SEED, Data, Machine
+from gancli.config.train import MAX_SEED, RUN_OR_FILE, Data, Machine
 from gancli.errors import UsageError
 
-RUN_OR_FILE = "RUN|FILE|latest|best"
 MAX_IMAGES = 10_000_000
 """Images per command."""
 MAX_LABEL = 200
@@ -144,6 +144,9 @@ class Reconstructing(Settings):
     )
     data_root: str | Path | None = like(Data, "data_root")
     n: int = like(Sampling, "n", meaning="How many of the held-out images, the first ones.")
+    range: str = like(PictureOptions, "range", default_in_words="as in training")
+    frames: Frames = like(PictureOptions, "frames", default_in_words="as in training")
+    max_pixels: int = like(PictureOptions, "max_pixels")
     device: str = like(Machine, "device")
 
 

@@ -9,6 +9,7 @@ from gancli.config.settings import Settings, declarations, setting
 from gancli.config.values import convert, parse_duration, parse_image_size
 from gancli.errors import UsageError
 
+RUN_OR_FILE = "RUN|FILE|latest|best"
 Precision = Literal["fp32", "bf16", "fp16"]
 MAX_THREADS, MAX_SEED = 1024, 2**63 - 1
 LENGTHS = ("epochs", "steps", "time")
@@ -23,9 +24,9 @@ class Data(Settings):
 
     data: str = setting(
         "digits",
-        "A folder or zip file of pictures, or digits (embedded), mnist, fashion-mnist, kmnist, cifar10, cifar100, "
-        "stacked-mnist, ring, grid.",
-        metavar="NAME|DIR|ZIP",
+        "A folder, zip or .npz file of pictures, or digits (embedded), mnist, fashion-mnist, kmnist, cifar10, "
+        "cifar100, stacked-mnist, ring, grid.",
+        metavar="NAME|DIR|FILE",
         is_path=True,
         fixed=True,
     )
@@ -73,8 +74,9 @@ class Gan(Settings):
     )
     init_from: str | None = setting(
         None,
-        "Start from the weights of a gen.pth, a checkpoint or a run, with new optimizers.",
-        metavar="PATH",
+        "Start from the weights of a run, its latest or best generator, or a file, with new optimizers; layers that "
+        "do not fit begin anew, classes are taken by name.",
+        metavar=RUN_OR_FILE,
         is_path=True,
         fixed=True,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gancli.config.pictures import PictureOptions
 from gancli.config.settings import declarations
-from gancli.data import digits, mixtures, stacked_mnist, torchvision_sets
+from gancli.data import arrays, digits, mixtures, stacked_mnist, torchvision_sets
 from gancli.data.dataset import DataSet
 from gancli.data.pictures import load as picture_files
 from gancli.data.pictures.decoded_cache import Progress
@@ -41,7 +41,9 @@ def load(
     on_progress: Progress = lambda done, total: None,
     cache: bool = True,
 ) -> DataSet:
-    """Load a named data set, or the pictures in a folder or zip file, resized to ``size`` (height, width) if given.
+    """Load a named data set, or the pictures in a folder, zip file or NumPy file.
+
+    They are resized to ``size`` (height, width) if that is given.
 
     ``options`` and ``cache`` (decode once and keep the pixels in the user's cache) are for pictures only. Raises
     UsageError if ``name`` is neither a name nor a path, or if a named set is given options. Raises DataError if files
@@ -56,6 +58,8 @@ def load(
             )
         dataset = SOURCES[name](root or default_root())
         return dataset.resized(*size) if size else dataset
+    if arrays.is_array(name):
+        return arrays.load(pictures_at(name), size, options or PictureOptions())
     return picture_files.load(pictures_at(name), size, options or PictureOptions(), on_progress, cache)
 
 

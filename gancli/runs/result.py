@@ -38,6 +38,10 @@ class TrainResult:
     next_commands: tuple[str, ...]
     """Two commands to go on with."""
 
+    def _repr_png_(self) -> bytes | None:
+        """The last grid, which a notebook shows below the result; None if there is none."""
+        return self.samples.read_bytes() if self.samples and self.samples.is_file() else None
+
 
 def result_of(loop: Loop, folder: RunFolder) -> TrainResult:
     """The result of a training that has ended."""

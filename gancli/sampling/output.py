@@ -20,6 +20,7 @@ from gancli.errors import UsageError, nearest
 from gancli.files.atomic import write_atomically
 from gancli.machine import cores
 from gancli.sampling import rendering
+from gancli.sampling.labels import Labelled, write_labels
 from gancli.sampling.mark import Mark
 from gancli.sampling.stamping import PLAIN, Stamp
 
@@ -87,16 +88,23 @@ def write(
     numbers: Sequence[int],
     columns: int | None = None,
     stamp: Stamp = PLAIN,
+    labelled: Labelled | None = None,
 ) -> None:
     """Write uint8 batches ``(n, C, H, W)`` of images with these numbers; ``columns`` is for a grid.
 
-    Points, float32 ``(n, 2, 1, 1)``, become a scatter plot or an array ``(n, 2)``; UsageError for other targets.
+    Labels become a folder's ``dataset.json``, as StyleGAN's tools have it, and the arrays ``labels`` and ``classes`` of
+    an ``.npz``. Points, float32 ``(n, 2, 1, 1)``, become a scatter plot or an array ``(n, 2)``; UsageError for other
+    targets.
     """
     if target.kind == "folder":
         _write_folder(target, batches, numbers, stamp)
-    elif target.kind == "array":
-        save = partial(_write_npz, mark=stamp.mark) if target.path.suffix.lower() == ".npz" else _write_npy
+        if labelled is not None:
+            write_labels(target.path, [_picture_name(target, number) for number in numbers], labelled)
+    elif target.path.suffix.lower() == ".npz":
+        save = partial(_write_npz, mark=stamp.mark, labelled=labelled)
         write_atomically(target.path, partial(save, batches=batches, count=len(numbers)))
+    elif target.kind == "array":
+        write_atomically(target.path, partial(_write_npy, batches=batches, count=len(numbers)))
     else:
         images = torch.cat([*_bounded(target, batches, len(numbers))])
         content = content_of(images, target.form, columns, stamp)
@@ -150,13 +158,26 @@ def _write_npy(file: IO[bytes], batches: Iterable[Tensor], count: int) -> None:
         file.write(array.data)
 
 
-def _write_npz(file: IO[bytes], batches: Iterable[Tensor], count: int, mark: Mark | None) -> None:
-    """The same array, named ``arr_0`` as `numpy.savez` does; the mark is the archive's comment."""
-    member = zipfile.ZipInfo("arr_0.npy")  # of no date, so that equal arrays are equal files
+def _write_npz(
+    file: IO[bytes], batches: Iterable[Tensor], count: int, mark: Mark | None, labelled: Labelled | None
+) -> None:
+    """The same array, named ``arr_0`` as `numpy.savez` does, and labels; the mark is the archive's comment."""
     with zipfile.ZipFile(file, "w") as archive:
-        with archive.open(member, "w", force_zip64=True) as opened:
+        with archive.open(_member("arr_0"), "w", force_zip64=True) as opened:
             _write_npy(opened, batches, count)
+        for name, array in (labelled.arrays() if labelled else {}).items():
+            with archive.open(_member(name), "w") as opened:
+                np.lib.format.write_array(opened, array, allow_pickle=False)
         archive.comment = b"" if mark is None else mark.packet()
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    """An array's place in an archive; of no date, so that equal arrays are equal files."""
+    return zipfile.ZipInfo(f"{name}.npy")
+
+
+def _picture_name(target: Target, number: int) -> str:
+    return f"{number:06}.{target.form}"
 
 
 def _write_folder(target: Target, batches: Iterable[Tensor], numbers: Sequence[int], stamp: Stamp) -> None:
@@ -177,7 +198,7 @@ def _write_folder(target: Target, batches: Iterable[Tensor], numbers: Sequence[i
 
 def _write_files(target: Target, contents: Iterable[bytes], numbers: Iterator[int]) -> None:
     for content in contents:
-        path = target.path / f"{next(numbers):06}.{target.form}"
+        path = target.path / _picture_name(target, next(numbers))
         write_atomically(path, lambda file, content=content: file.write(content), durable=False)  # type: ignore[misc]
 
 

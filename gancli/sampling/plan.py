@@ -11,7 +11,9 @@ from gancli.artifacts.lookup import generator_called
 from gancli.config.sample_command import MAX_IMAGES, Sampling
 from gancli.errors import UsageError
 from gancli.machine import devices
+from gancli.sampling.drawing import default_labels
 from gancli.sampling.generator import LoadedGenerator, draw, labels_of, load_generator, parse_numbers
+from gancli.sampling.labels import Labelled
 from gancli.sampling.mark import Mark, mark_of
 
 
@@ -27,6 +29,8 @@ class Drawing:
     """Columns of a grid, so that each class has its columns, or each interpolation its row; None: any."""
     mark: Mark
     """What a picture of all of them says of itself."""
+    labelled: Labelled | None = None
+    """The classes of the images; None for a generator without."""
 
 
 def plan_sample(told: Sampling) -> Drawing:
@@ -52,7 +56,17 @@ def plan_drawing(told: Sampling, load: Callable[[], LoadedGenerator]) -> Drawing
         generator.identity, generator.file.origin.recipe, generator.classes, numbers, labels,
         seed=told.seed, truncation=told.trunc, frames=frames, columns=columns,
     )  # fmt: skip
-    return Drawing(batches, range(len(numbers) * frames) if told.interpolate else numbers, columns, mark)
+    shown = range(len(numbers) * frames) if told.interpolate else numbers
+    return Drawing(batches, shown, columns, mark, _labelled(generator, numbers, labels, frames))
+
+
+def _labelled(
+    generator: LoadedGenerator, numbers: Sequence[int], asked: Sequence[int] | None, frames: int
+) -> Labelled | None:
+    labels = default_labels(numbers, len(generator.classes)) if asked is None else asked
+    if labels is None:
+        return None
+    return Labelled([label for label in labels for _ in range(frames)], generator.classes)
 
 
 def names_in(text: str) -> list[str]:

@@ -31,6 +31,16 @@ def fails(capsys: Capture, code: int, *arguments: str) -> str:
     return lines[0]
 
 
+def test_of_the_processes_of_a_machine_one_tells_what_is_wrong(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = ("train", "--recipe", "dcgam")
+    assert "dcgan" in fails(capsys, 2, *wrong)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert run(list(wrong)) == 2
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -14,13 +14,14 @@ import gancli
 from gancli import data, evaluate
 from gancli.api import TrainResult
 from gancli.cli import run
+from gancli.data.arrays import at_shape
 from gancli.errors import FileFormatError, UsageError
 from gancli.evaluation import Features, findings, save_features
 from gancli.evaluation.metrics.frechet import Moments, frechet_distance, frechet_distance_of_moments, moments_of
 from gancli.evaluation.metrics.tone import tone_distance
 from gancli.evaluation.pictures import Pictures, differences, pictures_of
 from gancli.evaluation.report import Report, load_report
-from gancli.evaluation.sources.arrays import at_shape, read_array
+from gancli.evaluation.sources.arrays import read_array
 
 Capture = pytest.CaptureFixture[str]
 N = 60
@@ -250,3 +251,20 @@ def test_labels_of_pictures_can_be_chosen_for_a_generator(tmp_path: Path) -> Non
 def test_labels_of_a_named_set_are_its_own(tiny_run: TrainResult) -> None:
     with pytest.raises(UsageError, match="labels is for folders and zip files"):
         evaluate(tiny_run.generator, labels="none")
+
+
+def test_one_range_can_be_given_for_both_sides(tmp_path: Path) -> None:
+    """By itself each folder's brightest value becomes white, so that half the light looks the same."""
+    for name, brightest in (("real", 4095), ("fake", 2047)):
+        (tmp_path / name).mkdir()
+        for number, image in enumerate(colourful(seed=3).double().mean(1).numpy()):
+            values = (image / image.max() * brightest).astype(np.uint16)
+            Image.fromarray(values).save(tmp_path / name / f"{number:02}.tif")
+    sides = {"fake": str(tmp_path / "fake"), "data": str(tmp_path / "real"), "metrics": "tone", "sets": 1}
+    tones = [
+        evaluate(**sides, extractor="pixels", cache=False, range=choice).figure("tone").value  # type: ignore[arg-type]
+        for choice in ("auto", "0,4095")
+    ]
+    assert tones[0] < 0.02 and tones[1] > 0.1
+    with pytest.raises(UsageError, match="range"):
+        evaluate(**sides, range="4095")  # type: ignore[arg-type]

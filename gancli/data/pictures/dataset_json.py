@@ -20,8 +20,9 @@ FORM = 'write {"labels": [["folder/name.png", 0], ...]}'
 def json_labels(listing: Listing) -> dict[str, str] | None:
     r"""The class of each picture, by its name in the listing; None if there is no ``dataset.json`` or no label.
 
-    A class is a number, a name or one-hot. Pictures are named relative to ``dataset.json`` or to the root, or by file
-    name alone, also with ``\`` or ``./``. Raises DataError, which names the file, for anything else.
+    A class is a number, a name or one-hot; a list of ``classes`` in the file has the numbers' names. Pictures are named
+    relative to ``dataset.json`` or to the root, or by file name alone, also with ``\`` or ``./``. Raises DataError,
+    which names the file, for anything else.
     """
     if listing.labels is None:
         return None
@@ -49,10 +50,13 @@ def _labels(document: Any) -> dict[str, str] | None:
     labels = document.get("labels") if isinstance(document, Mapping) else document
     if labels is None and isinstance(document, Mapping):
         return None
+    names = _class_names(document)
     found: dict[str, str | None] = {}
     conflicts: dict[str, tuple[str | None, str | None]] = {}
     for name, value in _pairs(labels):
         key, label = _key(name), _label(name, value)
+        if label is not None and not isinstance(value, str) and int(label) < len(names):
+            label = names[int(label)]
         if found.setdefault(key, label) != label:
             conflicts[name] = found[key], label
     if conflicts:
@@ -63,6 +67,14 @@ def _labels(document: Any) -> dict[str, str] | None:
         )
     labelled = {name: label for name, label in found.items() if label is not None}
     return labelled if labelled or not found else None
+
+
+def _class_names(document: Any) -> list[str]:
+    """The names of the numbers, as ``gancli sample`` writes them; none if they are not all different names."""
+    names = document.get("classes") if isinstance(document, Mapping) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
+        return []
+    return names if len(set(names)) == len(names) else []
 
 
 def _pairs(labels: Any) -> Iterator[tuple[str, Any]]:

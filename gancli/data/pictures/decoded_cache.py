@@ -31,8 +31,8 @@ from gancli.files.atomic import write_text_atomically
 from gancli.files.lock import locked
 
 log = logging.getLogger(__name__)
-LAYOUT = 3
-"""Changes with the layout of the cache's files."""
+LAYOUT = 4
+"""Changes with the layout of the cache's files, and if an unchanged file of more than 8 bits decodes otherwise."""
 FACTS = "facts.jsonl"
 """One line for each block whose pixels are on the disk."""
 Progress = Callable[[int, int], None]

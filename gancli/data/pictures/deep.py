@@ -17,6 +17,8 @@ FULL = {SIXTEEN: (0.0, 65535.0), THIRTY_TWO: (0.0, 2.0**31 - 1), FLOATS: (0.0, 1
 """The full range of each kind of values."""
 NICE_FLOATS = (1.0, 255.0, 65535.0)
 """Usual maxima of float pictures; one is used if the set's maximum is more than half of it."""
+PHOTOMETRIC = 262
+"""TIFF tag that says what values mean; 0: white is zero."""
 MIN_BRIGHTEST = 64
 """If the brightest pixel of a set is darker than this, the pictures look black."""
 Extent = tuple[float, float]
@@ -33,6 +35,8 @@ class Deep(NamedTuple):
     white: float
     """Values that became 0 and 255."""
     is_colour: bool = False
+    is_inverted: bool = False
+    """Whether small values are bright, as in a TIFF whose white is 0."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +87,9 @@ def as_choice(pictures: Sequence[Deep], ranges: Ranges) -> str:
 
 
 def levels(picture: Deep, ranges: Ranges) -> tuple[int, int]:
-    """The pixel values of a picture's smallest and largest value."""
-    low, high = scaled(np.array([picture.low, picture.high]), ranges.of(picture.kind))
-    return int(low), int(high)
+    """The darkest and the brightest pixel of a picture."""
+    low, high = map(int, scaled(np.array([picture.low, picture.high]), ranges.of(picture.kind)))
+    return (255 - high, 255 - low) if picture.is_inverted else (low, high)
 
 
 def kind_of(image: Image.Image) -> str | None:
@@ -108,10 +112,17 @@ def eight_bit(
     black, white = ranges.of(kind)
     finite = values[np.isfinite(values)] if kind == FLOATS else values
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    pixels = scaled(values, (black, white))
+    pixels, is_inverted = scaled(values, (black, white)), white_is_zero(image)
+    if is_inverted:
+        pixels = 255 - pixels
     if alpha is not None and alpha.size:
         pixels = np.concatenate([pixels, scaled(alpha, FULL[SIXTEEN])], -1)
-    return Image.fromarray(pixels), Deep(kind, low, high, black, white, values.ndim == 3)
+    return Image.fromarray(pixels), Deep(kind, low, high, black, white, values.ndim == 3, is_inverted)
+
+
+def white_is_zero(image: Image.Image) -> bool:
+    """Whether a TIFF stores its picture inverted; Pillow itself inverts those of up to 8 bits."""
+    return image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == 0  # type: ignore[attr-defined]
 
 
 def scaled(values: np.ndarray, extent: Extent) -> np.ndarray:

@@ -123,6 +123,8 @@ class Facts:
         ranges = self.ranges(options)
         if any(each.kind != SIXTEEN or each.is_colour or ranges != Ranges() for each in self.deep()):
             digest.update(str(ranges).encode())  # all others decode as in version 0.1.0
+        if any(each.is_inverted for each in self.deep()):
+            digest.update(b"inverted")
         return digest.hexdigest()
 
 

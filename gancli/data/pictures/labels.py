@@ -50,6 +50,11 @@ def labels_of(listing: Listing, options: PictureOptions) -> Labels:
         log.warning(
             "all pictures of %s have the label %r; with one class, labels teach nothing.", listing.root, names[0]
         )
+    return numbered(names)
+
+
+def numbered(names: Sequence[str]) -> Labels:
+    """The class of each picture by name; classes are in the order of the alphabet, or of numbers if all are."""
     are_numbers = all(name.isdecimal() for name in names)
     return _numbered(names, sorted(set(names), key=int) if are_numbers else sorted(set(names)))
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from gancli import config as configuration
 from gancli import data
 from gancli.data import DataSet, PictureOptions
+from gancli.data.arrays import at_shape, is_array
 from gancli.data.pictures.decoding import Picture
 from gancli.data.pictures.listing import list_pictures
 from gancli.data.pictures.reading import Decoder
@@ -22,7 +23,7 @@ from gancli.errors import UsageError
 from gancli.evaluation import Evaluator, Features, ImageSet
 from gancli.evaluation.library import extractor_of_features, fingerprint_of
 from gancli.evaluation.pictures import MAX_EXAMINED, Pictures, pictures_of, size_of
-from gancli.evaluation.sources.arrays import at_shape, dataset_of, is_array, read_array
+from gancli.evaluation.sources.arrays import read_array
 from gancli.evaluation.sources.choose_evaluator import evaluator_for
 from gancli.evaluation.sources.request import Request
 from gancli.sampling.generator import LoadedGenerator
@@ -43,12 +44,10 @@ def data_of(generator: LoadedGenerator, request: Request) -> DataSet:
     if name not in data.SOURCES:  # pictures are read as those it was trained on, wherever they lie now
         asked = origin.options or {"color": {1: "grey", 3: "rgb", 4: "rgba"}.get(spec.channels, "auto")}
         options = configuration.build(PictureOptions, asked, "the generator file")
-        if request.bad_images == "skip":
-            options = replace(options, bad_images="skip")
-        if request.labels != "auto":
-            options = replace(options, labels=request.labels)
-    elif request.labels != "auto":
-        raise UsageError(f"--labels is for folders and zip files; {name} has labels of its own. Remove it.")
+        options = replace(options, **request.changed_reading())
+    elif changed := [each for each in request.changed_reading() if each != "bad_images"]:
+        flag = "--" + changed[0].replace("_", "-")
+        raise UsageError(f"{flag} is for folders and zip files; {name} is a data set of its own. Remove it.")
     dataset = data.load(name, _root(request), size if options else None, options, request.on_progress, request.cache)
     drawn, there = (
         "points" if is_points else f"pictures of {channels} channels"
@@ -62,7 +61,7 @@ def data_of(generator: LoadedGenerator, request: Request) -> DataSet:
             "--data (or --real)."
         )
     dataset = dataset.resized(*size) if size and not options else dataset
-    is_same = dataset.name == origin.data and request.labels == "auto"  # other labels are another fingerprint
+    is_same = dataset.name == origin.data and not request.changed_reading().keys() & {"labels", "range", "frames"}
     if is_same and dataset.fingerprint != origin.fingerprint:
         log.warning(
             "%s is not as it was when this generator was trained; its held-out split may differ.",
@@ -71,10 +70,10 @@ def data_of(generator: LoadedGenerator, request: Request) -> DataSet:
     return dataset
 
 
-def evaluator_of_pictures(request: Request, where: torch.device, array: Tensor | None = None) -> Evaluator:
-    """The evaluator of ``--real``, or of its ``array``, with its own training split or the pictures of ``--train``."""
+def evaluator_of_pictures(request: Request, where: torch.device) -> Evaluator:
+    """The evaluator of ``--real``, with its own training split or the pictures of ``--train``."""
     assert request.data is not None
-    dataset = _real_pictures(request) if array is None else dataset_of(f"--real {request.data}", array, HALF)
+    dataset = _real_pictures(request)
     if dataset.mixture:
         raise UsageError(f"--real {request.data} has points; --fake is for pictures.")
     if request.train is not None:
@@ -88,7 +87,7 @@ def _real_pictures(request: Request) -> DataSet:
     assert request.data is not None
     options = None
     if request.data not in data.SOURCES:
-        options = PictureOptions(labels=request.labels, holdout=HALF, bad_images=request.bad_images)
+        options = request.picture_options(labels=request.labels, holdout=HALF)
     with _naming("--real"):
         return data.load(request.data, _root(request), None, options, request.on_progress, request.cache)
 
@@ -151,7 +150,7 @@ def pictures_like(fake: str, evaluator: Evaluator, request: Request, array: Tens
     return ImageSet("generated", pixels, evaluator.extractor)
 
 
-def stored_pictures(path: str, array: object, named: Tensor | None = None) -> Pictures:
+def stored_pictures(path: str, array: object, request: Request, named: Tensor | None = None) -> Pictures:
     """Size, colour and format of pictures in a folder or zip file, in an ``array``, or of a ``named`` data set."""
     if isinstance(array, Tensor):
         return pictures_of(array)
@@ -159,7 +158,7 @@ def stored_pictures(path: str, array: object, named: Tensor | None = None) -> Pi
         return pictures_of(named)
     listing = list_pictures(Path(os.path.expanduser(path)))  # noqa: PTH111  leaves the home of nobody as it is
     some = listing.entries[:: max(1, len(listing.entries) // MAX_EXAMINED)][:MAX_EXAMINED]
-    decoder = Decoder(listing, LOOK_SIDE, LOOK_SIDE, PictureOptions(color="rgb"))
+    decoder = Decoder(listing, LOOK_SIDE, LOOK_SIDE, request.picture_options(color="rgb"))
     seen = [picture for entry in some if (picture := decoder.read(entry).picture) is not None]
     return Pictures(
         dict(Counter(size_of(*picture.size) for picture in seen)),
@@ -177,7 +176,7 @@ def _load_folder(flag: str, path: str, shape: tuple[int, ...], request: Request)
     if not path or not where.exists():
         raise UsageError(f"{flag} {path}: there is no such folder or file.")
     channels, height, width = shape
-    options = PictureOptions(bad_images=request.bad_images)
+    options = request.picture_options()
     told = flag == "--real"  # whose pictures were loaded before, for their shape
     with _naming(flag):
         return data.load_pictures(where, (channels, height, width), options, request.on_progress, request.cache, told)

@@ -12,6 +12,7 @@ from gancli import recipes
 from gancli.artifacts import checkpoint
 from gancli.artifacts.lookup import generator_called
 from gancli.artifacts.run_folder import RunFolder
+from gancli.data.arrays import is_array
 from gancli.errors import FileFormatError, UsageError
 from gancli.evaluation import Evaluator, Features, ImageSet, Report, plots, save_features
 from gancli.evaluation.findings import with_pictures
@@ -19,7 +20,7 @@ from gancli.evaluation.metrics.base import FeaturePath
 from gancli.evaluation.metrics.frechet import Moments
 from gancli.evaluation.pictures import pictures_of, size_of
 from gancli.evaluation.sources import folders
-from gancli.evaluation.sources.arrays import is_array, read_array
+from gancli.evaluation.sources.arrays import read_array
 from gancli.evaluation.sources.choose_evaluator import AnyEvaluator, evaluator_for, unseen
 from gancli.evaluation.sources.inputs import (
     data_of,
@@ -99,7 +100,7 @@ def evaluate_images(fake: str, request: Request) -> Report:
             raise UsageError("--real has features, so --fake must have features of the same extractor (.npz) too.")
         evaluator = evaluator_of_features(request, real)
     else:
-        evaluator = evaluator_of_pictures(request, devices.select(request.device), real)
+        evaluator = evaluator_of_pictures(request, devices.select(request.device))
     _note_n(request, len(evaluator.heldout))
     if isinstance(generated, Features):
         images = ImageSet("generated", features=generated)
@@ -108,7 +109,8 @@ def evaluate_images(fake: str, request: Request) -> Report:
     sets = _disjoint(images, min(request.n or len(evaluator.heldout), len(evaluator.heldout)), request)
     report = evaluator.evaluate(sets, request.metrics, source=fake, data=request.data)
     if images.pixels is not None:
-        sides = (stored_pictures(fake, generated), stored_pictures(request.data, real, evaluator.heldout.pixels))
+        real_pixels = evaluator.heldout.pixels
+        sides = stored_pictures(fake, generated, request), stored_pictures(request.data, real, request, real_pixels)
         report = with_pictures(report, *sides, size_of(*images.pixels.shape[2:]))
     _write(evaluator, sets, request, report)
     return report

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gancli.data import PictureOptions, load_pictures
+from gancli.data import load_pictures
 from gancli.data.pictures.listing import list_pictures
 from gancli.data.pictures.load import usual_size
 from gancli.errors import UsageError
@@ -98,5 +98,5 @@ def _pictures(path: str, request: Request) -> Tensor:
     where = Path(os.path.expanduser(path))  # noqa: PTH111  leaves the home of nobody as it is
     if not where.exists():
         raise UsageError(f"{path}: there is no such folder or file; mu and sigma are compared with pictures or arrays.")
-    options = PictureOptions(bad_images=request.bad_images)
-    return load_pictures(where, (3, *usual_size(list_pictures(where))), options, request.on_progress, request.cache)
+    shape = (3, *usual_size(list_pictures(where)))
+    return load_pictures(where, shape, request.picture_options(), request.on_progress, request.cache)

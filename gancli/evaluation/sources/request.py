@@ -3,12 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gancli.config.evaluate_command import Measuring
+from gancli.config.pictures import PictureOptions
 from gancli.config.settings import like
 from gancli.errors import UsageError, nearest
 from gancli.evaluation import POINT_METRICS, Limit, metrics
 from gancli.evaluation.sources.choose_evaluator import ExtractorChoice
+
+READING = ("range", "frames", "max_pixels")
+"""Settings of pictures that are as in training unless they are given."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,17 @@ class Request(Measuring):
         measured(self.metrics)
         if self.save_features and any(Path(self.save_features).glob("*.npz")):
             raise UsageError(f"--save-features {self.save_features} has features already; name another folder.")
+
+    def picture_options(self, **more: Any) -> PictureOptions:
+        """How pictures are read that no generator was trained on."""
+        given = {name: getattr(self, name) for name in ("bad_images", *READING)}
+        return PictureOptions(**given | more)
+
+    def changed_reading(self) -> dict[str, Any]:
+        """What is asked for of reading pictures beyond the defaults."""
+        usual = PictureOptions()
+        changed = {name: getattr(self, name) for name in ("labels", "bad_images", *READING)}
+        return {name: value for name, value in changed.items() if value != getattr(usual, name)}
 
     @property
     def choice(self) -> ExtractorChoice:

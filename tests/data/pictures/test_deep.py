@@ -189,3 +189,29 @@ def test_older_runs_on_eight_bits_find_their_fingerprint(tmp_path: Path) -> None
     for number in range(40):
         (root / f"{number:02}.bmp").write_bytes(encoded(picture(number, 8, 8), "BMP"))
     assert load(root).fingerprint == load(root, cache=False).fingerprint == "9d20551b94741b14"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale"), [("1", 1), ("uint8", 255), ("uint16", 65535), ("uint16", 4095), ("float32", 1)]
+)
+def test_tiffs_whose_white_is_zero_are_read_as_bright_as_they_are_meant(
+    dtype: str, scale: float, tmp_path: Path
+) -> None:
+    """Stored inverted, with the tag that says so, they are the same pictures; at 1 bit, black and white."""
+    for kind in ("plain", "inverted"):
+        (tmp_path / kind).mkdir()
+    for number in range(40):
+        values = blob(number) > 0.5 if dtype == "1" else (blob(number) * scale).astype(dtype)
+        stored = Image.fromarray(values)
+        stored.save(tmp_path / "plain" / f"{number:02}.tif")
+        inverted = Image.fromarray(~values if dtype == "1" else (scale - values).astype(dtype))
+        if dtype in ("1", "uint8"):
+            inverted = stored  # which Pillow inverts as it writes
+        inverted.save(tmp_path / "inverted" / f"{number:02}.tif", tiffinfo={262: 0})
+    plain, inverted_set = (load(tmp_path / kind, cache=False) for kind in ("plain", "inverted"))
+    pixels = [
+        np.concatenate([found.train.images, found.heldout.images]).mean((1, 2, 3)) for found in (plain, inverted_set)
+    ]
+    assert np.allclose(np.sort(pixels[0]), np.sort(pixels[1]), atol=0.6)
+    assert pixels[0].mean() < 128
+    assert plain.fingerprint != inverted_set.fingerprint

@@ -1,0 +1,143 @@
+"""Pictures in a NumPy file, with the labels that ``gancli sample`` writes beside them."""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gancli.config.pictures import PictureOptions
+from gancli.data.dataset import DataSet, Split, split_by_content
+from gancli.data.pictures.labels import Labels, numbered, used
+from gancli.data.pictures.shaping import shaped
+from gancli.errors import DataError, FileFormatError, UsageError, counted
+
+log = logging.getLogger(__name__)
+SUFFIXES = (".npz", ".npy")
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}
+LABELS, CLASSES = "labels", "classes"
+"""Arrays of an ``.npz``: the class of each picture, as a name or a number, and the names of those numbers."""
+SHARES = tuple(percent / 100 for percent in range(5, 100, 5))
+"""Shares to hold out where the wanted one would leave a split empty."""
+
+
+def is_array(path: str) -> bool:
+    """Whether a NumPy file is meant."""
+    return path.endswith(SUFFIXES)
+
+
+def arrays_in(path: Path) -> Mapping[str, np.ndarray]:
+    """The arrays of a file by name, executing nothing; FileFormatError if it is missing, damaged or has objects."""
+    try:
+        content = np.load(path, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return {"arr_0": content}
+        with content as archive:
+            return {name: archive[name] for name in archive.files}
+    except Exception as error:  # NumPy and zipfile raise nearly everything
+        reason = "it holds pickled objects" if "pickle" in str(error) else getattr(error, "strerror", None) or error
+        raise FileFormatError(f"cannot read {path}: {reason}.") from error
+
+
+def main_array(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """The array that the file is about: ``arr_0``, or the only one."""
+    return arrays.get("arr_0") if "arr_0" in arrays or len(arrays) != 1 else next(iter(arrays.values()))
+
+
+def pixels(array: np.ndarray | None) -> Tensor | None:
+    """Pictures, uint8 ``(N, H, W)`` or ``(N, H, W, C)``, as a tensor ``(N, C, H, W)``; None for anything else."""
+    if array is None or not array.size or array.dtype != np.uint8:
+        return None
+    array = array[..., None] if array.ndim == 3 else array
+    if array.ndim != 4 or array.shape[3] not in MODES:
+        return None
+    return torch.from_numpy(array).permute(0, 3, 1, 2).contiguous()
+
+
+def described(arrays: Mapping[str, np.ndarray]) -> str:
+    """The names, types and shapes of arrays, for a message."""
+    return ", ".join(f"{key} {each.dtype} {each.shape}" for key, each in arrays.items()) or "no array"
+
+
+def load(path: Path, size: tuple[int, int] | None, options: PictureOptions) -> DataSet:
+    """Load the pictures of a file as those of a folder: resized, labelled, and split by content.
+
+    Raises FileFormatError for a file without pictures, DataError if labels do not fit them.
+    """
+    path = Path(os.path.expanduser(path))  # noqa: PTH111  leaves the home of nobody as it is
+    arrays = arrays_in(path)
+    images = pixels(main_array(arrays))
+    if images is None:
+        raise FileFormatError(f"{path} holds {described(arrays)}; wanted are uint8 pictures (N, H, W, C).")
+    heldout, share = _split(path, images, options.holdout)
+    labels = Labels() if options.labels == "none" else _labels(path, arrays, len(images), options)
+    rows = {True: heldout.nonzero().flatten().tolist(), False: (~heldout).nonzero().flatten().tolist()}
+    labels = used(labels, rows[False], rows[True])
+    channels = CHANNELS.get(options.color, min(images.shape[1], 3))
+    images = at_shape(images, (channels, *(size or images.shape[2:])), options)
+    numbers = torch.tensor(labels.numbers) if labels.numbers else None
+    train, held = (Split(images[mask], None if numbers is None else numbers[mask]) for mask in (~heldout, heldout))
+    log.info(
+        "%s: %s to train on, %d held out by content%s",
+        path, counted(len(train), "picture"), len(held), f"; classes: {len(labels.classes)}" if labels.classes else "",
+    )  # fmt: skip
+    plain = replace(options, holdout=share).as_dict()
+    return DataSet(str(path.absolute()), train, held, labels.classes, options=plain)
+
+
+def _split(path: Path, images: Tensor, wanted: float) -> tuple[Tensor, float]:
+    """A mask of held-out pictures and the share that gives it: the wanted one, unless it leaves a split empty."""
+    for share in (wanted, *SHARES):
+        heldout = split_by_content(images, share)
+        if heldout.any() and not heldout.all():
+            return heldout, share
+    raise DataError(f"{path}: {counted(len(images), 'picture')} cannot be split by content; add some.")
+
+
+def _labels(path: Path, arrays: Mapping[str, np.ndarray], count: int, options: PictureOptions) -> Labels:
+    given = arrays.get(LABELS)
+    if options.labels == "folder":
+        raise UsageError(f"--labels folder: {path} is an array, which has no folders; its labels are read without.")
+    if given is None:
+        return Labels()
+    if given.shape != (count,) or given.dtype.kind not in "iuU":
+        raise DataError(
+            f"{path}: its labels are {given.dtype} {given.shape}; wanted is a number or name for each of {count:,} "
+            "pictures, or use --labels none."
+        )
+    return numbered(_names(path, given, arrays.get(CLASSES)))
+
+
+def _names(path: Path, given: np.ndarray, classes: np.ndarray | None) -> Sequence[str]:
+    if given.dtype.kind == "U" or classes is None:
+        return [str(each) for each in given]
+    if classes.dtype.kind != "U" or classes.ndim != 1 or given.min() < 0 or given.max() >= len(classes):
+        raise DataError(f"{path}: its classes are no name for each of its labels; correct them, or use --labels none.")
+    return [str(classes[each]) for each in given]
+
+
+def at_shape(images: Tensor, shape: tuple[int, ...], options: PictureOptions | None = None) -> Tensor:
+    """Pictures ``(N, C, H, W)`` at another ``shape`` ``(C, H, W)``, as those of a folder are: cropped, antialiased."""
+    if tuple(images.shape[1:]) == shape:
+        return images
+    channels, height, width = shape
+    options = options or PictureOptions()
+    parts = []
+    for image in images:
+        picture = Image.fromarray(image.permute(1, 2, 0).squeeze(2).numpy())
+        picture = _converted(shaped(picture, picture.size, (width, height), options), MODES[channels])
+        parts.append(torch.from_numpy(np.atleast_3d(np.array(picture))).permute(2, 0, 1))
+    return torch.stack(parts)
+
+
+def _converted(picture: Image.Image, mode: str) -> Image.Image:
+    """Transparent pixels on white, unless the wanted mode has transparency."""
+    if picture.mode == "RGBA" and mode != "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, (255, 255, 255, 255)), picture)
+    return picture.convert(mode)
