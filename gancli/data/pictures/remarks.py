@@ -31,7 +31,9 @@ def refusal(listing: Listing, facts: Facts, options: PictureOptions) -> str | No
     if facts.train and facts.heldout:
         return None
     of_one = " of one content" if total > 1 else ""
-    return f"{counted(total, 'picture')}{of_one} cannot be split into those to train on and those held out; add others"
+    unused = frames_of(listing, facts) - total
+    cure = f"--frames all takes {counted(unused, 'further frame')}" if unused > 0 else "add others"
+    return f"{counted(total, 'picture')}{of_one} cannot be split into those to train on and those held out; {cure}"
 
 
 def refusal_of_bad(listing: Listing, facts: Facts, options: PictureOptions) -> str | None:

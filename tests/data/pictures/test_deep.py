@@ -210,7 +210,8 @@ def test_tiffs_whose_white_is_zero_are_read_as_bright_as_they_are_meant(
         inverted.save(tmp_path / "inverted" / f"{number:02}.tif", tiffinfo={262: 0})
     plain, inverted_set = (load(tmp_path / kind, cache=False) for kind in ("plain", "inverted"))
     pixels = [
-        np.concatenate([found.train.images, found.heldout.images]).mean((1, 2, 3)) for found in (plain, inverted_set)
+        np.concatenate([found.train.images[:], found.heldout.images[:]]).mean((1, 2, 3))
+        for found in (plain, inverted_set)
     ]
     assert np.allclose(np.sort(pixels[0]), np.sort(pixels[1]), atol=0.6)
     assert pixels[0].mean() < 128

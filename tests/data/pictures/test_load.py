@@ -282,3 +282,14 @@ def test_cifar10_as_an_archive(data_root: Path) -> None:
     assert per_class.tolist() == [5000] * 10
     assert found.classes[0] == "airplane"
     assert abs(len(found.heldout) - 5000) < 4 * (5000 * 0.9) ** 0.5, "a tenth, within four deviations"
+
+
+def test_a_single_stack_is_told_of_its_pages(tmp_path: Path) -> None:
+    pages = [picture(number).convert("L") for number in range(12)]
+    stack = encoded(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "stack.tif").write_bytes(stack)
+    with pytest.raises(DataError, match="--frames all takes 11 further frames"):
+        data.load(str(tmp_path / "one"), cache=False)
+    found = data.load(str(tmp_path / "one"), options=PictureOptions(frames="all"), cache=False)
+    assert len(found.train) + len(found.heldout) == 12
