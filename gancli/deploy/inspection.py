@@ -126,7 +126,7 @@ def _network(path: Path) -> Inspected:
         build_generator(content, CPU)
     else:
         with torch.device("meta"):
-            _, outline = recipe_of(content).networks(content.origin.spec)
+            _, outline = recipe_of(content.origin).networks(content.origin.spec)
         network_file.require_fit(outline, content.weights, content.role)
     return Inspected(path, content.role, _facts_of(content) | {"sha256": sha256_of(path)})
 
