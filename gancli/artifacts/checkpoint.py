@@ -1,4 +1,4 @@
-"""Checkpoints: everything a run needs to go on bit for bit."""
+"""Checkpoints: the complete state of a run, for a bitwise exact resume."""
 
 import contextlib
 import logging
@@ -18,7 +18,7 @@ from gancli.steps.state import TrainState
 log = logging.getLogger(__name__)
 KIND = "gancli-checkpoint"
 VERSION = 4
-"""Also raised where older files are still read, but go on with other results."""
+"""Also raised if older files can still be read, but give other results."""
 POINTS_CHANGED = 3
 """In version 2, networks for points were others, and DCGAN's G drew new images for its step."""
 
@@ -32,9 +32,9 @@ class Checkpoint:
     images_seen: int
     state: dict[str, Any]
     fixed: Mapping[str, Any]
-    """The settings that a resumed run cannot change."""
+    """Settings that a resumed run cannot change."""
     older: bool = False
-    """Whether an older gancli wrote it."""
+    """True if an older version of gancli wrote it."""
 
     @property
     def step(self) -> int:
@@ -45,7 +45,7 @@ class Checkpoint:
 def save(
     path: Path, state: TrainState, origin: Origin, images_seen: int, fixed: Mapping[str, Any] = MappingProxyType({})
 ) -> None:
-    """Write the state in one step."""
+    """Write a checkpoint atomically."""
     plain_origin = asdict(origin) | {"classes": list(origin.classes)}
     content = {"origin": plain_origin, "images_seen": images_seen, "fixed": fixed, "state": state.state_dict()}
     torch_file.save(path, KIND, VERSION, content)
@@ -105,13 +105,13 @@ def generator_file(checkpoint: Checkpoint) -> NetworkFile:
 
 def remove_old(folder: RunFolder, keep: int, best_step: int | None, sick_since: int | None = None) -> None:
     """Delete all but the newest ``keep`` checkpoints, the best, and the newest from before the GAN began to fail."""
-    found = folder.checkpoints()
-    spared = found[-keep:]
+    checkpoints = folder.checkpoints()
+    spared = checkpoints[-keep:]
     if best_step is not None:
         spared.append(folder.checkpoint(best_step))
     if sick_since is not None:
-        spared += [path for path in found if step_of(path) < sick_since][-1:]
-    for path in found:
+        spared += [path for path in checkpoints if step_of(path) < sick_since][-1:]
+    for path in checkpoints:
         if path not in spared:
             with contextlib.suppress(OSError):
                 path.unlink()

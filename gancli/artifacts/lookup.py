@@ -1,4 +1,4 @@
-"""The run or generator that somebody means by ``runs/0003-digits``, ``gen.pth``, ``latest`` or ``best``.
+"""Find the run or generator for ``runs/0003-digits``, ``gen.pth``, ``latest`` or ``best``.
 
 ``latest`` is the newest run under ``runs``; ``best`` its best generator. ``DIR/latest`` and ``DIR/best`` look in
 another folder, and ``RUN/best`` in one run.

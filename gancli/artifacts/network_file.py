@@ -21,13 +21,13 @@ KIND = "gancli-network"
 VERSION = 2
 """In version 1, networks for points were others."""
 Role = Literal["generator", "discriminator"]
-LARGEST = 2**16
-"""Pixels of a side, or channels; a file with more is refused."""
+MAX_SIZE = 2**16
+"""Largest side in pixels, and number of channels; files with more are refused."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a network comes from: its recipe, its data, and how long it was trained."""
+    """The origin of a network: its recipe and its data."""
 
     recipe: str
     hyperparameters: Mapping[str, Any]
@@ -37,7 +37,7 @@ class Origin:
     fingerprint: str
     """The data set's; see `gancli.data.DataSet.fingerprint`."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """How a folder or archive of pictures was read; see `gancli.data.PictureOptions`."""
+    """Settings for reading the pictures; see `gancli.data.PictureOptions`."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def origin_of(content: Mapping[str, Any]) -> Origin:
         spec = config.build(Spec, content["spec"], "its spec")
     except (UsageError, AttributeError) as error:
         raise ValueError(str(error)) from error
-    if min(spec.channels, spec.height, spec.width) < 1 or max(spec.shape) > LARGEST or spec.classes < 0:
+    if min(spec.channels, spec.height, spec.width) < 1 or max(spec.shape) > MAX_SIZE or spec.classes < 0:
         raise ValueError(f"there are no images of {spec.shape}")
     texts, tables = ("recipe", "data", "fingerprint"), ("hyperparameters", "options")
     values = {name: content[name] for name in (*texts, "hyperparameters")} | {"options": content.get("options", {})}

@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 NUMBERED = re.compile(r"(\d{4,})-")
 ASIDE = ".aside"
 CHECKPOINT = re.compile(r"step-(\d+)\.pt")
-LONGEST = 150
-"""Bytes of a run's name, of which file systems allow 255 with its number."""
+MAX_NAME = 150
+"""Bytes of a run's name; file systems allow 255 for name and number."""
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,15 @@ class RunFolder:
 
     def checkpoints(self) -> list[Path]:
         """All checkpoints, oldest step first."""
-        found = [path for path in (self.path / "checkpoints").glob("step-*.pt") if CHECKPOINT.fullmatch(path.name)]
-        return sorted(found, key=step_of)
+        paths = [path for path in (self.path / "checkpoints").glob("step-*.pt") if CHECKPOINT.fullmatch(path.name)]
+        return sorted(paths, key=step_of)
 
 
 def go_on_from(folder: RunFolder, step: int) -> None:
-    """Make way for a run that goes on after this step: no leftovers, and no checkpoint of a later step.
+    """Prepare the folder of a run that resumes after this step.
 
-    Those, damaged or of a way that is given up, are kept under another name: neither a resume nor ``keep`` must count
-    on them. To be called by whoever holds the run.
+    Deletes temporary files, and renames checkpoints of later steps, which are damaged or discarded, so that nothing
+    uses them. Call it only while holding the run's lock.
     """
     remove_leftovers(folder.path)
     later = [path for path in folder.checkpoints() if step_of(path) > step]
@@ -86,7 +86,7 @@ def go_on_from(folder: RunFolder, step: int) -> None:
 
 
 def put_aside(path: Path) -> Path:
-    """Rename a file that belongs to a part of the run which is given up; returns its new name, which nothing had."""
+    """Rename a file of a discarded part of the run; returns its new, unused name."""
     name = path.with_name(path.name + ASIDE)
     for number in itertools.count(2):
         if not name.exists():
@@ -106,7 +106,7 @@ def step_of(checkpoint: Path) -> int:
 def create(out: Path, name: str) -> RunFolder:
     """A new folder with the next number; UsageError if ``out`` cannot be written to."""
     safe = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
-    safe = safe.encode()[:LONGEST].decode(errors="ignore")
+    safe = safe.encode()[:MAX_NAME].decode(errors="ignore")
     try:
         out.mkdir(parents=True, exist_ok=True)
         with _reserved_number(out) as number:
@@ -121,9 +121,9 @@ def create(out: Path, name: str) -> RunFolder:
 
 @contextlib.contextmanager
 def _reserved_number(out: Path) -> Iterator[int]:
-    """The next number; no other process gets it while this one makes its folder.
+    """The next number, reserved for this process while it makes its folder.
 
-    What reserves it is a folder ``.0007``, since of all who make one a single one succeeds, on any file system.
+    A folder ``.0007`` reserves the number: on any file system, only one process succeeds in making it.
     """
     number = 0
     while True:
@@ -134,7 +134,7 @@ def _reserved_number(out: Path) -> Iterator[int]:
         except FileExistsError:
             continue
         try:
-            if number not in _numbers(out):  # by whoever had reserved it before
+            if number not in _numbers(out):  # another process may have used it
                 yield number
                 return
         finally:

@@ -1,4 +1,4 @@
-"""Checks that a saved state fits before anything of it is loaded."""
+"""Check a saved state before any part of it is loaded."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A dataclass of settings -> the Typer command whose arguments and flags they are."""
+"""Make a Typer command from a dataclass of settings."""
 
 import inspect
 import typing
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 METAVARS = {int: "N", float: "NUMBER", str: "TEXT"}
 COMMANDS = "Commands"
-"""Heading of the help under which they stand."""
+"""Heading of the commands in the help."""
 LATER = "_made_later"
 ARGUMENT = "_argument"
-"""Ends the name of a parameter that is given without a flag."""
+"""Suffix of parameters that are given without a flag."""
 
 
 class CommandGroup(TyperGroup):
-    """Makes a command's flags when it is called, so that the list of all commands is shown at once."""
+    """Makes the flags of a command only when it is called, so that the list of commands is shown at once."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that is called, with its flags."""
+        """The called command, with its flags."""
         name, listed, rest = super().resolve_command(ctx, args)
         made_later = getattr(getattr(listed, "callback", None), LATER, None)
         return name, listed if made_later is None else made_later(name), rest
 
 
 def add(app: Typer, name: str, run: Callable[[Any], object], flags: str, raw: bool = False) -> None:
-    """Add a command that calls ``run`` with what it was told, as the dataclass ``flags``, one of `COMMANDS`.
+    """Add a command that calls ``run`` with its settings, as the dataclass named ``flags`` in `config.commands`.
 
-    Where it is ``raw``, ``run`` is called with a dictionary of the values that were given alone.
+    If ``raw``, ``run`` is called with a dictionary of the given values only.
     """
 
     def listed() -> None:
-        """Stands for the command where all are listed."""
+        """Placeholder of the command in the list of all."""
 
     def made_later(name: str) -> Any:
         from gancli.config import commands
@@ -73,7 +73,7 @@ def command(cls: type, run: Callable[[Any], object], raw: bool = False) -> Calla
 
 
 def _given(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that were given; UsageError for one that is missing, or given with a flag and without."""
+    """The given values; UsageError for one that is missing, or given both with a flag and without."""
     from gancli.config.settings import declarations
 
     given = {name: value for name, value in values.items() if value is not None and value != []}
@@ -89,7 +89,7 @@ def _given(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def built_apart(cls: type[S], given: Mapping[str, Any]) -> tuple[S, dict[str, Any]]:
-    """The part of the given values that ``cls`` declares, as one, and the others as they are."""
+    """The given values that ``cls`` declares, as a ``cls``, and the others unchanged."""
     from gancli.config.settings import declarations
     from gancli.config.values import COMMAND_LINE, build
 
@@ -98,18 +98,18 @@ def built_apart(cls: type[S], given: Mapping[str, Any]) -> tuple[S, dict[str, An
 
 
 def is_argument(declared: "Declared") -> bool:
-    """Whether it has no flag at all."""
+    """True if the setting has no flag."""
     return declared.setting.positional == "only"
 
 
 def is_repeatable(hint: Any) -> bool:
-    """Whether a setting is a list, with a flag for each entry."""
+    """True if the setting is a list, with one flag per entry."""
     origin = typing.get_origin(hint)
     return isinstance(origin, type) and issubclass(origin, Sequence)
 
 
 def _parameters(declared: "Declared") -> Iterator[inspect.Parameter]:
-    """None for a table, which is no flag; two for what is given with or without its flag."""
+    """The parameters of a setting: none for a table, two if it can be given with or without its flag."""
     origin = typing.get_origin(declared.hint)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return
@@ -134,13 +134,13 @@ def _parameter(name: str, annotation: Any) -> inspect.Parameter:
 
 
 def metavar_of(declared: "Declared") -> str:
-    """What stands for the value: ``DIR``, ``crop|pad|stretch``, or a word for its type."""
+    """Placeholder of the value: ``DIR``, ``crop|pad|stretch``, or a word for its type."""
     kinds = [kind for kind in METAVARS if kind is declared.hint or kind in typing.get_args(declared.hint)]
     return declared.setting.metavar or "|".join(declared.choices()) or METAVARS[kinds[0] if kinds else str]
 
 
 def default_in_words(declared: "Declared") -> str:
-    """The default as a person would say it; empty for none."""
+    """The default as text; empty if there is none."""
     default = declared.default
     if declared.setting.default_in_words is not None:
         return declared.setting.default_in_words
@@ -154,7 +154,7 @@ def default_in_words(declared: "Declared") -> str:
 
 
 def allowed(declared: "Declared") -> str:
-    """The values that it may be: ``at least 1``, ``minimax or non-saturating``; empty where its type says it all."""
+    """The allowed values: ``at least 1``, ``minimax or non-saturating``; empty if the type says it all."""
     if declared.hint is bool:
         return "True or False"
     if choices := declared.choices():

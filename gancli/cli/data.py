@@ -45,46 +45,46 @@ def check(told: "CheckFlags") -> None:
             f"{told.data} is a data set of its own, which needs no check; write ./{told.data} for a folder."
         )
     with decoding_progress("none" if told.quiet else "auto") as on_progress:
-        found = inspect(pictures_at(told.data), size, part_of(told, PictureOptions), on_progress)
-    if sheet is not None and found.sheet is not None:
-        rendering.save_png(rendering.grid(found.sheet), sheet)
-    for text in found.warnings:
+        inspection = inspect(pictures_at(told.data), size, part_of(told, PictureOptions), on_progress)
+    if sheet is not None and inspection.sheet is not None:
+        rendering.save_png(rendering.grid(inspection.sheet), sheet)
+    for text in inspection.warnings:
         log.warning("%s.", text)
     if told.json:
-        print(json.dumps(found.as_dict()))
+        print(json.dumps(inspection.as_dict()))
     else:
-        _print(found)
-    if found.refusal:
-        raise UsageError(f"training would refuse {told.data}: {found.refusal}.")
+        _print(inspection)
+    if inspection.refusal:
+        raise UsageError(f"training would refuse {told.data}: {inspection.refusal}.")
 
 
-def _print(found: "Inspection") -> None:
+def _print(inspection: "Inspection") -> None:
     def counts(of: dict[str, int]) -> str:
         return ", ".join(f"{name} {count:,}" for name, count in sorted(of.items(), key=lambda pair: -pair[1]))
 
-    height, width = found.image_size
-    by_area = sorted(found.sizes, key=lambda size: size[0] * size[1])
-    usual = found.sizes.most_common(1)
+    height, width = inspection.image_size
+    by_area = sorted(inspection.sizes, key=lambda size: size[0] * size[1])
+    usual = inspection.sizes.most_common(1)
     output.print_result({
-        "pictures": f"{found.pictures:,} (and {counted(found.other_files, 'other file')})",
-        "frames": f"{found.frames:,}",
-        "formats": counts(found.formats),
-        "modes": counts(found.modes),
-        "values": "; ".join(found.values) or "8 bits",
+        "pictures": f"{inspection.pictures:,} (and {counted(inspection.other_files, 'other file')})",
+        "frames": f"{inspection.frames:,}",
+        "formats": counts(inspection.formats),
+        "modes": counts(inspection.modes),
+        "values": "; ".join(inspection.values) or "8 bits",
         "sizes": f"{_size(by_area[0])} to {_size(by_area[-1])}, mostly {_size(usual[0][0])}" if usual else "none",
-        "classes": counts(found.classes) or "none",
-        "duplicates": sum(len(names) - 1 for names in found.duplicates),
-        "transparent": found.transparent,
-        "enlarged": found.enlarged,
-        "too small": len(found.too_small),
-        "unusable": len(found.bad),
-        "policy": ", ".join(f"{name} {value}" for name, value in found.options.items()),
-        "training": f"{height}x{width} {({1: 'grey', 3: 'RGB', 4: 'RGBA'})[found.channels]}, "
-        f"{found.pictures - found.heldout:,} to train on, {found.heldout:,} held out",
-        "memory": f"{found.memory_bytes / 2**20:,.1f} MiB decoded, on disk and device",
-        "time": f"{found.seconds:,.1f} s to decode, once",
+        "classes": counts(inspection.classes) or "none",
+        "duplicates": sum(len(names) - 1 for names in inspection.duplicates),
+        "transparent": inspection.transparent,
+        "enlarged": inspection.enlarged,
+        "too small": len(inspection.too_small),
+        "unusable": len(inspection.bad),
+        "policy": ", ".join(f"{name} {value}" for name, value in inspection.options.items()),
+        "training": f"{height}x{width} {({1: 'grey', 3: 'RGB', 4: 'RGBA'})[inspection.channels]}, "
+        f"{inspection.pictures - inspection.heldout:,} to train on, {inspection.heldout:,} held out",
+        "memory": f"{inspection.memory_bytes / 2**20:,.1f} MiB decoded, on disk and device",
+        "time": f"{inspection.seconds:,.1f} s to decode, once",
     }, as_json=False)  # fmt: skip
-    for name, reason in (*found.bad, *found.too_small):
+    for name, reason in (*inspection.bad, *inspection.too_small):
         print(f"  {name!r}: {reason}")
 
 

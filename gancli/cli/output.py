@@ -1,4 +1,4 @@
-"""What all commands share of printing: results to stdout, notes and warnings to stderr."""
+"""Print results to stdout, notes and warnings to stderr, for all commands."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ debug = False
 
 
 def leads() -> bool:
-    """Whether this process speaks for all that ``torchrun`` started."""
+    """True in the process that prints for all of ``torchrun``'s."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -39,7 +39,7 @@ class _OneLine(logging.Formatter):
 
 
 def print_result(result: Mapping[str, Any], as_json: bool) -> None:
-    """One JSON object, or a line for each entry that is not empty; once, however many processes there are."""
+    """Print one JSON object, or a line for each entry that is not empty; only in the first process."""
     if not leads():
         return
     if as_json:
@@ -53,9 +53,9 @@ def print_result(result: Mapping[str, Any], as_json: bool) -> None:
 
 @contextlib.contextmanager
 def bar(what: str, total: int, quiet: bool) -> Iterator[Callable[[float], None]]:
-    """A bar on stderr where that is a terminal; yields what to call with the amount done since.
+    """A bar on stderr if that is a terminal; yields a function to call with the amount done since its last call.
 
-    It opens at the first call: what comes before, such as decoding, may show a bar of its own.
+    The bar opens at the first call, because decoding before it may show a bar of its own.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -76,7 +76,7 @@ def bar(what: str, total: int, quiet: bool) -> Iterator[Callable[[float], None]]
 
 
 def counted(batches: Iterable[Any], advance: Callable[[float], None]) -> Iterator[Any]:
-    """The same batches, each reported to a bar when it has been used."""
+    """The same batches; each advances the bar after it is used."""
     for batch in batches:
         yield batch
         advance(len(batch))

@@ -24,8 +24,8 @@ def recipes(told: "RecipesFlags") -> None:
 
     spec = Spec(told.channels, *parse_image_size(told.image_size), told.classes)
     if told.name is None:
-        found = {each: _summary(find(each), spec) for each in names()}
-        print(json.dumps(found)) if told.json else _print_list(found, spec)
+        summaries = {each: _summary(find(each), spec) for each in names()}
+        print(json.dumps(summaries)) if told.json else _print_list(summaries, spec)
     else:
         _print_one(find(told.name), spec, told.json)
 
@@ -47,7 +47,7 @@ def _parameters(recipe: "type[Recipe]", spec: "Spec") -> tuple[int, int]:
     return g, d
 
 
-def _print_list(found: dict[str, dict[str, Any]], spec: "Spec") -> None:
+def _print_list(summaries: dict[str, dict[str, Any]], spec: "Spec") -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -55,7 +55,7 @@ def _print_list(found: dict[str, dict[str, Any]], spec: "Spec") -> None:
     table = Table(box=box.SIMPLE, show_edge=False)
     for column in ("recipe", "year", "G, D weights", "when"):
         table.add_column(column, no_wrap=column != "when")
-    for name, facts in found.items():
+    for name, facts in summaries.items():
         sizes = ", ".join(_short(facts[f"parameters_{network}"]) for network in "gd")
         table.add_row(name, str(facts["year"]), sizes, facts["when"])
     Console().print(table)
@@ -90,7 +90,7 @@ def _print_one(recipe: "type[Recipe]", spec: "Spec", as_json: bool) -> None:
 
 
 def _print_columns(rows: list[tuple[str, ...]]) -> None:
-    """Columns, of which a terminal wraps the last at its width; a pipe gets one line a row, to be searched."""
+    """Print columns; a terminal wraps the last one, a pipe gets one line per row."""
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]) - 1)]
     for *cells, last in rows:

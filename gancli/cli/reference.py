@@ -1,6 +1,6 @@
-"""Makes docs/reference.md: ``python -m gancli.cli.reference > docs/reference.md``.
+"""Make docs/reference.md: ``python -m gancli.cli.reference > docs/reference.md``.
 
-Every command, flag, keyword, key and hyperparameter comes from its declaration, so the page cannot say otherwise.
+Commands, flags, keywords, keys and hyperparameters come from their declarations.
 """
 
 from collections.abc import Iterable, Iterator
@@ -54,7 +54,7 @@ def _meaning(each: Declared) -> str:
 
 
 def _also(command: str, each: Declared) -> Iterator[str]:
-    """Where else the setting is given, and what it is called there if that is not the flag's name."""
+    """Other places where the setting can be given, with its name there if that is not the flag's."""
     if each.setting.positional == "also":
         yield "without its flag"
     if command == "train" and each.name in declarations(TrainConfig):

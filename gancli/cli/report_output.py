@@ -1,4 +1,4 @@
-"""Reports of evaluations as a table, as CSV and as JSON."""
+"""Print reports of evaluations as tables, CSV and JSON."""
 
 import csv
 import json
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 COLUMNS = ("metric", "name", "value", "error", "baseline", "baseline_error", "n", "better", "times_real")
 COLUMNS_OF_A_CURVE = 4
-WIDTH_OF_NAMES = 36
-"""Of a comparison's columns, beyond which they are numbered."""
+"""Metrics in one table of checkpoints."""
+MAX_NAMES_WIDTH = 36
+"""Columns of a comparison with longer names are numbered."""
 
 
 def short_names(paths: "Sequence[Path]") -> list[str]:
-    """A run's folder or a report's file by its name; with the folder before it where that is not enough."""
+    """Names of runs' folders or reports' files; with their parents' names if they are not unique."""
     short = [path.stem if path.suffix == ".json" else path.resolve().name for path in paths]
     if len(set(short)) == len(short):
         return short
@@ -27,7 +28,7 @@ def short_names(paths: "Sequence[Path]") -> list[str]:
 
 
 def print_json(reports: "Sequence[tuple[int, Report]] | Report") -> None:
-    """One object: a report, or ``{"checkpoints": [{"step": ..., ...}, ...]}``."""
+    """Print one object: a report, or ``{"checkpoints": [{"step": ..., ...}, ...]}``."""
     if isinstance(reports, Sequence):
         print(json.dumps({"checkpoints": [{"step": step} | report.as_dict() for step, report in reports]}))
     else:
@@ -35,7 +36,7 @@ def print_json(reports: "Sequence[tuple[int, Report]] | Report") -> None:
 
 
 def print_csv(reports: "Sequence[tuple[int | None, Report]]") -> None:
-    """A line for each figure; the step of the checkpoint comes first where there is one."""
+    """Print a line for each figure; the first column is the checkpoint's step, if there are checkpoints."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     stepped = any(step is not None for step, _ in reports)
     writer.writerow([*(["step"] if stepped else []), *COLUMNS])
@@ -45,7 +46,7 @@ def print_csv(reports: "Sequence[tuple[int | None, Report]]") -> None:
 
 
 def print_curve(reports: "Sequence[tuple[int, Report]]") -> None:
-    """Tables of a row for each checkpoint and a column for each metric, a few metrics at a time."""
+    """Print tables with a row per checkpoint and a column per metric, a few metrics at a time."""
     from gancli.evaluation.tables import new_table, table_as_text, with_error
 
     figures = reports[-1][1].figures
@@ -62,17 +63,17 @@ def print_curve(reports: "Sequence[tuple[int, Report]]") -> None:
 
 
 def print_of(figures: "Sequence[Figure]") -> None:
-    """Print the features and N of figures that are shown by their short names."""
+    """Print features and N, which short names of metrics do not contain."""
     features = dict.fromkeys(figure.name.removeprefix(f"{figure.metric}_") for figure in figures)
     sizes = sorted({figure.n for figure in figures})
     print(f"features: {', '.join(features)}; N = {', '.join(f'{n:,}' for n in sizes)}.")
 
 
 def print_comparison(rows: "Sequence[Row]", names: Sequence[str]) -> None:
-    """A row for each metric; marks say which differ from the first."""
+    """Print a row per metric; marks show significant differences from the first report."""
     from gancli.evaluation.tables import new_table, table_as_text, with_error
 
-    columns = names if sum(map(len, names)) <= WIDTH_OF_NAMES else [f"({number + 1})" for number in range(len(names))]
+    columns = names if sum(map(len, names)) <= MAX_NAMES_WIDTH else [f"({number + 1})" for number in range(len(names))]
     table = new_table(("metric", *columns, "real", "better"), ("metric", "better"))
     for row in rows:
         marks = ["", *(" *" if each.better else " x" if each.better is False else "" for each in row.differences)]

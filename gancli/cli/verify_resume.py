@@ -8,14 +8,14 @@ from gancli.cli import output
 from gancli.cli.command import built_apart
 
 MAX_NAMES = 20
-"""Differences that are named in words."""
+"""Number of differences that are printed."""
 
 
 def verify_resume(given: dict[str, Any]) -> None:
     """Prove that a run on this machine resumes bitwise: n steps against k steps and n - k more.
 
-    Takes the flags of [bold]gancli train[/] that say what is trained and how; without --steps it trains 40 in a
-    temporary folder. Ends with exit code 1 and names what differs if anything does.
+    Takes the flags of [bold]gancli train[/] that determine the training; trains 40 steps in a temporary folder,
+    unless --steps is given. Differences are listed, with exit code 1.
 
     [bold]gancli verify-resume --data mnist --recipe dcgan --precision bf16 --steps 60 --at 25[/]
     """

@@ -1,4 +1,4 @@
-"""How a command prints its result."""
+"""Settings for printing a command's result."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,7 +8,7 @@ from gancli.config.settings import Settings, setting
 
 @dataclass(frozen=True, kw_only=True)
 class Output(Settings):
-    """How a command prints its result."""
+    """Settings for printing a command's result."""
 
     PANEL: ClassVar[str | None] = "What is shown"
 

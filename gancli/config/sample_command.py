@@ -84,7 +84,7 @@ class Target(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Marking(Settings):
-    """What pictures say of themselves."""
+    """The mark and the label in picture files."""
 
     PANEL: ClassVar[str | None] = "Marks"
 

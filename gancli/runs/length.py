@@ -1,4 +1,4 @@
-"""How long a run takes, from steps that are timed, and how many steps fit into a wall-clock time."""
+"""Estimate the time of a run from timed steps, and the number of steps that fit into a time."""
 
 import logging
 import math
@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 PLACES = 9
 """Places of a run at which networks that grow are timed."""
 SHARE_OF_STEPS = 0.9
-"""Of a run's time; the rest is for evaluations, samples and checkpoints."""
-BETWEEN_EVALUATIONS, FEWEST_EVALUATIONS = 600.0, 3
+"""Share of a run's time for steps; the rest is for evaluations, samples and checkpoints."""
+BETWEEN_EVALUATIONS, MIN_EVALUATIONS = 600.0, 3
 """Seconds of a run's time for each evaluation unless ``eval_every`` is given, so that they take a small part of it."""
 ROUNDS = 3
 """Timings of a step, of which the median counts."""
@@ -116,7 +116,7 @@ def with_few_evaluations(config: TrainConfig, wanted: str, resolved: Resolved) -
     """The configuration with evaluations so far apart that they take a small part of the time, if there are any."""
     if config.eval_every is not None or not resolved.config.eval_every:
         return config
-    evaluations = max(FEWEST_EVALUATIONS, round(parse_duration(wanted) / BETWEEN_EVALUATIONS))
+    evaluations = max(MIN_EVALUATIONS, round(parse_duration(wanted) / BETWEEN_EVALUATIONS))
     apart = math.ceil(resolved.plan.total_steps / evaluations)
     return replace(config, eval_every=max(resolved.config.eval_every, apart))
 

@@ -26,7 +26,7 @@ class Reconstructed:
     images: Tensor
     rebuilt: Tensor
     mark: Mark
-    """What a picture of them says of itself."""
+    """The mark of a picture of them."""
 
 
 def reconstructed(told: Reconstructing) -> Reconstructed:

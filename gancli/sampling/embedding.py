@@ -1,4 +1,4 @@
-"""Where each file format keeps an XMP packet: written where a file is made, read where one is inspected."""
+"""Write and read the XMP packet in each file format."""
 
 import zipfile
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ GIF_END = bytes([1, *range(255, -1, -1), 0])
 
 
 def saving_options(form: str, mark: Mark) -> dict[str, Any]:
-    """What Pillow is told so that a PNG, JPEG or WebP carries the mark; nothing for a GIF."""
+    """Pillow's options for a PNG, JPEG or WebP with the mark; empty for a GIF."""
     if form == "PNG":
         texts = PngInfo()
         texts.add_itxt("XML:com.adobe.xmp", mark.packet().decode())

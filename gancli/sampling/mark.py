@@ -26,13 +26,13 @@ MAX_TURN = 1000
 
 @dataclass(frozen=True)
 class Mark:
-    """What a picture says of itself. Without numbers, it cannot be drawn again."""
+    """The mark of a picture. Without numbers, the picture cannot be drawn again."""
 
     generator: str
     """See `network_file.identity`."""
     recipe: str
     version: str = __version__
-    """Of gancli."""
+    """Version of gancli."""
     seed: int | None = None
     numbers: Sequence[int] = ()
     labels: tuple[int, ...] = ()
@@ -46,7 +46,7 @@ class Mark:
     """The only frame that is shown, on the way from the first number to the second."""
     columns: int | None = None
     is_composite: bool = False
-    """Whether it was made from a picture, as a reconstruction is."""
+    """True if it was made from a picture, as a reconstruction is."""
     producer: str | None = None
     """Who generated it, for the record of GB 45438-2025."""
     label: str | None = None

@@ -28,7 +28,7 @@ class Drawing:
     columns: int | None
     """Columns of a grid, so that each class has its columns, or each interpolation its row; None: any."""
     mark: Mark
-    """What a picture of all of them says of itself."""
+    """The mark of a picture of all of them."""
     labelled: Labelled | None = None
     """The classes of the images; None for a generator without."""
 

@@ -47,26 +47,26 @@ def _parsed(content: bytes) -> Any:
 
 def _labels(document: Any) -> dict[str, str] | None:
     """Labels by normalised name; None if there are none."""
-    labels = document.get("labels") if isinstance(document, Mapping) else document
-    if labels is None and isinstance(document, Mapping):
+    entries = document.get("labels") if isinstance(document, Mapping) else document
+    if entries is None and isinstance(document, Mapping):
         return None
     names = _class_names(document)
-    found: dict[str, str | None] = {}
+    labels: dict[str, str | None] = {}
     conflicts: dict[str, tuple[str | None, str | None]] = {}
-    for name, value in _pairs(labels):
+    for name, value in _pairs(entries):
         key, label = _key(name), _label(name, value)
         if label is not None and not isinstance(value, str) and int(label) < len(names):
             label = names[int(label)]
-        if found.setdefault(key, label) != label:
-            conflicts[name] = found[key], label
+        if labels.setdefault(key, label) != label:
+            conflicts[name] = labels[key], label
     if conflicts:
         name, both = next(iter(conflicts.items()))
         raise ValueError(
             f"{_count(len(conflicts), 'picture')} listed with more than one label, such as {name!r} with "
             f"{both[0]} and {both[1]}; a picture has one class here, so leave one of them"
         )
-    labelled = {name: label for name, label in found.items() if label is not None}
-    return labelled if labelled or not found else None
+    labelled = {name: label for name, label in labels.items() if label is not None}
+    return labelled if labelled or not labels else None
 
 
 def _class_names(document: Any) -> list[str]:
@@ -113,20 +113,20 @@ def _matched(given: Mapping[str, str], listing: Listing) -> dict[str, str]:
     folder = PurePosixPath(listing.labels.name).parent.as_posix()
     keys = {entry.name: _key(entry.name) for entry in listing.entries}
     prefix = "" if folder == "." else _key(folder) + "/"
-    found: dict[str, str] = {}
+    labels: dict[str, str] = {}
     for name, key in keys.items():
         wanted = next((each for each in (key.removeprefix(prefix), key) if each in given), None)
         if wanted is not None:
-            found[name] = given[wanted]
-    if not found:
-        found = _by_file_name(given, keys)
+            labels[name] = given[wanted]
+    if not labels:
+        labels = _by_file_name(given, keys)
     unknown = set(given) - {form for key in keys.values() for form in (key, key.removeprefix(prefix), _last(key))}
     if unknown:
         log.warning(
             "%s of %s: %s for no picture that is there, such as %r.",
             listing.labels.name, listing.root, _count(len(unknown), "label"), min(unknown),
         )  # fmt: skip
-    return found
+    return labels
 
 
 def _by_file_name(given: Mapping[str, str], keys: Mapping[str, str]) -> dict[str, str]:

@@ -3,43 +3,24 @@
 import hashlib
 import io
 import threading
-import warnings
 from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from gancli.config.pictures import PictureOptions
-from gancli.data.pictures import libtiff
 from gancli.data.pictures.deep import Deep, Ranges, eight_bit, kind_of
-from gancli.data.pictures.formats import FORMATS, named_inside
-from gancli.data.pictures.png import SIGNATURE, without_large_metadata
+from gancli.data.pictures.opening import SIDEWAYS, TURNS, BadPicture, opened, orientation, reason, turned_size
+from gancli.data.pictures.png import without_large_metadata
 from gancli.data.pictures.shaping import BACKGROUNDS, shaped
 
 VERSION = 2
-"""Changes when an unchanged 8-bit file decodes to other pixels."""
+"""Raised when an unchanged 8-bit file decodes to other pixels than before."""
 LARGE_PIXELS = 16_000_000
 """Larger pictures are decoded one at a time, which bounds memory to a few hundred MiB."""
-HEAD = 16
-"""Bytes that identify a format."""
 WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
-ORIENTATION = 0x0112
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}  # fmt: skip
-"""The transposition that undoes each value of the EXIF orientation."""
-SIDEWAYS = (5, 6, 7, 8)
 _one_large = threading.Lock()
-_no_limit = threading.Lock()
-libtiff.silence()
-warnings.filterwarnings("ignore", module=r"PIL\.")  # a bad picture's reason says what matters
-
-
-class BadPicture(ValueError):
-    """The file cannot be used; the message says why."""
 
 
 class TooSmall(BadPicture):
@@ -78,18 +59,8 @@ class Picture:
     """Height and width in the file, after EXIF rotation."""
 
 
-def header_size(file: BinaryIO) -> tuple[int, int]:
-    """Height and width according to the header, after EXIF rotation; BadPicture if it is not a picture.
-
-    Reads only the header, so it misses an EXIF block that follows a PNG's pixels.
-    """
-    with _opened(file) as image:
-        is_behind = image.format == "PNG" and "exif" not in image.info
-        return _turned_size(image, 1 if is_behind else _orientation(image))
-
-
 class PictureFile:
-    """A picture file in memory; decodes its frames in any order, ascending being the fastest."""
+    """A picture file in memory; decodes its frames in any order, fastest in ascending order."""
 
     def __init__(self, content: bytes) -> None:
         """Open the file; BadPicture with the reason if that fails."""
@@ -101,9 +72,9 @@ class PictureFile:
         """The last decoded frame."""
 
     def frame_numbers(self) -> list[int]:
-        """The numbers of its frames or pages, without reduced copies; a damaged file has the first alone.
+        """The numbers of its frames or pages, without reduced copies; only the first of a damaged file.
 
-        An MPO file has one, as its other pictures are previews or other views of the first.
+        An MPO file has one: its other pictures are previews or other views of the first.
         """
         kind = self._image.format
         if kind in ("JPEG", "MPO"):
@@ -130,8 +101,8 @@ class PictureFile:
             raise
         except MemoryError as error:
             raise BadPicture("needs more memory than there is") from error
-        except Exception as error:  # Pillow's plugins raise nearly everything
-            raise BadPicture(f"cannot be decoded: {_reason(error)}") from error
+        except Exception as error:  # Pillow's plugins raise errors of many types
+            raise BadPicture(f"cannot be decoded: {reason(error)}") from error
 
     def digest(self) -> bytes:
         """An 8-byte hash of the last decoded frame; equal frames have equal hashes, in any file."""
@@ -147,7 +118,7 @@ class PictureFile:
         return self._image
 
     def _frame(self, frame: int) -> Image.Image:
-        image = _opened(io.BytesIO(self._content))
+        image = opened(io.BytesIO(self._content))
         if frame:
             image.seek(frame)
         return image
@@ -156,8 +127,8 @@ class PictureFile:
         self, image: Image.Image, frame: int, height: int, width: int, options: PictureOptions, ranges: Ranges
     ) -> Picture:
         kind = kind_of(image)  # before looking for EXIF, which may load the image
-        name, mode, turn = image.format or "?", image.mode, _orientation(image)
-        size = _turned_size(image, turn)
+        name, mode, turn = image.format or "?", image.mode, orientation(image)
+        size = turned_size(image, turn)
         is_small = size[0] < height or size[1] < width
         if options.small_images == "skip" and is_small:
             raise TooSmall(f"{size[1]}x{size[0]} is smaller than {width}x{height}")
@@ -198,34 +169,6 @@ def _is_page(image: Image.Image, number: int) -> bool:
     return not int(image.tag_v2.get(254, 0)) & 1  # type: ignore[attr-defined]
 
 
-def _opened(file: BinaryIO) -> Image.Image:
-    try:
-        return Image.open(file, formats=FORMATS)
-    except Image.DecompressionBombError:  # Pillow's limit; ours is --max-pixels
-        return _opened_without_limit(file)
-    except Exception as error:
-        file.seek(0)
-        content = file.read(HEAD)
-        content += file.read() if content.startswith(SIGNATURE) else b""
-        plain = without_large_metadata(content)
-        if len(plain) < len(content):  # from header_size, which has only the header
-            return _opened(io.BytesIO(plain))
-        inside = named_inside(content)
-        raise BadPicture(f"is {inside}" if inside else _reason(error)) from error
-
-
-def _opened_without_limit(file: BinaryIO) -> Image.Image:
-    file.seek(0)
-    with _no_limit:
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            return Image.open(file, formats=FORMATS)
-        except Exception as error:
-            raise BadPicture(_reason(error)) from error
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
-
-
 def _require_few_pixels(image: Image.Image, size: tuple[int, int], most: int) -> None:
     """BadPicture for too many pixels. A JPEG counts as reduced, unless it is progressive and so held whole."""
     counted = size[0] * size[1] if "progression" in image.info else image.width * image.height
@@ -242,29 +185,6 @@ def _drafted(image: Image.Image, side: int) -> tuple[float, float]:
     return drafted[1][2:] if drafted else image.size
 
 
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation still to be applied; Pillow applies it itself for TIFF."""
-    if image.format == "TIFF" or (image.format == "JPEG" and not image.info.keys() & {"exif", "xmp"}):
-        return 1
-    try:
-        return int(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # a damaged EXIF block is no reason to refuse the picture
-        return 1
-
-
-def _turned_size(image: Image.Image, orientation: int) -> tuple[int, int]:
-    return (image.width, image.height) if orientation in SIDEWAYS else (image.height, image.width)
-
-
-def _reason(error: Exception) -> str:
-    said = " ".join(str(error).split()).rstrip(".")
-    if "cannot identify" in said:
-        return "is not a picture"
-    if any(word in said for word in ("decoder error", "decoder object", "broken data stream")):
-        return "its data are damaged"
-    return said or type(error).__name__
-
-
 def _plain(image: Image.Image) -> Image.Image:
     """The picture as L, RGB or RGBA."""
     image.load()
@@ -277,7 +197,7 @@ def _coloured(image: Image.Image, options: PictureOptions) -> Image.Image:
     if options.color == "rgba":
         return image if image.mode == "RGBA" else image.convert("RGBA")
     if image.mode == "RGBA":
-        ground = Image.new("RGBA", image.size, (*BACKGROUNDS[options.alpha], 255))
-        image = Image.alpha_composite(ground, image)
+        background = Image.new("RGBA", image.size, (*BACKGROUNDS[options.alpha], 255))
+        image = Image.alpha_composite(background, image)
     wanted = "L" if options.color == "grey" else "RGB"
     return image if image.mode == wanted else image.convert(wanted)

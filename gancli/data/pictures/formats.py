@@ -29,8 +29,8 @@ def _readable() -> dict[str, tuple[str, ...]]:
     Pillow reads more, some of them by running other programs, which an untrusted file must not start.
     """
     Image.init()  # the plugins of all formats, before threads ask for them
-    found = {name: suffixes for name, suffixes in _ALWAYS.items() if name in Image.OPEN}
-    found |= {
+    readable = {name: suffixes for name, suffixes in _ALWAYS.items() if name in Image.OPEN}
+    readable |= {
         name: suffixes
         for name, (feature, suffixes) in _BY_FEATURE.items()
         if name in Image.OPEN and feature in features.modules | features.codecs | features.features
@@ -40,8 +40,8 @@ def _readable() -> dict[str, tuple[str, ...]]:
         import pillow_heif
 
         pillow_heif.register_heif_opener()
-        found["HEIF"] = _HEIC
-    return found
+        readable["HEIF"] = _HEIC
+    return readable
 
 
 _FOUND = _readable()

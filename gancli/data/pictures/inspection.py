@@ -81,23 +81,23 @@ def inspect(
     listing = with_frames(list_pictures(path), options)
     labels = labels_of(listing, options)
     height, width = size or usual_size(listing)
-    found = Inspection(str(path), (height, width), options.as_dict(), listing.others, listing.unread)
+    inspection = Inspection(str(path), (height, width), options.as_dict(), listing.others, listing.unread)
     facts, shown, decoder = Facts(), list[Entry](), Decoder(listing, height, width, options)
     began, every = time.perf_counter(), max(1, len(listing.entries) // SHEET)
     on_progress(0, len(listing.entries))
     for number, reading in enumerate(read_pictures(decoder, listing.entries)):
         facts.take(number, reading, options)
         if reading.picture is not None:
-            _count(found, reading.picture)
+            _count(inspection, reading.picture)
             if labels.numbers:
-                found.classes[labels.classes[labels.numbers[number]]] += 1
+                inspection.classes[labels.classes[labels.numbers[number]]] += 1
             if number % every == 0 and len(shown) < SHEET:
                 shown.append(reading.entry)
         on_progress(number + 1, len(listing.entries))
-    found.seconds = round(time.perf_counter() - began, 3)
-    _conclude(found, facts, listing, options)
-    found.sheet = _sheet(replace(decoder, ranges=facts.ranges(options)), shown, found.channels)
-    return found
+    inspection.seconds = round(time.perf_counter() - began, 3)
+    _conclude(inspection, facts, listing, options)
+    inspection.sheet = _sheet(replace(decoder, ranges=facts.ranges(options)), shown, inspection.channels)
+    return inspection
 
 
 def _sheet(decoder: Decoder, entries: Sequence[Entry], channels: int) -> Tensor | None:
@@ -106,27 +106,28 @@ def _sheet(decoder: Decoder, entries: Sequence[Entry], channels: int) -> Tensor 
     return torch.stack(pixels)[:, :channels] if pixels else None
 
 
-def _count(found: Inspection, picture: Picture) -> None:
-    found.pictures += 1
-    found.formats[picture.format] += 1
-    found.modes[picture.mode] += 1
-    found.sizes[picture.size] += 1
+def _count(inspection: Inspection, picture: Picture) -> None:
+    inspection.pictures += 1
+    inspection.formats[picture.format] += 1
+    inspection.modes[picture.mode] += 1
+    inspection.sizes[picture.size] += 1
 
 
-def _conclude(found: Inspection, facts: Facts, listing: Listing, options: PictureOptions) -> None:
+def _conclude(inspection: Inspection, facts: Facts, listing: Listing, options: PictureOptions) -> None:
     if (share := share_that_splits(facts, options.holdout)) not in (None, options.holdout):
         say_other_share(facts, options, share)
         facts = facts.split_anew(share or options.holdout)
-    found.bad, found.too_small = (list(named(listing, rows)) for rows in (facts.bad, facts.too_small))
-    found.transparent, found.enlarged = facts.count("has_alpha"), facts.count("is_enlarged")
-    found.heldout, found.frames = len(facts.heldout), frames_of(listing, facts)
-    found.values = deep.described(facts.deep(), facts.ranges(options))
-    found.channels = 1 if facts.are_grey(options) else CHANNELS.get(options.color, 3)
-    found.memory_bytes = found.pictures * found.channels * found.image_size[0] * found.image_size[1]
-    found.duplicates = _copies(facts, listing)
-    found.warnings = warnings_of(listing, facts, options)
-    found.warnings += [text] if (text := imbalance(found.classes)) else []
-    found.refusal = refusal(listing, facts, options)
+    inspection.bad, inspection.too_small = (list(named(listing, rows)) for rows in (facts.bad, facts.too_small))
+    inspection.transparent, inspection.enlarged = facts.count("has_alpha"), facts.count("is_enlarged")
+    inspection.heldout, inspection.frames = len(facts.heldout), frames_of(listing, facts)
+    inspection.values = deep.described(facts.deep(), facts.ranges(options))
+    inspection.channels = 1 if facts.are_grey(options) else CHANNELS.get(options.color, 3)
+    height, width = inspection.image_size
+    inspection.memory_bytes = inspection.pictures * inspection.channels * height * width
+    inspection.duplicates = _copies(facts, listing)
+    inspection.warnings = warnings_of(listing, facts, options)
+    inspection.warnings += [text] if (text := imbalance(inspection.classes)) else []
+    inspection.refusal = refusal(listing, facts, options)
 
 
 def _copies(facts: Facts, listing: Listing) -> list[list[str]]:

@@ -33,11 +33,11 @@ def labels_of(listing: Listing, options: PictureOptions) -> Labels:
     """
     if options.labels == "folder":
         return _of_folders(listing)
-    found = None if options.labels == "none" else json_labels(listing)
-    if found is None:
+    by_name = None if options.labels == "none" else json_labels(listing)
+    if by_name is None:
         _mention_folders(listing)
         return Labels()
-    missing = [entry.name for entry in listing.entries if entry.name not in found]
+    missing = [entry.name for entry in listing.entries if entry.name not in by_name]
     if missing:
         more = f" and {len(missing) - 1:,} more of {len(listing.entries):,} pictures" if len(missing) > 1 else ""
         assert listing.labels is not None
@@ -45,7 +45,7 @@ def labels_of(listing: Listing, options: PictureOptions) -> Labels:
             f"{listing.labels.name} of {listing.root} has no label for {missing[0]!r}{more}; add what is missing, or "
             "use --labels none."
         )
-    names = [found[entry.name] for entry in listing.entries]
+    names = [by_name[entry.name] for entry in listing.entries]
     if len(set(names)) == 1:
         log.warning(
             "all pictures of %s have the label %r; with one class, labels teach nothing.", listing.root, names[0]

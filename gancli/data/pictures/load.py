@@ -13,10 +13,10 @@ from gancli.config.pictures import Colour, PictureOptions
 from gancli.data.dataset import DataSet, Split
 from gancli.data.pictures import deep
 from gancli.data.pictures.decoded_cache import Progress, Shape, decoded
-from gancli.data.pictures.decoding import header_size
 from gancli.data.pictures.facts import PARTS, Facts, share_that_splits
 from gancli.data.pictures.labels import Labels, labels_of, used
 from gancli.data.pictures.listing import Listing, list_pictures
+from gancli.data.pictures.opening import header_size
 from gancli.data.pictures.reading import with_frames
 from gancli.data.pictures.remarks import named, refusal, refusal_of_bad, say_what_is_done, warn_of_left_out
 from gancli.data.pictures.streaming import streamed

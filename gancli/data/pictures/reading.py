@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from gancli.config.pictures import PictureOptions
-from gancli.data.pictures.decoding import BadPicture, Picture, PictureFile, TooSmall, digest_of
+from gancli.data.pictures.decoding import Picture, PictureFile, TooSmall, digest_of
 from gancli.data.pictures.deep import Ranges
 from gancli.data.pictures.formats import may_have_frames
 from gancli.data.pictures.listing import Entry, Listing
+from gancli.data.pictures.opening import BadPicture
 from gancli.machine import cores
 
 TOGETHER = 8

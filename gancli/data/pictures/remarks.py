@@ -63,14 +63,14 @@ def frames_of(listing: Listing, facts: Facts) -> int:
 
 def warnings_of(listing: Listing, facts: Facts, options: PictureOptions) -> list[str]:
     """Warnings about the pictures, one sentence each."""
-    found = [advice(listing.unread)]
+    texts = [advice(listing.unread)]
     unused = frames_of(listing, facts) - len(facts.seen())
     if unused > 0:
-        found.append(f"{_are(unused, 'further frame')} left out; --frames all takes them")
-    found += [_of_range(facts, options)]
+        texts.append(f"{_are(unused, 'further frame')} left out; --frames all takes them")
+    texts += [_of_range(facts, options)]
     if 0 < len(facts.train) < MIN_TRAINING:
-        found.append(f"only {counted(len(facts.train), 'picture')} to train on: a generator memorises so few")
-    return [text for text in found if text]
+        texts.append(f"only {counted(len(facts.train), 'picture')} to train on: a generator memorises so few")
+    return [text for text in texts if text]
 
 
 def say_what_is_done(

@@ -1,1 +1,1 @@
-"""Where images to evaluate come from: generator files, checkpoints, pictures, features."""
+"""Sources of images to evaluate: generator files, checkpoints, pictures, features."""

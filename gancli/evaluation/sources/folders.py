@@ -44,9 +44,9 @@ def report_of(path: Path) -> Report:
     if (path / "report.json").is_file():
         return load_report(path / "report.json")
     for _, folder in sorted(_numbered(path), reverse=True):
-        found = sorted((int(m[1]), file) for file in folder.iterdir() if (m := REPORT.fullmatch(file.name)))
-        if found:
-            return load_report(found[-1][1])
+        numbered = sorted((int(m[1]), file) for file in folder.iterdir() if (m := REPORT.fullmatch(file.name)))
+        if numbered:
+            return load_report(numbered[-1][1])
     raise UsageError(f"{path} has no evaluation; make one with gancli eval --run {path}.")
 
 

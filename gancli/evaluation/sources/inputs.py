@@ -102,10 +102,10 @@ def _with_train(dataset: DataSet, request: Request) -> DataSet:
     elif request.data not in data.SOURCES:
         heldout = data.Split(_load_folder("--real", request.data, shape, request))
     train = _train_of(request.train, shape, request)
-    found = replace(dataset, train=train, heldout=heldout, known_fingerprint=None)
+    compared = replace(dataset, train=train, heldout=heldout, known_fingerprint=None)
     if train.labels is None or heldout.labels is None:
-        return replace(found, train=data.Split(train.images), heldout=data.Split(heldout.images), classes=())
-    return found
+        return replace(compared, train=data.Split(train.images), heldout=data.Split(heldout.images), classes=())
+    return compared
 
 
 def _train_of(name: str, shape: tuple[int, ...], request: Request) -> data.Split:
@@ -114,12 +114,12 @@ def _train_of(name: str, shape: tuple[int, ...], request: Request) -> data.Split
         return data.Split(_pictures_in("--train", name, shape))
     if name not in data.SOURCES:
         return data.Split(_load_folder("--train", name, shape, request))
-    found = data.load(name, _root(request))
-    if found.mixture or found.train.images.shape[1] != shape[0]:
+    named_set = data.load(name, _root(request))
+    if named_set.mixture or named_set.train.images.shape[1] != shape[0]:
         raise UsageError(
             f"--train {name} has no pictures of {shape[0]} channels, as --real has; name what goes with it."
         )
-    return found.resized(*shape[1:]).train
+    return named_set.resized(*shape[1:]).train
 
 
 def _pictures_in(flag: str, path: str, shape: tuple[int, ...]) -> Tensor:

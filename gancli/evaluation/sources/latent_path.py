@@ -10,12 +10,13 @@ from gancli.randomness import generator
 from gancli.sampling.latents import arc
 
 BATCH = 64
+"""Images per forward pass."""
 
 
 def feature_path(network: nn.Module, extractor: Extractor, latent_dim: int, classes: int, seed: int) -> FeaturePath:
-    """What `metrics.smoothness` asks for: features at t and at t + step on the arcs between pairs of latents.
+    """Features at t and at t + step on arcs between pairs of latents, for `metrics.smoothness`.
 
-    The two ends of a step are drawn for the same class. Nothing is rounded to pixels in between.
+    Both ends of a step have the same class. Images are not rounded to pixels.
     """
 
     @torch.inference_mode()
@@ -32,10 +33,10 @@ def feature_path(network: nn.Module, extractor: Extractor, latent_dim: int, clas
 
 def _features(network: nn.Module, extractor: Extractor, latents: Tensor, labels: Tensor | None) -> Tensor:
     device = next(network.parameters()).device
-    found = []
+    parts = []
     for start in range(0, len(latents), BATCH):
         rows = slice(start, start + BATCH)
         images = network(latents[rows].to(device), None if labels is None else labels[rows].to(device))
         values, _ = extractor.network(images.float())
-        found.append(values.double().cpu())
-    return torch.cat(found)
+        parts.append(values.double().cpu())
+    return torch.cat(parts)

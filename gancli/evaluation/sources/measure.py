@@ -66,14 +66,14 @@ def evaluate_run(folder: Path, request: Request) -> Iterator[tuple[int, Report]]
         raise UsageError(f"--run {folder} has no checkpoint (checkpoints/step-000400.pt).")
     where, evaluator, count = devices.select(request.device), None, 0
     for path in paths:
-        found = _sound(path)
-        if found is None:
+        saved = _sound(path)
+        if saved is None:
             continue
-        generator = build_generator(generator_of(found), where)
+        generator = build_generator(generator_of(saved), where)
         if evaluator is None:
             evaluator, count = _evaluator_of(generator, request, where)
         log.info("evaluating %s", path)
-        yield found.step, _evaluate_loaded(generator, evaluator, count, request, str(path))
+        yield saved.step, _evaluate_loaded(generator, evaluator, count, request, str(path))
 
     if evaluator is None:
         raise UsageError(f"--run {folder} has no checkpoint that can be read.")

@@ -1,4 +1,4 @@
-"""How to measure, whatever is measured: what ``gancli eval`` is asked for."""
+"""The settings of an evaluation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ READING = ("range", "frames", "max_pixels")
 
 @dataclass(frozen=True)
 class Request(Measuring):
-    """How to measure, whatever is measured; UsageError for what cannot be."""
+    """The settings of an evaluation; UsageError for impossible ones."""
 
     data: str | None = like(Measuring, "data")
     train: str | None = like(Measuring, "train")
@@ -43,7 +43,7 @@ class Request(Measuring):
 
     @property
     def choice(self) -> ExtractorChoice:
-        """What ``--extractor`` and ``--weights`` say."""
+        """The choice of ``--extractor`` and ``--weights``."""
         return ExtractorChoice(self.extractor, Path(self.weights) if self.weights else None)
 
 
@@ -74,5 +74,5 @@ def require_measured(limits: Sequence[Limit], wanted: str | Sequence[str]) -> No
 
 
 def _is_of(limit: Limit, names: Sequence[str]) -> bool:
-    """Whether a condition is on one of these figures, perhaps by its full name."""
+    """True if a condition is on one of these figures, by short or full name."""
     return any(limit.metric == name or limit.metric.startswith(f"{name}_") for name in names)

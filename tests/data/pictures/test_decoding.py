@@ -10,8 +10,9 @@ from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
 from sample_pictures import encoded, picture, png_that_claims
 
 from gancli.config.pictures import PictureOptions
-from gancli.data.pictures.decoding import BadPicture, PictureFile, TooSmall, decode, header_size
+from gancli.data.pictures.decoding import PictureFile, TooSmall, decode
 from gancli.data.pictures.formats import FORMATS
+from gancli.data.pictures.opening import BadPicture, header_size
 
 DEFAULT = PictureOptions()
 RGB = PictureOptions(color="rgb")
