@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gancli import cli, evaluate
+from gancli import cli, evaluate, train
 from gancli.api import TrainResult
 from gancli.data import load
 
@@ -55,6 +55,12 @@ def write_photos(folder: Path) -> None:
         Image.fromarray(pixels).save(path)
 
 
+def train_autoencoder() -> None:
+    """A run of the recipe whose first stage is one, on the photos."""
+    small = {"width": 16, "channels": 2, "versions": 1, "perceptual": 0.0}
+    train(data="photos", image_size="64", recipe="latent", steps=2, hyperparameters=small, threads=1, progress="none")
+
+
 def test_the_readme_shows_the_three_commands() -> None:
     assert {"train", "sample", "eval"} <= {command.split()[1] for command in commands_of(README)}
     assert len(README.splitlines()) <= MAX_README_LINES
@@ -86,6 +92,8 @@ def test_a_command_of_the_readme_runs(
     if "compare" in command:
         assert cli.run(["eval", "--run", str(run), "--metrics", "fd", "--quiet"]) == 0
     monkeypatch.chdir(tmp_path)
+    if "reconstruct latest" in command or "--autoencoder latest" in command:
+        train_autoencoder()
     code = cli.run(shortened(command, run))
     said = capsys.readouterr()
     assert code in ((0, 4) if "--fail-if" in command else (0,)), said.err
