@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
-from gancli.errors import FileFormatError, UsageError
+from gancli.errors import FileFormatError, UsageError, counted
 from gancli.evaluation import distances
 from gancli.evaluation.extractors.base import Extractor
 from gancli.evaluation.extractors.classifier import PIXEL_SIDE
@@ -37,7 +37,9 @@ class TooFewImages(UsageError):
 def require(count: int, least: int, what: str) -> None:
     """TooFewImages if ``count`` is below ``least``, which ``what`` needs."""
     if count < least:
-        raise TooFewImages(f"{count} images are too few for {what}; it needs {least}.")
+        raise TooFewImages(
+            f"{counted(count, 'image')} {'is' if count == 1 else 'are'} too few for {what}; it needs {least}."
+        )
 
 
 class ImageSet:

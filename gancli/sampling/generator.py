@@ -118,7 +118,8 @@ def labels_of(generator: LoadedGenerator, names: Sequence[str], count: int) -> l
         raise UsageError("this generator draws no class on demand; remove --classes.")
     for name in names:
         if name not in known:
-            raise UsageError(f"--classes: the generator has no class {name!r}; {nearest(name, known)}")
+            quoted = [f'"{each}"' if "," in each else each for each in known]  # as --classes takes them
+            raise UsageError(f"--classes: the generator has no class {name!r}; {nearest(name, quoted)}")
     return [known.index(names[i % len(names)]) for i in range(count)]
 
 

@@ -88,7 +88,7 @@ def test_groups_leave_out_what_has_too_few_images_or_pixels(caplog: pytest.LogCa
     small = evaluate(pixels[0], pixels[1], train=pixels[2])
     assert any("left out: swd. images of 5x5 pixels" in each for each in small.warnings)
     assert "not in [0, 1]" in caplog.text
-    with pytest.raises(UsageError, match="1 images are too few"):
+    with pytest.raises(UsageError, match="1 image is too few"):
         evaluate(normal(1), normal(50), metrics="fd")
 
 

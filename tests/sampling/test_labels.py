@@ -18,7 +18,7 @@ from gancli.recipes.base import Spec
 from gancli.sampling import output
 from gancli.sampling.labels import Labelled
 
-CLASSES = ("red fox", "ant", "7")
+CLASSES = ("red fox", "ant, brown", "7")
 IMAGES = torch.randint(0, 256, (60, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 LABELS = [number % 3 for number in range(60)]
 
@@ -77,16 +77,18 @@ def test_labels_that_do_not_fit_are_refused(tmp_path: Path) -> None:
             data.load(str(tmp_path / f"{name}.npz"))
 
 
-def test_sample_writes_the_classes_that_it_draws(tmp_path: Path) -> None:
+def test_sample_writes_the_classes_that_it_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = recipes.find("cgan")()
     spec = Spec(1, 8, 8, 3)
     origin = Origin("cgan", {}, spec, CLASSES, "digits", "")
     g, _ = recipe.networks(spec)
     network_file.save(tmp_path / "gen.pth", NetworkFile("generator", origin, 1, 1, g.state_dict()))
     draw = ["sample", str(tmp_path / "gen.pth"), "--n", "6", "-q", "--out"]
+    assert run([*draw, str(tmp_path / "none.npz"), "--classes", "red, white"]) == 2
+    assert 'choose from "ant, brown", 7, red fox' in capsys.readouterr().err
     assert run([*draw, str(tmp_path / "all.npz")]) == 0
-    assert run([*draw, str(tmp_path / "some.npz"), "--class", "7", "--class", "ant"]) == 0
-    assert run([*draw, str(tmp_path / "walk"), "--class", "ant", "--interpolate", "2"]) == 0
+    assert run([*draw, str(tmp_path / "some.npz"), "--class", "7", "--class", "ant, brown"]) == 0
+    assert run([*draw, str(tmp_path / "walk"), "--class", "ant, brown", "--interpolate", "2"]) == 0
     every, some = (np.load(tmp_path / f"{name}.npz") for name in ("all", "some"))
     assert every["classes"].tolist() == [*CLASSES]
     assert every["labels"].tolist() == [0, 1, 2, 0, 1, 2] and some["labels"].tolist() == [2, 1] * 3
