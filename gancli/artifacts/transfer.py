@@ -36,7 +36,7 @@ class Weights:
         return found
 
     def kinds(self) -> list[Layer]:
-        """What each layer consists of; equal for layers of which one may have the other's weights."""
+        """The names, types and shapes of each layer's tensors; equal for layers that can share weights."""
         return [
             tuple((name[len(layer) :], self.tensors[name].dtype, self.shared(name)) for name in sorted(names))
             for layer, names in self.layers().items()
@@ -45,7 +45,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Taken:
-    """What a network got from another."""
+    """The tensors that a network took from another."""
 
     names: frozenset[str]
     """Its tensors that were taken."""

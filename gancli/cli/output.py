@@ -17,7 +17,7 @@ def leads() -> bool:
 
 
 def leads_here() -> bool:
-    """Whether this process speaks for those that ``torchrun`` started on this machine."""
+    """True in the process that prints for all that ``torchrun`` started on this machine."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 

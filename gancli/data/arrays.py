@@ -28,7 +28,7 @@ SHARES = tuple(percent / 100 for percent in range(5, 100, 5))
 
 
 def is_array(path: str) -> bool:
-    """Whether a NumPy file is meant."""
+    """True if the path is that of a NumPy file."""
     return path.endswith(SUFFIXES)
 
 

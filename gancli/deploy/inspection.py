@@ -28,21 +28,21 @@ Facts = dict[str, Any]
 
 @dataclass(frozen=True)
 class Inspected:
-    """What a file is."""
+    """The result of an inspection."""
 
     path: Path
     kind: str
     """``picture``, ``generator``, ``checkpoint``, ...; ``unknown`` for what gancli does not write."""
     facts: Mapping[str, Any]
     problem: str | None = None
-    """Why it is not sound, in one line; None if it is."""
+    """The reason why the file is not sound, in one line; None if it is."""
     mark: Mark | None = None
-    """Of a picture or an array."""
+    """The mark of a picture or an array."""
     proof: Proof | None = None
 
     @property
     def is_fine(self) -> bool:
-        """Whether it is sound and nothing speaks against its origin."""
+        """True if the file is sound, and its origin, if tested, is confirmed."""
         return self.problem is None and (self.proof is None or self.proof.verdict == "same")
 
     def as_dict(self) -> Facts:
@@ -54,7 +54,7 @@ class Inspected:
 
 
 def inspect(path: Path, against: LoadedGenerator | None = None, label_font: str | None = None) -> Inspected:
-    """What a file or folder is; with ``against``, whether that generator draws it. UsageError if it is not there."""
+    """Inspect a file or folder; with ``against``, test if that generator draws it. UsageError if it is missing."""
     if not path.exists():
         raise UsageError(f"{path}: there is no such file or folder.")
     kind, look = _kind_of(path)

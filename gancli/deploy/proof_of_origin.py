@@ -28,7 +28,7 @@ Verdict = Literal["same", "differs", "unknown"]
 
 @dataclass(frozen=True)
 class Proof:
-    """Whether a picture is what its generator draws."""
+    """The result of drawing a picture again with its generator."""
 
     verdict: Verdict
     reason: str
@@ -94,7 +94,7 @@ def _pixels(picture: Image.Image) -> np.ndarray:
 
 
 def drawn_again(mark: Mark, generator: LoadedGenerator) -> Tensor:
-    """What a mark says was drawn: uint8 ``(count, C, H, W)``, or points; GancliError if it cannot be."""
+    """Draw the images of a mark, uint8 ``(count, C, H, W)``, or points; GancliError if that is impossible."""
     names = generator.classes
     wrong = [label for label in mark.labels if label >= len(names)]
     if wrong or mark.count > MAX_IMAGES or not (mark.truncation is None or 0 < mark.truncation < float("inf")):

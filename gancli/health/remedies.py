@@ -1,4 +1,4 @@
-"""What to change when a GAN fails, given what the run does already, and how often that helped."""
+"""Advice for a failing GAN, adapted to the run's settings, with the success rate of each remedy."""
 
 import math
 from collections.abc import Callable, Mapping

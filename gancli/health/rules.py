@@ -1,6 +1,6 @@
-"""The failures of a GAN, and how each shows in the measurements.
+"""The failures of a GAN, and the rules that detect them in measurements.
 
-A measurement is what `vital_signs` takes at a step. The thresholds are those of benchmarks/health.py.
+`vital_signs` takes a measurement at a step. Thresholds are calibrated by benchmarks/health.py.
 """
 
 import math
@@ -40,7 +40,7 @@ class Rule:
 
     failure: str
     is_sick: Callable[[Sequence[Signs]], bool]
-    """Whether the newest (last) measurement shows the failure, given those before it."""
+    """True if the last measurement shows the failure, given those before it."""
     lasting: int
     """Measurements in a row that raise an alarm."""
     evidence: Callable[[Sequence[Signs], int], str]
@@ -50,7 +50,7 @@ class Rule:
 
 
 def is_warm(signs: Signs) -> bool:
-    """Whether the warm-up is over: in a training with stages, that of the stage."""
+    """True after the warm-up; each stage of a training has its own."""
     return signs.get("stage_steps", signs["step"]) > WARM_UP
 
 
@@ -68,7 +68,7 @@ def _dead(signs: Sequence[Signs]) -> bool:
 
 
 def _held_down(signs: Sequence[Signs]) -> bool:
-    """A constant D alone is no failure: Adam makes steps of any size from the smallest gradient."""
+    """D is constant and G fails. A constant D alone is not a failure: Adam also steps on tiny gradients."""
     newest = signs[-1]
     is_guessing = abs(newest.get("d_left", math.inf) - 1) < CHANCE_MARGIN
     is_constant = newest.get("logit_spread", math.inf) < FLAT_LOGITS

@@ -1,4 +1,4 @@
-"""How often each remedy helped on the failure that it is for: benchmarks/health_remedies.json, in short."""
+"""The success rate of each remedy for its failure, a summary of benchmarks/health_remedies.json."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

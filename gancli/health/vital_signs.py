@@ -32,7 +32,7 @@ class VitalSigns:
     scaler: torch.amp.GradScaler
     latent_dim: int
     classes: int
-    """Of a conditional generator; 0 if it is unconditional."""
+    """Number of classes of a conditional generator; 0 if it is unconditional."""
     chance: float | None
     """D's adversarial loss when it guesses; None if the recipe's loss has no such value."""
     train: tuple[Tensor, Tensor | None]

@@ -16,7 +16,7 @@ MIN_LARGE = 256
 COPIES_OF_G, COPIES_OF_D = 5, 4
 """Weights, gradients, Adam's two moments, and G's average."""
 BYTES = 4
-"""Of a weight in fp32."""
+"""Size of a weight in fp32."""
 
 
 def require_effect(resolved: Resolved, asked: Recipe) -> None:

@@ -26,7 +26,7 @@ MAX_NAMES = 5
 
 @dataclass(frozen=True)
 class Source:
-    """What ``--init-from`` names: a run, a checkpoint or a generator file."""
+    """The source of ``--init-from``: a run, a checkpoint or a generator file."""
 
     path: Path
     origin: Origin
@@ -93,7 +93,7 @@ def _discriminator_beside(generator: Path) -> Mapping[str, Tensor] | None:
 
 
 def _take_all(prepared: Prepared, source: Source) -> tuple[Taken, Taken | None]:
-    """What G and D took; None if there is no D to take from."""
+    """Load G and D; returns the loaded tensors of both, None for D if the source has none."""
     state, spec = prepared.step.state, prepared.resolved.spec
     classes = _classes(prepared)
     alike = classes == source.classes  # tensors have the same entries then

@@ -16,7 +16,7 @@ class Labelled:
     """The classes of images that a conditional generator draws."""
 
     labels: Sequence[int]
-    """Of each image, an index of `classes`."""
+    """An index of `classes` for each image."""
     classes: Sequence[str]
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""What is put into picture files beside their pixels, the mark, and under these, a visible label."""
+"""Add the mark to picture files, and a visible label below the picture."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ PLAIN = Stamp()
 
 @dataclass(frozen=True)
 class Stamper:
-    """What the flags ask for, checked before anything is drawn."""
+    """The settings of marks and labels, checked before anything is drawn."""
 
     told: Marking
     label: VisibleLabel | None

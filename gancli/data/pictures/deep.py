@@ -20,7 +20,7 @@ NICE_FLOATS = (1.0, 255.0, 65535.0)
 PHOTOMETRIC = 262
 """TIFF tag that says what values mean; 0: white is zero."""
 MIN_BRIGHTEST = 64
-"""If the brightest pixel of a set is darker than this, the pictures look black."""
+"""Pictures look black if the brightest pixel of the set is darker than this."""
 Extent = tuple[float, float]
 
 
@@ -36,7 +36,7 @@ class Deep(NamedTuple):
     """Values that became 0 and 255."""
     is_colour: bool = False
     is_inverted: bool = False
-    """Whether small values are bright, as in a TIFF whose white is 0."""
+    """True if small values are bright, as in a TIFF whose white is 0."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def eight_bit(
 
 
 def white_is_zero(image: Image.Image) -> bool:
-    """Whether a TIFF stores its picture inverted; Pillow itself inverts those of up to 8 bits."""
+    """True if a TIFF stores its picture inverted; Pillow inverts those of up to 8 bits itself."""
     return image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == 0  # type: ignore[attr-defined]
 
 

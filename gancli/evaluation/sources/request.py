@@ -36,7 +36,7 @@ class Request(Measuring):
         return PictureOptions(**given | more)
 
     def changed_reading(self) -> dict[str, Any]:
-        """What is asked for of reading pictures beyond the defaults."""
+        """The settings for reading pictures that differ from the defaults."""
         usual = PictureOptions()
         changed = {name: getattr(self, name) for name in ("labels", "bad_images", *READING)}
         return {name: value for name, value in changed.items() if value != getattr(usual, name)}
