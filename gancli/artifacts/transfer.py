@@ -30,10 +30,10 @@ class Weights:
 
     def layers(self) -> dict[str, list[str]]:
         """The names of the tensors of each layer, in the order of the network."""
-        found: dict[str, list[str]] = {}
+        by_layer: dict[str, list[str]] = {}
         for name in self.tensors:
-            found.setdefault(_layer_of(name), []).append(name)
-        return found
+            by_layer.setdefault(_layer_of(name), []).append(name)
+        return by_layer
 
     def kinds(self) -> list[Layer]:
         """The names, types and shapes of each layer's tensors; equal for layers that can share weights."""

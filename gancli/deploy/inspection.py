@@ -132,8 +132,8 @@ def _network(path: Path) -> Inspected:
 
 
 def _checkpoint(path: Path) -> Inspected:
-    found = checkpoint.load(path)
-    generator = generator_of(found)
+    saved = checkpoint.load(path)
+    generator = generator_of(saved)
     build_generator(generator, CPU)
     return Inspected(path, "checkpoint", _facts_of(generator) | {"sha256": sha256_of(path)})
 
@@ -161,7 +161,7 @@ def _run(path: Path) -> Inspected:
     config = _configuration(folder.config).facts
     parts = [*folder.checkpoints(), *(p for p in (folder.generator, folder.discriminator, folder.best_generator)
                                       if p.exists())]  # fmt: skip
-    broken = [found for found in map(inspect, parts) if found.problem is not None]
+    broken = [each for each in map(inspect, parts) if each.problem is not None]
     facts = dict(config) | {"checkpoints": len(folder.checkpoints())}
     if folder.metrics.is_file():
         checkup = examine(path)

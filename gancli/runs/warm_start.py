@@ -66,9 +66,9 @@ def _read(path: Path) -> Source:
     """UsageError if a run has neither a sound checkpoint nor a generator."""
     if path.is_dir():
         run = RunFolder(path)
-        found = checkpoint.newest_sound(run.checkpoints())
-        if found is not None:
-            return _of_checkpoint(path, found)
+        newest = checkpoint.newest_sound(run.checkpoints())
+        if newest is not None:
+            return _of_checkpoint(path, newest)
         if not run.generator.is_file():
             raise UsageError(f"--init-from {path}: there is neither a checkpoint that can be read nor a gen.pth in it.")
         path = run.generator
@@ -79,9 +79,9 @@ def _read(path: Path) -> Source:
     return Source(path, file.origin, recipe_of(file.origin), file.weights, file.weights, d)
 
 
-def _of_checkpoint(path: Path, found: checkpoint.Checkpoint) -> Source:
-    g, ema, d = (found.state[name] for name in ("g", "ema", "d"))
-    return Source(path, found.origin, recipe_of(found.origin), g, ema, d)
+def _of_checkpoint(path: Path, saved: checkpoint.Checkpoint) -> Source:
+    g, ema, d = (saved.state[name] for name in ("g", "ema", "d"))
+    return Source(path, saved.origin, recipe_of(saved.origin), g, ema, d)
 
 
 def _discriminator_beside(generator: Path) -> Mapping[str, Tensor] | None:
@@ -211,12 +211,12 @@ def _othershapes(prepared: Prepared, source: Source) -> dict[str, object]:
     cls = type(source.recipe)
     ours = asdict(prepared.resolved.recipe if type(prepared.resolved.recipe) is cls else cls())
     theirs, present = asdict(source.recipe), shapes(source.recipe, source.origin.spec)
-    found = {}
+    differing = {}
     for name in ours:
         try:
             other = replace(source.recipe, **{name: ours[name]})
         except ValueError:  # that value goes only with others of its own
             continue
         if ours[name] != theirs[name] and shapes(other, source.origin.spec) != present:
-            found[name] = theirs[name]
-    return found
+            differing[name] = theirs[name]
+    return differing
