@@ -55,7 +55,7 @@ def _labels(document: Any) -> dict[str, str] | None:
     conflicts: dict[str, tuple[str | None, str | None]] = {}
     for name, value in _pairs(entries):
         key, label = _key(name), _label(name, value)
-        if label is not None and not isinstance(value, str) and int(label) < len(names):
+        if label is not None and not _is_name(value) and int(label) < len(names):
             label = names[int(label)]
         if labels.setdefault(key, label) != label:
             conflicts[name] = labels[key], label
@@ -85,6 +85,11 @@ def _pairs(labels: Any) -> Iterator[tuple[str, Any]]:
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not isinstance(pair[0], str):
             raise ValueError(f"entry {number} of its labels is {_short(pair)}, not a picture's name and label; {FORM}")
         yield pair[0], pair[1]
+
+
+def _is_name(value: Any) -> bool:
+    """True for a class by name, also alone in a list."""
+    return isinstance(value, str) or (isinstance(value, list) and len(value) == 1 and isinstance(value[0], str))
 
 
 def _label(name: str, value: Any) -> str | None:
