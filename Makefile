@@ -55,6 +55,7 @@ bench-quality: $(STAMP)
 	$(BIN)/python benchmarks/quality.py
 
 bench-health: $(STAMP)
+	$(BIN)/python benchmarks/health_remedies.py
 	$(BIN)/python benchmarks/health.py
 
 torture: $(STAMP)
