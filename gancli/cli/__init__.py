@@ -14,6 +14,7 @@ from gancli.cli import (
     data,
     doctor,
     evaluate,
+    export,
     inspect,
     output,
     recipes,
@@ -59,6 +60,7 @@ add(app, "compare", compare.compare, "CompareFlags")
 add(app, "reconstruct", reconstruct.reconstruct, "ReconstructFlags")
 add(app, "doctor", doctor.doctor, "DoctorFlags")
 add(app, "inspect", inspect.inspect, "InspectFlags")
+add(app, "export", export.export, "ExportFlags")
 add(app, "verify-resume", verify_resume.verify_resume, "VerifyResumeFlags", raw=True)
 app.add_typer(data.app, name="data", rich_help_panel=COMMANDS)
 add(app, "recipes", recipes.recipes, "RecipesFlags")

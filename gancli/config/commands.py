@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gancli.config.deploy_command import InspectFlags
+from gancli.config.deploy_command import ExportFlags, InspectFlags
 from gancli.config.evaluate_command import CompareFlags, EvaluateFlags
 from gancli.config.output import Output
 from gancli.config.pictures import PictureOptions
@@ -74,6 +74,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "reconstruct": ReconstructFlags,
     "doctor": DoctorFlags,
     "inspect": InspectFlags,
+    "export": ExportFlags,
     "verify-resume": VerifyResumeFlags,
     "data check": CheckFlags,
     "data cache": CacheFlags,

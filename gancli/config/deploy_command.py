@@ -1,12 +1,14 @@
-"""Settings of the commands for generators and pictures that leave home: ``gancli inspect``."""
+"""Settings of the commands for generators and pictures that leave home: ``gancli inspect`` and ``gancli export``."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Literal
 
 from gancli.config.output import Output
 from gancli.config.sample_command import Marking, Sampling
-from gancli.config.settings import REQUIRED, like, setting
-from gancli.config.train import Machine
+from gancli.config.settings import REQUIRED, Settings, like, setting
+from gancli.config.train import Data, Machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,3 +31,33 @@ class InspectFlags(Output):
     )
     label_font: str | None = like(Marking, "label_font", meaning="With --ckpt: the font of the pictures' labels.")
     device: str = like(Machine, "device")
+
+
+@dataclass(frozen=True)
+class Exporting(Settings):
+    """Settings of ``gancli.export``."""
+
+    ckpt: str | Path = like(Sampling, "ckpt")
+    _: KW_ONLY
+    to: str | Path | None = setting(
+        None, "The model's file: ONNX, weights alone, or torch.export's.", metavar="FILE.onnx|.safetensors|.pt2",
+        is_path=True,
+    )  # fmt: skip
+    uint8: bool = setting(
+        False, "Images leave the model as pixels, uint8 N H W C, in place of floats N C H W in [-1, 1].",
+        flags=("--uint8",),
+    )  # fmt: skip
+    precision: Literal["fp32", "fp16", "int8"] = setting(
+        "fp32", "Of an .onnx: half precision, or weights as bytes; FD is measured before and after."
+    )
+    overwrite: bool = setting(False, "Replace what is at --to.", flags=("--overwrite",))
+    card: str | Path | None = setting(
+        None, "New folder for a model card: README.md and a picture, from the run's own records.", metavar="DIR",
+        is_path=True,
+    )  # fmt: skip
+    data_root: str | Path | None = like(Data, "data_root")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportFlags(Output, Exporting):
+    """Settings of ``gancli export``."""

@@ -13,6 +13,8 @@ from PIL import Image, UnidentifiedImageError
 from gancli.artifacts import checkpoint, network_file
 from gancli.artifacts.run_folder import RunFolder
 from gancli.config import TrainConfig, build, load_toml
+from gancli.deploy.model_files import SUFFIXES, about_file, runner
+from gancli.deploy.proof_of_model import prove_model
 from gancli.deploy.proof_of_origin import FORMS, Proof, prove
 from gancli.errors import FileFormatError, GancliError, UsageError, counted
 from gancli.evaluation import load_report
@@ -63,18 +65,24 @@ def inspect(path: Path, against: LoadedGenerator | None = None, label_font: str 
     except (GancliError, OSError, EOFError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         problem = " ".join(str(getattr(error, "strerror", None) or error).split())
         return Inspected(path, kind, {}, problem or f"it cannot be read ({type(error).__name__})")
-    if against is None or inspected.kind not in ("picture", "array"):
+    if against is None or inspected.kind not in ("picture", "array", "model"):
         return inspected
+    if inspected.kind == "model":
+        return replace(inspected, proof=_proof_of_model(path, inspected.facts, against))
     return replace(inspected, proof=prove(path, inspected.mark, against, label_font))
 
 
-def _kind_of(path: Path) -> tuple[str, Callable[[Path], Inspected]]:
+Look = Callable[[Path], Inspected]
+
+
+def _kind_of(path: Path) -> tuple[str, Look]:
     if path.is_dir():
         return "run", _run
-    by_suffix: dict[str, tuple[str, Callable[[Path], Inspected]]] = {
+    by_suffix: dict[str, tuple[str, Look]] = {
         ".pth": ("network", _network), ".pt": ("checkpoint", _checkpoint), ".npz": ("array", _array),
         ".npy": ("array", _array), ".json": ("report", _report), ".toml": ("configuration", _configuration),
     }  # fmt: skip
+    by_suffix |= dict.fromkeys(SUFFIXES, ("model", _model))
     return by_suffix.get(path.suffix.lower(), ("picture", _picture))
 
 
@@ -152,6 +160,21 @@ def _facts_of(file: network_file.NetworkFile) -> Facts:
         "values": sum(each.numel() for each in file.weights.values()),
     }  # fmt: skip
     return facts | ({"generator": network_file.identity(origin, file.weights)} if file.role == "generator" else {})
+
+
+def _model(path: Path) -> Inspected:
+    return Inspected(path, "model", about_file(path))
+
+
+def _proof_of_model(path: Path, about: Mapping[str, str], generator: LoadedGenerator) -> Proof:
+    """Whether an exported model draws what the generator draws."""
+    suffix, precision = path.suffix.lower(), about.get("precision", "fp32")
+    try:
+        run = runner(suffix, path.read_bytes(), generator)
+        proof = prove_model(run, generator, "uint8" in about.get("output", ""), precision)
+    except Exception as error:  # a runtime raises its own for inputs of another shape
+        return Proof("differs", f"it is no model of this generator ({' '.join(str(error).split())[:200]})")
+    return Proof("same" if proof.holds else "differs", str(proof))
 
 
 def _run(path: Path) -> Inspected:

@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool1d, glu
+from torch.nn.functional import glu
 from torch.nn.utils.parametrizations import spectral_norm
 
 from gancli import whole_batch
@@ -52,11 +52,16 @@ class Pool(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """``(N, C, H, W)`` -> ``(N, C, side, side)``."""
-        rows, columns = (
-            adaptive_avg_pool1d(torch.eye(length, device=maps.device, dtype=maps.dtype), self.side)
-            for length in maps.shape[2:]
-        )
+        rows, columns = (averaging(length, self.side, maps) for length in maps.shape[2:])
         return rows.T @ maps @ columns
+
+
+def averaging(length: int, side: int, like: Tensor) -> Tensor:
+    """The matrix ``(length, side)`` of adaptive average pooling, in operations that other runtimes know too."""
+    place, pool = torch.arange(length, device=like.device)[:, None], torch.arange(side, device=like.device)
+    inside = (place >= pool * length // side) & (place < ((pool + 1) * length + side - 1) // side)
+    weights = inside.to(like.dtype)
+    return weights / weights.sum(0)
 
 
 class Excitation(nn.Module):

@@ -1,0 +1,109 @@
+"""A generator as it leaves home: what goes in, what comes out, and what its file says of it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gancli.functional.pixels import to_pixels
+from gancli.randomness import numbered_latents
+from gancli.recipes.base import Spec
+from gancli.sampling.drawing import default_labels
+from gancli.sampling.generator import LoadedGenerator
+from gancli.version import __version__
+
+FORMAT = "gancli-model 1"
+LATENTS, LABELS, IMAGES, POINTS = "latents", "labels", "images", "points"
+"""Names of the inputs and outputs."""
+LICENCE = "Whoever trained this generator chooses its licence, within what the training images allow."
+
+
+class Deployed(nn.Module):
+    """``forward(latents, labels)`` gives images, pixels or points, as an exported model does.
+
+    Images are float32 ``(N, C, H, W)`` in [-1, 1]; pixels uint8 ``(N, H, W, C)``; points float32 ``(N, 2)``.
+    """
+
+    def __init__(self, network: nn.Module, spec: Spec, pixels: bool) -> None:
+        super().__init__()
+        self.network, self.spec, self.pixels = network, spec, pixels
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """float32 ``(N, latent_dim)`` and int64 ``(N,)``."""
+        images = self.network(latents, labels)
+        if self.spec.point_scale is not None:
+            return images.flatten(1) * self.spec.point_scale
+        return to_pixels(images).permute(0, 2, 3, 1) if self.pixels else images
+
+    @property
+    def output(self) -> str:
+        """The name of what comes out."""
+        return IMAGES if self.spec.point_scale is None else POINTS
+
+    def levels(self, difference: np.ndarray) -> np.ndarray:
+        """Differences of outputs in levels of 255."""
+        if self.spec.point_scale is not None:
+            return difference / self.spec.point_scale * 127.5
+        return difference if self.pixels else difference * 127.5
+
+
+def deployed(generator: LoadedGenerator, pixels: bool) -> Deployed:
+    """The generator as a module of fixed inputs and outputs."""
+    return Deployed(generator.network, generator.file.origin.spec, pixels).eval()
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a model is given: latents float32 ``(N, d)``, and labels int64 ``(N,)`` if it draws classes."""
+
+    latents: Tensor
+    labels: Tensor | None
+
+    def rows(self, start: int, stop: int) -> "Inputs":
+        """Some of them."""
+        return Inputs(self.latents[start:stop], None if self.labels is None else self.labels[start:stop])
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """As arguments."""
+        return (self.latents,) if self.labels is None else (self.latents, self.labels)
+
+    def named(self) -> dict[str, np.ndarray]:
+        """By their names."""
+        return {name: each.numpy() for name, each in zip((LATENTS, LABELS), self.tensors(), strict=False)}
+
+
+def numbered_inputs(generator: LoadedGenerator, numbers: Sequence[int], seed: int = 0) -> Inputs:
+    """The inputs of numbered images, each class in turn."""
+    labels = default_labels(numbers, len(generator.classes))
+    latents = numbered_latents(seed, numbers, generator.latent_dim)
+    return Inputs(latents, None if labels is None else torch.tensor(labels))
+
+
+def description(generator: LoadedGenerator, pixels: bool, precision: str, sha256: str) -> dict[str, str]:
+    """What a file says of its model; ``sha256`` is that of the ``gen.pth``."""
+    origin = generator.file.origin
+    channels, height, width = origin.spec.shape
+    images = f"uint8 (N, {height}, {width}, {channels})" if pixels else f"float32 (N, {channels}, {height}, {width})"
+    inputs = f"{LATENTS} float32 (N, {generator.latent_dim}) ~ N(0, I)"
+    if generator.classes:
+        inputs += f"; {LABELS} int64 (N)"
+    output = f"{IMAGES} {images}{'' if pixels else ' in [-1, 1]'}"
+    return {
+        "format": FORMAT,
+        "gancli": __version__,
+        "recipe": origin.recipe,
+        "data": Path(origin.data).name,
+        "steps": str(generator.file.steps),
+        "inputs": inputs,
+        "output": output if origin.spec.point_scale is None else f"{POINTS} float32 (N, 2)",
+        "latent_dim": str(generator.latent_dim),
+        "classes": json.dumps(list(generator.classes), ensure_ascii=False),
+        "precision": precision,
+        "generator": generator.identity,
+        "sha256": sha256,
+        "licence": LICENCE,
+    }

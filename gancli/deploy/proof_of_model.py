@@ -1,0 +1,91 @@
+"""An exported model beside torch's: do both draw the same images, and how fast?"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median, quantiles
+
+import numpy as np
+
+from gancli.deploy.deployed import Deployed, Inputs, deployed, numbered_inputs
+from gancli.deploy.model_files import Run, torch_runner
+from gancli.sampling.generator import LoadedGenerator
+
+NUMBERS = 64
+"""Images that are compared, or one of each class if those are more."""
+BATCH = 64
+SECONDS = 0.5
+"""Bound of each measurement."""
+BOUNDS = {"fp32": (0.1, 0.01), "fp16": (16.0, 0.5), "int8": (128.0, 8.0)}
+"""Of each precision: the largest and the mean difference in levels of 255."""
+
+
+@dataclass(frozen=True)
+class ModelProof:
+    """How far an exported model's images are from torch's, in levels of 255."""
+
+    images: int
+    largest: float
+    mean: float
+    largest_allowed: float
+    mean_allowed: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether both are within their bounds; NaN never is."""
+        return self.largest <= self.largest_allowed and self.mean <= self.mean_allowed
+
+    def __str__(self) -> str:
+        allowed = f"allowed are {self.largest_allowed:g} and {self.mean_allowed:g}"
+        return (
+            f"{self.images} images differ by {self.largest:.2g} of 255 at most, {self.mean:.2g} in the mean; {allowed}"
+        )
+
+
+def prove_model(run: Run, generator: LoadedGenerator, pixels: bool, precision: str) -> ModelProof:
+    """Compare numbered images, and each class, in batches of several sizes, with float32 in torch."""
+    count = max(NUMBERS, len(generator.classes))
+    inputs, module = numbered_inputs(generator, range(count)), deployed(generator, pixels)
+    parts = [inputs.rows(start, stop) for start, stop in ((0, 1), (1, 6), (6, count))]
+    apart = np.concatenate([_levels_apart(module, run(part), part).ravel() for part in parts])
+    largest, mean = BOUNDS[precision]
+    if pixels:  # where torch's value is half way between two levels, the least difference is a whole level
+        largest, mean = largest + 1, mean + 0.01
+    return ModelProof(count, float(apart.max()), float(apart.mean()), largest, mean)
+
+
+def _levels_apart(module: Deployed, there: np.ndarray, inputs: Inputs) -> np.ndarray:
+    """Differences ``(N, ...)``; infinite where the shapes differ."""
+    here = torch_runner(module)(inputs)
+    if there.shape != here.shape or there.dtype != here.dtype:
+        return np.array([np.inf])
+    return module.levels(np.abs(there.astype(np.float64) - here))
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast a model draws here."""
+
+    median_ms: float
+    """Of one image."""
+    p95_ms: float
+    images_per_s: float
+    """In batches of `BATCH`."""
+
+
+def speed_of(run: Run, generator: LoadedGenerator) -> Speed:
+    """Measure one image at a time, then batches; half a second each at most, but twice at least."""
+    inputs = numbered_inputs(generator, range(BATCH))
+    alone, batch = (_seconds(run, inputs.rows(0, count)) for count in (1, BATCH))
+    return Speed(1000 * median(alone), 1000 * quantiles(alone, n=20)[-1], BATCH / median(batch))
+
+
+def _seconds(run: Run, inputs: Inputs) -> Sequence[float]:
+    run(inputs)
+    taken: list[float] = []
+    began = time.perf_counter()
+    while len(taken) < 2 or time.perf_counter() - began < SECONDS:
+        start = time.perf_counter()
+        run(inputs)
+        taken.append(time.perf_counter() - start)
+    return taken
