@@ -16,11 +16,22 @@ def in_precision(model: Any, precision: str) -> Any:
     if precision == "fp16":
         convert = required("onnxruntime.transformers.float16", "export", "--precision fp16")
         half = convert.convert_float_to_float16(model, keep_io_types=True)
-        nodes = sorted(half.graph.node, key=lambda node: not node.name.startswith("graph_input_cast"))
+        nodes = _in_order(half.graph)
         del half.graph.node[:]
-        half.graph.node.extend(nodes)  # in their order: what casts the inputs stood at the end
+        half.graph.node.extend(nodes)
         return half
     return _with_int8_weights(model) if precision == "int8" else model
+
+
+def _in_order(graph: Any) -> list[Any]:
+    """The nodes of a graph, each after those whose outputs it takes; conversion puts its casts at the end."""
+    known = {each.name for each in (*graph.initializer, *graph.input)} | {""}
+    waiting, ordered = list(graph.node), []
+    while ready := [node for node in waiting if known.issuperset(node.input)]:
+        ordered += ready
+        known |= {name for node in ready for name in node.output}
+        waiting = [node for node in waiting if not known.issuperset(node.output)]
+    return ordered
 
 
 def _with_int8_weights(model: Any) -> Any:

@@ -16,7 +16,7 @@ NUMBERS = 64
 BATCH = 64
 SECONDS = 0.5
 """Bound of each measurement."""
-BOUNDS = {"fp32": (0.1, 0.01), "fp16": (16.0, 0.5), "int8": (128.0, 8.0)}
+BOUNDS = {"fp32": (0.1, 0.01), "fp16": (8.0, 0.25), "int8": (64.0, 4.0)}
 """Of each precision: the largest and the mean difference in levels of 255."""
 
 
