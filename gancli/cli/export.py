@@ -9,7 +9,6 @@ from gancli.errors import UsageError
 
 if TYPE_CHECKING:
     from gancli.config.deploy_command import ExportFlags
-    from gancli.deploy.card import write_card
     from gancli.deploy.exporting import Exported
 
 SPEED = "one image in {median_ms:.2f} ms (p95 {p95_ms:.2f} ms), {images_per_s:,.0f} images/s in batches of 64"
@@ -25,6 +24,7 @@ def export(told: "ExportFlags") -> None:
     output.set_up_log(told.quiet)
     from gancli.config.deploy_command import Exporting
     from gancli.config.settings import part_of
+    from gancli.deploy.card import write_card
     from gancli.deploy.exporting import export as exported_by
 
     if told.to is None and told.card is None:
