@@ -108,6 +108,7 @@ def test_nudged_weights_are_caught(
     assert not inspect(nudged).is_fine
 
 
+@pytest.mark.slow  # the data set's classifier is trained for the distance
 def test_fewer_bits_come_with_the_distance_before_and_after(
     tiny_run: TrainResult, tmp_path: Path, capsys: Capture
 ) -> None:

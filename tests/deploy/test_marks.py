@@ -49,7 +49,7 @@ def drawn(ckpt: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".json")
 
 
 def packet_of(path: Path) -> bytes:
