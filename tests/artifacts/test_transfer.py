@@ -42,7 +42,9 @@ def test_a_class_keeps_its_images_and_logits_wherever_it_stands(name: str) -> No
     if name != "latent":  # whose D sees latents
         assert torch.allclose(new_d(images, new), old_d(images, old), atol=1e-6)
     if name == "acgan":
-        assert torch.allclose(new_d.judge(images)[1][:, new], old_d.judge(images)[1], atol=1e-6)
+        assert torch.allclose(
+            new_d.logits_and_classes(images)[1][:, new], old_d.logits_and_classes(images)[1], atol=1e-6
+        )
 
 
 def test_a_new_class_begins_anew_and_the_others_stay() -> None:

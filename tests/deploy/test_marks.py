@@ -86,7 +86,7 @@ def test_other_tools_read_the_mark(drawn: Path) -> None:
     assert (record["Label"], record["ContentProducer"], len(record)) == ("1", "Ä & Co", 7)
     with Image.open(drawn / "a.gif") as gif:
         assert len(list(ImageSequence.Iterator(gif))) == 12 and gif.info["loop"] == 0
-    assert np.load(drawn / "a.npz").files == ["arr_0"]
+    assert np.load(drawn / "a.npz").files == ["arr_0", "labels", "classes"]
 
 
 @pytest.mark.skipif(not shutil.which("exiftool"), reason="exiftool is not installed")

@@ -15,7 +15,7 @@ from gancli.config import TrainConfig, build
 from gancli.errors import OutOfMemory, UsageError, is_out_of_memory
 from gancli.machine import memory
 from gancli.machine.distributed import Group
-from gancli.runs import batch_size, compile_choice
+from gancli.runs import batch_size, length
 from gancli.runs.prepare import prepare
 from gancli.steps.step import Step
 
@@ -59,7 +59,7 @@ def test_what_fits_is_named_and_gives_the_result_of_the_whole(
 
 
 def test_where_parts_would_not_do_a_smaller_batch_is_named_with_the_reason(tmp_path: Path, room: list[int]) -> None:
-    with pytest.raises(OutOfMemory, match=r"16 fit: batch_size=16 .*D's answer to an image may depend on the others"):
+    with pytest.raises(OutOfMemory, match=r"16 fit: batch_size=16 .*D's logit of an image may depend on the others"):
         train(recipe="dcgan", hyperparameters={"width": 4}, out=str(tmp_path), **FEW)
     room[0] = 1
     with pytest.raises(OutOfMemory, match="Try a smaller batch_size or image_size"):
@@ -86,9 +86,12 @@ def test_what_is_no_lack_of_memory_stays_what_it_is(tmp_path: Path, monkeypatch:
 def test_auto_takes_whole_packs(room: list[int]) -> None:
     room[0] = 40
     pacgan: dict[str, Any] = {"recipe": "pacgan", "hyperparameters": {"pack": 3, "width": 4}}
-    assert batch_size.prepare_measured(TrainConfig(threads=1, steps=3, **pacgan), Group()).config.batch_size == 126
+    assert (
+        batch_size.prepare_measured(TrainConfig(threads=1, steps=3, **pacgan), Group()).resolved.config.batch_size
+        == 126
+    )
     found = batch_size.prepare_measured(TrainConfig(batch_size="auto", threads=1, steps=3, **pacgan), Group())
-    assert found.config.batch_size == 30, "of the 31, a quarter of 126, that fit"
+    assert found.resolved.config.batch_size == 30, "of the 31, a quarter of 126, that fit"
 
 
 def test_auto_takes_the_recipes_batch_whole_in_parts_or_smaller(
@@ -97,8 +100,8 @@ def test_auto_takes_the_recipes_batch_whole_in_parts_or_smaller(
     def chosen(recipe: str) -> tuple[Any, int, int]:
         config = TrainConfig(recipe=recipe, batch_size="auto", threads=1, steps=3)
         found = batch_size.prepare_measured(config, Group())
-        assert found.step.state.step == 0 and found.step.setup.accumulate == found.config.accumulate
-        return found.config.batch_size, found.config.accumulate, found.plan.images_per_step
+        assert found.step.state.step == 0 and found.step.setup.accumulate == found.resolved.config.accumulate
+        return found.resolved.config.batch_size, found.resolved.config.accumulate, found.resolved.plan.images_per_step
 
     with caplog.at_level(logging.INFO):
         assert chosen("r3gan") == (64, 4, 64)
@@ -150,7 +153,7 @@ def test_the_counts_are_of_this_process() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"accumulate": 2, "recipe": "dcgan"}, "--accumulate 2 would not give .* recipe dcgan: D's answer"),
+        ({"accumulate": 2, "recipe": "dcgan"}, "--accumulate 2 would not give .* recipe dcgan: D's logit"),
         ({"accumulate": 2, "recipe": "unrolled"}, "G's batch normalisation mixes"),
         ({"accumulate": 2, "recipe": "began"}, "no mean over the images"),
         ({"accumulate": 65, "recipe": "vanilla"}, "--accumulate 65 is more than the 64 images"),
@@ -170,9 +173,9 @@ def test_one_image_is_no_batch_to_normalise() -> None:
 
 def test_networks_that_grow_are_timed_all_along_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight-pixel digits have two stages: a quarter of the run in the first, then fading in, then grown."""
-    monkeypatch.setattr(compile_choice, "seconds_of", lambda step: 1.0 + step.state.g.growth.level)
+    monkeypatch.setattr(length, "seconds_of", lambda step: 1.0 + step.state.g.growth.level)
     plan = dry_run(recipe="progressive", steps=80, batch_size=16, threads=1, settings=["width=4"])
-    assert plan.seconds == 80 * (2 * 1.0 + 7 * 2.0) / 9
+    assert plan.seconds == 18 * 1.0 + 62 * 2.0, "two of nine parts, the second up to step 18, are over before it grows"
 
 
 def test_auto_needs_one_process() -> None:

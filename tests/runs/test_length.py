@@ -95,8 +95,8 @@ def test_evaluations_take_a_small_part_of_the_time(
     wanted: str, evaluations: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(length, "_measured", lambda usual, build: (0.0, [0.01]))
-    plan = prepare(TrainConfig(recipe="vanilla", time=wanted, compile="off", threads=1), Group()).plan
+    plan = prepare(TrainConfig(recipe="vanilla", time=wanted, compile="off", threads=1), Group()).resolved.plan
     assert plan.total_steps == int(0.9 * parse_duration(wanted) / 0.01)
     assert -(-plan.total_steps // plan.eval_every) == evaluations
     told = TrainConfig(recipe="vanilla", time=wanted, eval_every=7, compile="off", threads=1)
-    assert prepare(told, Group()).plan.eval_every == 7
+    assert prepare(told, Group()).resolved.plan.eval_every == 7
