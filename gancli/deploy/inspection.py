@@ -1,5 +1,6 @@
 """Say what a file of gancli's is, and whether it is sound."""
 
+import json
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -82,6 +83,8 @@ def _kind_of(path: Path) -> tuple[str, Look]:
         ".pth": ("network", _network), ".pt": ("checkpoint", _checkpoint), ".npz": ("array", _array),
         ".npy": ("array", _array), ".json": ("report", _report), ".toml": ("configuration", _configuration),
     }  # fmt: skip
+    if path.name == "dataset.json":
+        return "labels", _labels
     by_suffix |= dict.fromkeys(SUFFIXES, ("model", _model))
     return by_suffix.get(path.suffix.lower(), ("picture", _picture))
 
@@ -198,6 +201,15 @@ def _run(path: Path) -> Inspected:
 def _configuration(path: Path) -> Inspected:
     config = build(TrainConfig, load_toml(path), str(path))
     return Inspected(path, "configuration", {"recipe": config.recipe, "data": config.data})
+
+
+def _labels(path: Path) -> Inspected:
+    document = json.loads(path.read_bytes())
+    labels = document.get("labels") if isinstance(document, dict) else None
+    if not isinstance(labels, list | dict):
+        raise ValueError("it has no list of labels")
+    classes = document.get("classes")
+    return Inspected(path, "labels", {"pictures": len(labels)} | ({"classes": classes} if classes else {}))
 
 
 def _report(path: Path) -> Inspected:

@@ -4,19 +4,24 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from gancli.errors import UsageError
+from gancli.errors import UsageError, nearest
 from gancli.evaluation.evaluator import Evaluator
 from gancli.evaluation.extractors.base import Extractor
 from gancli.evaluation.extractors.classifier import random_extractor
+from gancli.evaluation.extractors.fixed import pixel_extractor
+from gancli.evaluation.extractors.imagenet import imagenet_extractor
 from gancli.evaluation.features import Features
 from gancli.evaluation.report import Report
 
 log = logging.getLogger(__name__)
 Given = Tensor | Features
+Named = Literal["lite0", "random", "pixels"]
+NAMES: tuple[str, ...] = get_args(Named)
 
 
 def evaluate(
@@ -24,7 +29,7 @@ def evaluate(
     real: Given,
     *,
     train: Given | None = None,
-    extractor: Extractor | None = None,
+    extractor: Extractor | Named | None = None,
     metrics: str | Sequence[str] = "standard",
     seed: int = 0,
     classes: Sequence[str] = (),
@@ -38,13 +43,14 @@ def evaluate(
         generated: One set, or several for means with standard errors.
         real: Real images that the generator was not trained on.
         train: Other real images, best those that the generator was trained on; they give the baseline and show copies.
-        extractor: Computes features of images; None: a random convolutional network.
+        extractor: Computes features of images: an object, ``"lite0"`` (EfficientNet-Lite0), ``"random"`` or
+            ``"pixels"``; None: a random convolutional network.
         metrics: Names, or the groups ``fast``, ``standard`` and ``full``.
         seed: Seed of random choices.
         classes: Names of the extractor's classes.
 
     Raises:
-        UsageError: shapes do not match, or there are too few images.
+        UsageError: shapes do not match, there are too few images, or no extractor has that name.
 
     >>> import torch
     >>> from gancli.evaluation import evaluate
@@ -57,12 +63,21 @@ def evaluate(
     ours, theirs = [_prepared(each, "generated") for each in sets], _prepared(real, "real")
     known = None if train is None else _prepared(train, "train")
     _require_one_shape([*ours, theirs, known])
-    if extractor is None:
-        extractor = (
-            random_extractor(theirs.shape, seed) if isinstance(theirs, Tensor) else extractor_of_features(theirs)
-        )
-    evaluator = Evaluator(extractor, known, theirs, fingerprint_of(theirs), seed, classes)
+    chosen = extractor if isinstance(extractor, Extractor) else _extractor_called(extractor, theirs, seed)
+    evaluator = Evaluator(chosen, known, theirs, fingerprint_of(theirs), seed, classes)
     return evaluator.evaluate(ours, metrics)
+
+
+def _extractor_called(name: str | None, given: Given, seed: int) -> Extractor:
+    if not isinstance(given, Tensor):
+        if name is not None:
+            raise UsageError(f"extractor {name!r} is for images, and features are given; remove it.")
+        return extractor_of_features(given)
+    if name not in (None, *NAMES):
+        raise UsageError(f"there is no extractor {name!r}; {nearest(str(name), NAMES)}")
+    if name == "lite0":
+        return imagenet_extractor()
+    return pixel_extractor(given.shape) if name == "pixels" else random_extractor(given.shape, seed)
 
 
 def fingerprint_of(images: Given) -> str:

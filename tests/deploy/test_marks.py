@@ -264,3 +264,11 @@ def test_inspect_says_what_is_damaged(tiny_run: TrainResult, tmp_path: Path, cap
 def test_a_sheet_holds_what_it_says(ckpt: Path) -> None:
     images = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
     assert output.content_of(images, "png") == rendering.as_file(rendering.grid(images))
+
+
+def test_labels_beside_drawn_pictures_are_told(drawn: Path, tmp_path: Path) -> None:
+    labels = inspect(drawn / "folder" / "dataset.json")
+    assert (labels.kind, labels.problem) == ("labels", None) and labels.facts["classes"] == list(NAMES)
+    assert labels.facts["pictures"] == len(list((drawn / "folder").glob("*.png")))
+    (tmp_path / "dataset.json").write_text('{"label": []}')
+    assert inspect(tmp_path / "dataset.json").problem == "it has no list of labels"

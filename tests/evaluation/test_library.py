@@ -5,6 +5,7 @@ import math
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -210,3 +211,18 @@ def test_reports_of_something_else_are_not_compared(changes: dict[str, str | int
         other = replace(other, fingerprint=first.fingerprint)
     with pytest.raises(UsageError, match=what):
         compare([first, other], ["a", "b"])
+
+
+@pytest.mark.parametrize(("name", "prefix"), [("lite0", "lite0_"), ("random", "randconv_"), ("pixels", "pixels")])
+def test_an_extractor_may_be_named(name: Any, prefix: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randint(0, 256, (2, 12, 3, 16, 16), dtype=torch.uint8, generator=generator)
+    assert evaluate(a, b, extractor=name, metrics="fd").extractor.startswith(prefix)
+
+
+def test_no_other_extractor_has_a_name() -> None:
+    a, b = torch.zeros(2, 12, 3, 16, 16, dtype=torch.uint8)
+    with pytest.raises(UsageError, match="there is no extractor 'lite1'; did you mean 'lite0'"):
+        evaluate(a, b, extractor="lite1")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="is for images, and features are given"):
+        evaluate(normal(50), normal(50, seed=1), extractor="lite0")
