@@ -1,4 +1,4 @@
-"""Pictures in a NumPy file, with the labels that ``gancli sample`` writes beside them."""
+"""Load pictures from a NumPy file, with their labels if it has some, as ``gancli sample`` writes them."""
 
 import logging
 import os
@@ -22,36 +22,42 @@ SUFFIXES = (".npz", ".npy")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}
 LABELS, CLASSES = "labels", "classes"
-"""Arrays of an ``.npz``: the class of each picture, as a name or a number, and the names of those numbers."""
+"""Arrays of an ``.npz``: the class of each picture, as a name or a number; and the class names by number."""
 SHARES = tuple(percent / 100 for percent in range(5, 100, 5))
-"""Shares to hold out where the wanted one would leave a split empty."""
+"""Held-out shares to try if the wanted one leaves a split empty."""
 
 
 def is_array(path: str) -> bool:
-    """True if the path is that of a NumPy file."""
+    """True if the path has the suffix of a NumPy file."""
     return path.endswith(SUFFIXES)
 
 
 def arrays_in(path: Path) -> Mapping[str, np.ndarray]:
-    """The arrays of a file by name, executing nothing; FileFormatError if it is missing, damaged or has objects."""
+    """Read all arrays of a file, by name; never executes code from it.
+
+    Raises FileFormatError if the file is missing, is damaged or holds pickled objects.
+    """
     try:
         content = np.load(path, allow_pickle=False)
         if isinstance(content, np.ndarray):
             return {"arr_0": content}
         with content as archive:
             return {name: archive[name] for name in archive.files}
-    except Exception as error:  # NumPy and zipfile raise nearly everything
+    except Exception as error:  # NumPy and zipfile raise errors of many types
         reason = "it holds pickled objects" if "pickle" in str(error) else getattr(error, "strerror", None) or error
         raise FileFormatError(f"cannot read {path}: {reason}.") from error
 
 
 def main_array(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
-    """The array that the file is about: ``arr_0``, or the only one."""
+    """The array of pictures: ``arr_0``, or the only array; None if there is neither."""
     return arrays.get("arr_0") if "arr_0" in arrays or len(arrays) != 1 else next(iter(arrays.values()))
 
 
 def pixels(array: np.ndarray | None) -> Tensor | None:
-    """Pictures, uint8 ``(N, H, W)`` or ``(N, H, W, C)``, as a tensor ``(N, C, H, W)``; None for anything else."""
+    """Convert pictures, uint8 ``(N, H, W)`` or ``(N, H, W, C)``, to a tensor ``(N, C, H, W)``.
+
+    Returns None for an empty array, another type or shape, or if C is not 1, 3 or 4.
+    """
     if array is None or not array.size or array.dtype != np.uint8:
         return None
     array = array[..., None] if array.ndim == 3 else array
@@ -66,11 +72,12 @@ def described(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def load(path: Path, size: tuple[int, int] | None, options: PictureOptions) -> DataSet:
-    """Load the pictures of a file as those of a folder: resized, labelled, and split by content.
+    """Load the pictures of a NumPy file as a data set: resized, labelled, and split by content.
 
-    Raises FileFormatError for a file without pictures, DataError if labels do not fit them.
+    ``size`` is (height, width); None keeps the size in the file. Raises FileFormatError for a file without pictures.
+    Raises DataError if labels do not fit the pictures or if they cannot be split, UsageError for ``--labels folder``.
     """
-    path = Path(os.path.expanduser(path))  # noqa: PTH111  leaves the home of nobody as it is
+    path = Path(os.path.expanduser(path))  # noqa: PTH111  leaves ~ alone where there is no home
     arrays = arrays_in(path)
     images = pixels(main_array(arrays))
     if images is None:
@@ -92,7 +99,7 @@ def load(path: Path, size: tuple[int, int] | None, options: PictureOptions) -> D
 
 
 def _split(path: Path, images: Tensor, wanted: float) -> tuple[Tensor, float]:
-    """A mask of held-out pictures and the share that gives it: the wanted one, unless it leaves a split empty."""
+    """A mask of held-out pictures, bool ``(N,)``, and its share: ``wanted``, unless that leaves a split empty."""
     for share in (wanted, *SHARES):
         heldout = split_by_content(images, share)
         if heldout.any() and not heldout.all():
@@ -123,7 +130,10 @@ def _names(path: Path, given: np.ndarray, classes: np.ndarray | None) -> Sequenc
 
 
 def at_shape(images: Tensor, shape: tuple[int, ...], options: PictureOptions | None = None) -> Tensor:
-    """Pictures ``(N, C, H, W)`` at another ``shape`` ``(C, H, W)``, as those of a folder are: cropped, antialiased."""
+    """Convert pictures, uint8 ``(N, C, H, W)``, to ``shape`` ``(C, H, W)``, in the same way as those of a folder.
+
+    ``options`` choose between cropping (the default), padding and stretching. Resizing is antialiased.
+    """
     if tuple(images.shape[1:]) == shape:
         return images
     channels, height, width = shape
@@ -137,7 +147,7 @@ def at_shape(images: Tensor, shape: tuple[int, ...], options: PictureOptions | N
 
 
 def _converted(picture: Image.Image, mode: str) -> Image.Image:
-    """Transparent pixels on white, unless the wanted mode has transparency."""
+    """Convert to ``mode``, on a white background unless that mode has transparency."""
     if picture.mode == "RGBA" and mode != "RGBA":
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, (255, 255, 255, 255)), picture)
     return picture.convert(mode)

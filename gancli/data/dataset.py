@@ -15,18 +15,22 @@ from gancli.errors import UsageError
 
 @dataclass(frozen=True)
 class Mixture:
-    """A mixture of Gaussians in the plane with equal weights; points were drawn from it."""
+    """A mixture of Gaussians in the plane, with equal weights, from which points are drawn."""
 
     centres: tuple[tuple[float, float], ...]
     sigma: float
     """Standard deviation of each Gaussian, the same in every direction."""
     scale: float
-    """Factor from a split's values to coordinates."""
+    """A split's values times this factor are coordinates."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images, uint8 ``(N, C, H, W)``, or points, float32 ``(N, 2, 1, 1)`` about [-1, 1], and labels, int64 ``(N,)``."""
+    """Images or points, with optional labels.
+
+    Images are uint8 ``(N, C, H, W)``. Points are float32 ``(N, 2, 1, 1)``, nearly all in [-1, 1]. Labels are int64
+    ``(N,)``.
+    """
 
     images: Tensor
     labels: Tensor | None = None
@@ -52,7 +56,7 @@ class DataSet:
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options that a folder or archive was read with; see `PictureOptions`."""
     channels: "DataSet | None" = None
-    """Labelled grey images. Each channel of an image is one of them, and their classes make up its mode."""
+    """Labelled grey images, from which each image takes its channels; the channels' classes are its mode."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -68,7 +72,7 @@ class DataSet:
         return digest.hexdigest()
 
     def resized(self, height: int, width: int) -> "DataSet":
-        """The same data at another size, by antialiased bilinear interpolation."""
+        """Resize all images by antialiased bilinear interpolation; UsageError for points."""
         if self.train.images.shape[2:] == (height, width):
             return self
         if self.mixture:

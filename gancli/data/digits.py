@@ -11,7 +11,10 @@ HELDOUT_SHARE = 0.2
 
 
 def load(root: Path) -> DataSet:
-    """Alpaydin and Kaynak 1998, UCI Optical Recognition of Handwritten Digits (its test part). ``root`` is unused."""
+    """Load the scans, uint8 ``(N, 1, 8, 8)``, with labels; about 20 % are held out. ``root`` is unused.
+
+    They are the test part of Optical Recognition of Handwritten Digits (Alpaydin and Kaynak 1998, UCI).
+    """
     from sklearn.datasets import load_digits
 
     scans = load_digits()

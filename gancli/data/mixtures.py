@@ -15,13 +15,19 @@ MARGIN = 5.0
 
 
 def ring(root: Path) -> DataSet:
-    """8 Gaussians of deviation .01 on the unit circle, as in VEEGAN (arXiv:1705.07761); ``root`` is unused."""
+    """8 Gaussians on the unit circle, as in VEEGAN (arXiv:1705.07761).
+
+    Their standard deviation is 0.01. ``root`` is unused.
+    """
     angles = torch.arange(8) * (2 * math.pi / 8)
     return _sampled("ring", torch.stack([angles.cos(), angles.sin()], 1), 0.01)
 
 
 def grid(root: Path) -> DataSet:
-    """25 Gaussians of deviation .05 on {-4, -2, 0, 2, 4}^2: PacGAN (arXiv:1712.04086); ``root`` is unused."""
+    """25 Gaussians on the grid {-4, -2, 0, 2, 4}^2, as in PacGAN (arXiv:1712.04086).
+
+    Their standard deviation is 0.05. ``root`` is unused.
+    """
     ticks = torch.arange(-4.0, 5.0, 2.0)
     return _sampled("grid", torch.cartesian_prod(ticks, ticks), 0.05)
 

@@ -1,4 +1,4 @@
-"""Data sets by name. Adding one takes an entry in ``SOURCES``."""
+"""Load data sets by name. To add one, add an entry to ``SOURCES``."""
 
 import os
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def load(
 ) -> DataSet:
     """Load a named data set, or the pictures in a folder, zip file or NumPy file.
 
-    They are resized to ``size`` (height, width) if that is given.
+    Images are resized to ``size`` (height, width) if that is given.
 
     ``options`` and ``cache`` (decode once and keep the pixels in the user's cache) are for pictures only. Raises
     UsageError if ``name`` is neither a name nor a path, or if a named set is given options. Raises DataError if files
@@ -64,7 +64,10 @@ def load(
 
 
 def pictures_at(name: str) -> Path:
-    """The folder or zip file that ``--data`` names; UsageError if there is none, or if its name is not valid text."""
+    """The path of the folder or file that ``--data`` names.
+
+    Raises UsageError if nothing is there, or if the name has control or invalid characters.
+    """
     if not is_plain(name):  # a configuration file, which is UTF-8, must be able to name it
         raise UsageError(f"--data {name!r} has control or invalid characters; give the folder a plain name.")
     path = os.path.expanduser(name)  # noqa: PTH111  leaves ~ alone where there is no home

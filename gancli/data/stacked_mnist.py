@@ -1,4 +1,4 @@
-"""Stacked MNIST: three random digits are the colours of one image, which gives 1,000 modes to count."""
+"""Stacked MNIST: the colour channels of an image are three random digits, so there are 1,000 modes to count."""
 
 from pathlib import Path
 
@@ -15,10 +15,11 @@ arXiv:1705.07761)."""
 
 
 def load(root: Path) -> DataSet:
-    """Triples of MNIST's digits as colour images, uint8 ``(N, 3, 28, 28)``, always the same.
+    """Stack MNIST's digits into colour images, uint8 ``(N, 3, 28, 28)``; every call returns the same images.
 
-    128,000 are of training digits, the 26,000 held-out ones of test digits. There are no classes: a generator that is
-    given the triple would have no mode to find. DataError if MNIST is not under ``root`` and cannot be downloaded.
+    The 128,000 training images use training digits, the 26,000 held-out images use test digits. The data set has no
+    classes, because a generator that is given the triple could not drop a mode. Raises DataError if MNIST is not under
+    ``root`` and cannot be downloaded.
     """
     mnist = torchvision_sets.load("MNIST", "mnist", root)
     train = _stacked(mnist.train.images, TRAIN, "stacked-mnist-train")

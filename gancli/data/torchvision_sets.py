@@ -1,4 +1,4 @@
-"""Data sets read by torchvision: found under the data root, otherwise downloaded there."""
+"""Data sets that torchvision reads from the data root, or downloads there if they are missing."""
 
 import contextlib
 import io
@@ -20,7 +20,10 @@ CONNECT_SECONDS = 20.0
 
 
 def load(cls_name: str, name: str, root: Path) -> DataSet:
-    """Load both splits of ``torchvision.datasets.<cls_name>``; DataError if missing and not downloadable."""
+    """Load both splits of ``torchvision.datasets.<cls_name>``: images, uint8 ``(N, C, H, W)``, and labels.
+
+    Raises DataError if the files cannot be read, or are missing and cannot be downloaded.
+    """
     train, heldout = (_part(cls_name, name, root, is_train) for is_train in (True, False))
     return DataSet(name, _split(train), _split(heldout), tuple(str(c) for c in train.classes))
 

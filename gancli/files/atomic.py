@@ -16,8 +16,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], durable: b
     """Call ``write`` with a binary file, then move that file to ``path`` in one step.
 
     Readers see the old file or the new one, never a part, even after a crash or power failure. On an ``OSError`` (disk
-    full, no permission) the old file stays and the temporary file is removed. ``durable=False`` does not wait for the
-    disk, for many small files that can be made again.
+    full, no permission) the old file stays and the temporary file is removed. ``durable=False`` skips the flush
+    to disk; use it for many small files that can be made again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -48,7 +48,7 @@ def write_text_atomically(path: Path, text: str) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Flush a file to disk, whoever wrote it."""
+    """Flush a file to disk; any process may have written it."""
     with path.open("ab") as file:
         _flush(file.fileno())
 
@@ -65,14 +65,14 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete temporary files of killed processes below a folder that no process is writing to."""
+    """Delete temporary files that killed processes left below a folder; no process may be writing there."""
     for path in folder.rglob(f".*{PART}"):
         with contextlib.suppress(OSError):
             path.unlink()
 
 
 def _flush(descriptor: int) -> None:
-    """Flush to disk; some network and user-space file systems do not support it."""
+    """Flush to disk; does nothing on file systems that do not support it, such as some network ones."""
     try:
         os.fsync(descriptor)
     except OSError as error:

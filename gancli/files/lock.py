@@ -11,9 +11,9 @@ from filelock import FileLock, Timeout
 def locked(path: Path, wait: bool = True, on_wait: Callable[[], object] = lambda: None) -> Iterator[None]:
     """Hold the lock file at ``path``; calls ``on_wait`` once if another process holds it.
 
-    BlockingIOError if another process holds it and ``wait`` is false; OSError or NotImplementedError if the file system
-    has no locks. The holder may delete the file; a waiting process then creates a new one. Locks between hosts depend
-    on the file system (NFS 4 has them).
+    Raises BlockingIOError if another process holds it and ``wait`` is false. Raises OSError or NotImplementedError if
+    the file system has no locks. The holder may delete the file; a waiting process then creates a new one. Locks
+    between hosts depend on the file system (NFS 4 has them).
     """
     lock = FileLock(path)
     try:

@@ -16,9 +16,11 @@ from gancli.errors import FileFormatError
 from gancli.files.atomic import write_atomically
 
 MAX_VALUES, MAX_TEXT, MAX_NUMBER = 10**5, 10**4, 2**63
-"""Bounds of a file's content; without them, nested references could expand beyond any memory."""
+"""Bounds of a file's content: values, characters of a text, and size of an integer.
+
+Without them, a small file with nested references could fill the memory."""
 Scalar = str | int | float | None
-"""Plain data except tables and lists; bool is an int."""
+"""Plain data except mappings and lists; bool is an int."""
 
 
 def save(path: Path, kind: str, version: int, content: Mapping[str, Any]) -> None:
@@ -29,7 +31,7 @@ def save(path: Path, kind: str, version: int, content: Mapping[str, Any]) -> Non
 
 
 def load(path: Path, kind: str, version: int, oldest: int | None = None) -> dict[str, Any]:
-    """Read a file of `save` to the CPU, after verifying every checksum; never executes code from it.
+    """Read a file that `save` wrote, to the CPU. Verifies every checksum first; never executes code from it.
 
     Raises:
         FileFormatError: the file is missing, damaged or foreign; has another ``kind``; is newer than ``version`` or
@@ -38,7 +40,7 @@ def load(path: Path, kind: str, version: int, oldest: int | None = None) -> dict
     """
     try:
         _verify(path)
-        with warnings.catch_warnings(action="ignore"):  # about tensors that are refused below
+        with warnings.catch_warnings(action="ignore"):  # they are about tensors that are refused below
             content = torch.load(path, map_location="cpu", weights_only=True)
         _require_plain(content, path)
     except FileFormatError:
@@ -59,7 +61,7 @@ def load(path: Path, kind: str, version: int, oldest: int | None = None) -> dict
 
 
 def _verify(path: Path) -> None:
-    """FileFormatError if a checksum is wrong, or if parts claim to be larger than the file."""
+    """Raise FileFormatError if a checksum is wrong, or if parts claim to be larger than the file."""
     with zipfile.ZipFile(path) as archive:
         parts = archive.infolist()
         packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
@@ -74,14 +76,14 @@ def _verify(path: Path) -> None:
 
 
 def _require_short_texts(pickled: bytes, path: Path) -> None:
-    """FileFormatError for very long texts, which take torch very long to refuse."""
+    """Raise FileFormatError for very long texts, which torch would need a long time to refuse."""
     for _, argument, _ in pickletools.genops(pickled):
         if isinstance(argument, str | bytes) and len(argument) > MAX_TEXT:
             raise _strange(path, "a text of strange length")
 
 
 def _require_plain(content: Any, path: Path) -> None:
-    """FileFormatError unless the content is CPU tensors and plain data, of plausible number and size."""
+    """Raise FileFormatError unless the content is CPU tensors and plain data, of plausible number and size."""
     waiting, count = [content], 0
     while waiting:
         value = waiting.pop()

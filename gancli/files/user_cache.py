@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def user_cache(*parts: str) -> Path:
-    """A path in the user's cache folder, at the operating system's place (``XDG_CACHE_HOME`` on Linux).
+    """A path in gancli's cache folder, at the operating system's usual place (below ``XDG_CACHE_HOME`` on Linux).
 
-    Without a home folder, as in many containers, it is a private folder among the temporary files.
+    If the user has no home folder, as in many containers, it is a private folder among the temporary files.
     """
     import platformdirs
 

@@ -1,7 +1,7 @@
-"""The cache folder of decoded pictures: list it, limit its size, clear it.
+"""List, limit and clear the cache of decoded pictures.
 
-Each set of pictures at one shape has a folder, with a lock beside it and a subfolder for each version of the set. Above
-the size limit, the least recently used sets are deleted.
+Each set of pictures at one shape has a folder, with a lock file beside it. Each version of the set has a subfolder.
+Above the size limit, the least recently used sets are deleted.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 LIMIT_GIB = 32.0
 LIMIT_VARIABLE = "GANCLI_CACHE_GIB"
 ABOUT, USED = "about.json", "used"
-"""A set's description, and a file whose time is that of the last use."""
+"""Files in a set's folder: its description, and an empty one whose modification time is the last use."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,9 @@ def note_source(folder: Path, source: Path, shape: tuple[int, int, int]) -> None
 
 
 def make_room(wanted: int, but: Path) -> None:
-    """Delete the least recently used sets, except ``but``, until ``wanted`` more bytes are within the limit.
+    """Delete the least recently used sets, except ``but``, until ``wanted`` more bytes fit below the limit.
 
-    A run that is reading a deleted set keeps its open files.
+    A run that is reading a deleted set goes on, because its files stay open.
     """
     excess = cache_size() + wanted - limit()
     for folder in sorted(_sets(), key=_last_use):
@@ -109,7 +109,7 @@ def make_room(wanted: int, but: Path) -> None:
 def clear_cache() -> int:
     """Delete all decoded pictures, except sets that are being decoded; returns the number of bytes freed.
 
-    A run that is reading a deleted set keeps its open files. DataError if deleting fails.
+    A run that is reading a deleted set goes on, because its files stay open. Raises DataError if deleting fails.
     """
     root, before = cache_folder(), cache_size()
     try:

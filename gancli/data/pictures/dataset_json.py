@@ -1,4 +1,4 @@
-"""Read ``dataset.json``: labels as the StyleGAN tools write them, or written by hand."""
+"""Read labels from a ``dataset.json`` that the StyleGAN tools or a person wrote."""
 
 import json
 import logging
@@ -13,16 +13,16 @@ from gancli.errors import DataError
 
 log = logging.getLogger(__name__)
 MAX_SHOWN = 40
-"""Length to which an error message shortens a wrong value."""
+"""Characters of a wrong value that an error message shows."""
 FORM = 'write {"labels": [["folder/name.png", 0], ...]}'
 
 
 def json_labels(listing: Listing) -> dict[str, str] | None:
     r"""The class of each picture, by its name in the listing; None if there is no ``dataset.json`` or no label.
 
-    A class is a number, a name or one-hot; a list of ``classes`` in the file has the numbers' names. Pictures are named
-    relative to ``dataset.json`` or to the root, or by file name alone, also with ``\`` or ``./``. Raises DataError,
-    which names the file, for anything else.
+    A class is a number, a name or a one-hot list; a list ``classes`` in the file may name the numbers. A picture is
+    named by its path from ``dataset.json`` or from the root, or by its file name alone. Paths may start with ``./`` and
+    use ``\``. Raises DataError, which names the file, for anything else.
     """
     if listing.labels is None:
         return None
@@ -70,7 +70,7 @@ def _labels(document: Any) -> dict[str, str] | None:
 
 
 def _class_names(document: Any) -> list[str]:
-    """The names of the numbers, as ``gancli sample`` writes them; none if they are not all different names."""
+    """Class names by number, as ``gancli sample`` writes them; empty unless all are different names."""
     names = document.get("classes") if isinstance(document, Mapping) else None
     if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
         return []
@@ -88,7 +88,7 @@ def _pairs(labels: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _is_name(value: Any) -> bool:
-    """True for a class by name, also alone in a list."""
+    """True if a class is given by name, or by a list with a name as its only item."""
     return isinstance(value, str) or (isinstance(value, list) and len(value) == 1 and isinstance(value[0], str))
 
 
@@ -113,7 +113,7 @@ def _label(name: str, value: Any) -> str | None:
 
 
 def _matched(given: Mapping[str, str], listing: Listing) -> dict[str, str]:
-    """The labels by the listing's names, without pictures that have none."""
+    """Labels by the name of a picture in the listing; pictures without a label are left out."""
     assert listing.labels is not None
     folder = PurePosixPath(listing.labels.name).parent.as_posix()
     keys = {entry.name: _key(entry.name) for entry in listing.entries}

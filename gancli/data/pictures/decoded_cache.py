@@ -1,7 +1,7 @@
-"""Decode pictures once and keep them: a file of pixels for each split in the user's cache folder, with their facts.
+"""Decode pictures once, and keep a file of pixels for each split, with facts, in the user's cache folder.
 
-A new version of a folder copies the pixels of unchanged files, and replaces the old version. After an interruption,
-decoding continues after the last complete block. One process at a time decodes a set; others wait.
+If a folder has changed, pixels of unchanged files are copied, and the new version replaces the old one. After an
+interruption, decoding continues after the last complete block. One process at a time decodes a set; others wait.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ from gancli.files.lock import locked
 
 log = logging.getLogger(__name__)
 LAYOUT = 4
-"""Changes with the layout of the cache's files, and if an unchanged file of more than 8 bits decodes otherwise."""
+"""Increase this when the cache's files get another layout, or files of more than 8 bits decode to other pixels."""
 FACTS = "facts.jsonl"
 """One line for each block whose pixels are on the disk."""
 Progress = Callable[[int, int], None]
@@ -42,13 +42,14 @@ Shape = tuple[int, int, int]
 def decoded(
     listing: Listing, shape: Shape, options: PictureOptions, on_progress: Progress = lambda done, total: None
 ) -> tuple[dict[str, Tensor], Facts]:
-    """Memory-mapped pictures of each split, uint8 ``(N, C, H, W)``, and their facts; decodes what is not in the cache.
+    """Decode pictures that are not in the cache; return all pictures of each split, and their facts.
 
-    ``shape`` is ``(C, H, W)``; C becomes 1 for ``--color auto`` if all pictures are grey. DataError if the cache cannot
-    be written, for example on a full disk; no partial files remain.
+    Pictures are memory-mapped, uint8 ``(N, C, H, W)``. ``shape`` is ``(C, H, W)``; C becomes 1 for ``--color auto`` if
+    all pictures are grey. Raises DataError if the cache cannot be written, for example on a full disk; no partial files
+    remain.
     """
     limit()
-    alike = [replace(options, range="auto")] if options.range != "auto" else []  # may have found the same range
+    alike = [replace(options, range="auto")] if options.range != "auto" else []  # auto may have found this range
     try:
         for each in (*alike, options):
             folder = _folder_of(listing, shape, each)
@@ -95,9 +96,10 @@ def _say_that_it_waits() -> None:
 
 
 def _folder_of(listing: Listing, shape: Shape, options: PictureOptions) -> Path:
-    """The folder of a version (each picture's name, size and time), inside that of the set (its path and options).
+    """The folder of a version of a set, inside the set's folder.
 
-    An archive is identified by its files' checksums instead of its path, so that it may move.
+    A set is identified by its path, shape and options; a version by the held-out share and each picture's name, size
+    and time. For an archive, the pictures' names, sizes and checksums replace the path, so that it may move.
     """
     version = hashlib.blake2b(digest_size=16)
     for entry in listing.entries:
@@ -175,7 +177,7 @@ def _fill(
 
 
 def _kept_of(versions: list[Path], shape: Shape) -> Callable[[Entry, bytes], Reading | None]:
-    """A lookup of pictures in other versions, by stamp or by digest."""
+    """A function that looks up pictures in other versions, by stamp or by digest."""
     places: dict[str, tuple[Tensor, int, Any]] = {}
     for folder in versions:
         facts = _facts_in(folder, shape)

@@ -16,15 +16,15 @@ from gancli.data.pictures.png import without_large_metadata
 from gancli.data.pictures.shaping import BACKGROUNDS, shaped
 
 VERSION = 2
-"""Raised when an unchanged 8-bit file decodes to other pixels than before."""
+"""Increase this when 8-bit files decode to other pixels than before."""
 LARGE_PIXELS = 16_000_000
-"""Larger pictures are decoded one at a time, which bounds memory to a few hundred MiB."""
+"""Pictures with more pixels are decoded one at a time, which bounds memory to a few hundred MiB."""
 WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 _one_large = threading.Lock()
 
 
 class TooSmall(BadPicture):
-    """A good picture that is smaller than the wanted size, with ``--small-images skip``."""
+    """A good picture is smaller than the wanted size, and ``--small-images skip`` leaves it out."""
 
 
 class Traits(NamedTuple):
@@ -72,15 +72,15 @@ class PictureFile:
         """The last decoded frame."""
 
     def frame_numbers(self) -> list[int]:
-        """The numbers of its frames or pages, without reduced copies; only the first of a damaged file.
+        """The numbers of the file's frames or pages, without reduced copies; ``[0]`` for a damaged file.
 
-        An MPO file has one: its other pictures are previews or other views of the first.
+        An MPO file has one frame here: its other pictures are previews or other views of the first.
         """
         kind = self._image.format
         if kind in ("JPEG", "MPO"):
             return [0]
         try:
-            image = self._frame(0) if kind in ("GIF", "TIFF") else self._image  # counting moves these two
+            image = self._frame(0) if kind in ("GIF", "TIFF") else self._image  # counting seeks in these two
             frames = range(getattr(image, "n_frames", 1))
             return [n for n in frames if n == 0 or kind != "TIFF" or _is_page(image, n)]
         except Exception:
@@ -89,7 +89,10 @@ class PictureFile:
     def decode(
         self, height: int, width: int, options: PictureOptions, ranges: Ranges | None = None, frame: int = 0
     ) -> Picture:
-        """Decode and fit one frame; BadPicture with the reason if that fails."""
+        """Decode one frame and fit it to ``height`` and ``width``; BadPicture with the reason if that fails.
+
+        ``ranges`` scales values of more than 8 bits.
+        """
         ranges = ranges or Ranges()
         try:
             image = self._at(frame)
@@ -154,7 +157,7 @@ class PictureFile:
 def decode(
     content: bytes, height: int, width: int, options: PictureOptions, ranges: Ranges | None = None, frame: int = 0
 ) -> Picture:
-    """Decode and fit one picture; BadPicture with the reason if that fails."""
+    """Decode one frame of a file's content; see `PictureFile.decode`."""
     return PictureFile(content).decode(height, width, options, ranges, frame)
 
 
@@ -164,13 +167,13 @@ def digest_of(content: bytes) -> bytes:
 
 
 def _is_page(image: Image.Image, number: int) -> bool:
-    """Return True unless a TIFF page is a reduced copy of another; moves the image to it."""
+    """Return True unless a TIFF page is a reduced copy of another; moves the image to that page."""
     image.seek(number)
     return not int(image.tag_v2.get(254, 0)) & 1  # type: ignore[attr-defined]
 
 
 def _require_few_pixels(image: Image.Image, size: tuple[int, int], most: int) -> None:
-    """BadPicture for too many pixels. A JPEG counts as reduced, unless it is progressive and so held whole."""
+    """Raise BadPicture for too many pixels. A JPEG counts at its reduced size, unless it is progressive."""
     counted = size[0] * size[1] if "progression" in image.info else image.width * image.height
     if counted > most:
         raise BadPicture(f"{size[1]}x{size[0]} pixels are more than {most:,}; --max-pixels sets how many may be")
@@ -186,7 +189,7 @@ def _drafted(image: Image.Image, side: int) -> tuple[float, float]:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """The picture as L, RGB or RGBA."""
+    """Convert a picture to L, RGB or RGBA."""
     image.load()
     if image.mode in WITH_ALPHA or "transparency" in image.info:
         return image.convert("RGBA")

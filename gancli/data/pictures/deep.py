@@ -1,4 +1,4 @@
-"""Pictures with more than 8 bits a channel: one range scales all pictures of a set to 8 bits."""
+"""Scale pictures with more than 8 bits a channel to 8 bits, by one range for all pictures of a set."""
 
 import math
 import sys
@@ -16,9 +16,9 @@ SIXTEEN, THIRTY_TWO, FLOATS = "16 bits", "32 bits", "floats"
 FULL = {SIXTEEN: (0.0, 65535.0), THIRTY_TWO: (0.0, 2.0**31 - 1), FLOATS: (0.0, 1.0)}
 """The full range of each kind of values."""
 NICE_FLOATS = (1.0, 255.0, 65535.0)
-"""Usual maxima of float pictures; one is used if the set's maximum is more than half of it."""
+"""Usual maxima of float pictures; one of them becomes white if the set's maximum is more than half of it."""
 PHOTOMETRIC = 262
-"""TIFF tag that says what values mean; 0: white is zero."""
+"""TIFF tag for the meaning of values; if it is 0, the value 0 is white."""
 MIN_BRIGHTEST = 64
 """Pictures look black if the brightest pixel of the set is darker than this."""
 Extent = tuple[float, float]
@@ -52,7 +52,7 @@ class Ranges:
 
 
 def ranges_of(pictures: Sequence[Deep], choice: str) -> Ranges:
-    """The range of a set for a value of ``--range``.
+    """The ranges that scale a set's pictures, for a value of ``--range``.
 
     ``auto`` looks at all pictures. Integers start at 0, unless some are negative, and end at 2^bits - 1 for as many
     bits as they need. Floats end at 1, 255 or 65,535 if more than half of it is used, otherwise at their maximum.
@@ -87,13 +87,13 @@ def as_choice(pictures: Sequence[Deep], ranges: Ranges) -> str:
 
 
 def levels(picture: Deep, ranges: Ranges) -> tuple[int, int]:
-    """The darkest and the brightest pixel of a picture."""
+    """The darkest and the brightest pixel of a picture after scaling, 0 to 255."""
     low, high = map(int, scaled(np.array([picture.low, picture.high]), ranges.of(picture.kind)))
     return (255 - high, 255 - low) if picture.is_inverted else (low, high)
 
 
 def kind_of(image: Image.Image) -> str | None:
-    """The kind of values of a picture that is opened but not loaded; None for up to 8 bits."""
+    """The kind of values of an opened picture that is not loaded yet; None for up to 8 bits."""
     if image.mode == "F":
         return FLOATS
     if image.mode == "I":
@@ -104,7 +104,10 @@ def kind_of(image: Image.Image) -> str | None:
 def eight_bit(
     image: Image.Image, kind: str, ranges: Ranges, reopened: Callable[[], Image.Image]
 ) -> tuple[Image.Image, Deep]:
-    """Scale a picture to L, RGB or RGBA; ``reopened`` opens it again, to read the low bytes of 16-bit colours."""
+    """Scale a picture to L, RGB or RGBA; returns its original values, too.
+
+    ``reopened`` opens the picture again, to read the low bytes of 16-bit colours.
+    """
     values = np.asarray(image) if image.mode in ("F", "I", *SIXTEEN_BIT) else _colours(image, reopened())
     alpha = None
     if values.ndim == 3:
@@ -133,7 +136,10 @@ def scaled(values: np.ndarray, extent: Extent) -> np.ndarray:
 
 
 def _other_half(image: Image.Image) -> Any:
-    """Arguments for Pillow's decoder to return the low bytes of 16-bit colours instead of the high ones."""
+    """Arguments that make Pillow's decoder return the low bytes of 16-bit colours, not the high ones.
+
+    None for all other pictures.
+    """
     tiles = getattr(image, "tile", None)
     arguments = tiles[0][3] if tiles else None
     raw = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
@@ -150,7 +156,7 @@ def _other_half(image: Image.Image) -> Any:
 
 
 def _colours(image: Image.Image, second: Image.Image) -> np.ndarray:
-    """16-bit colours, uint16 ``(H, W, 3)`` or with alpha ``(H, W, 4)``, of a picture that was opened twice."""
+    """Read 16-bit colours, uint16 ``(H, W, 3)`` or with alpha ``(H, W, 4)``, of a picture that was opened twice."""
     other = _other_half(second)
     second.tile = [(*tile[:3], other) for tile in second.tile]  # type: ignore[attr-defined]
     if other == "RGBA":

@@ -48,14 +48,14 @@ class Facts:
 
     @staticmethod
     def of_json(line: str) -> "Facts":
-        """Parse what `json` wrote; raises KeyError, TypeError or ValueError."""
+        """Parse a line that `json` made; raises KeyError, TypeError or ValueError for any other."""
         plain = json.loads(line)
         for part in PARTS:
             plain[part] = [_seen_of(*columns) for columns in plain[part]]
         return Facts(**plain)
 
     def json(self) -> str:
-        """One line."""
+        """The facts as one line of JSON."""
         return json.dumps(asdict(self)) + "\n"
 
     def add(self, later: "Facts") -> None:
@@ -86,7 +86,7 @@ class Facts:
         return self.train if name == "train" else self.heldout
 
     def rows(self, part: str) -> list[int]:
-        """Indices in the listing of one split."""
+        """The indices of one split's pictures in the listing."""
         return [seen.row for seen in self.part(part)]
 
     def seen(self) -> list[Seen]:
@@ -157,7 +157,7 @@ def is_heldout(digest: bytes, share: float) -> bool:
 
 
 def share_that_splits(facts: Facts, wanted: float) -> float | None:
-    """The share nearest to ``wanted`` that holds out some but not all pictures, in whole per cent if possible.
+    """The share nearest to ``wanted`` that holds out some pictures but not all, in whole per cent if possible.
 
     None if all pictures have the same content.
     """

@@ -1,4 +1,4 @@
-"""Supported picture formats, read by Pillow, or by pillow-heif if it is installed; and known unsupported ones."""
+"""Supported picture formats, which Pillow or an installed pillow-heif reads, and known unsupported ones."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ _OTHERS = (
 def _readable() -> dict[str, tuple[str, ...]]:
     """Supported formats, by Pillow's names, with their suffixes.
 
-    Pillow reads more, some of them by running other programs, which an untrusted file must not start.
+    Pillow reads more formats. For some it runs other programs, which an untrusted file must not start.
     """
-    Image.init()  # the plugins of all formats, before threads ask for them
+    Image.init()  # load all plugins before threads need them
     readable = {name: suffixes for name, suffixes in _ALWAYS.items() if name in Image.OPEN}
     readable |= {
         name: suffixes
@@ -58,7 +58,7 @@ def may_have_frames(name: str) -> bool:
 
 
 def named_inside(head: bytes) -> str | None:
-    """The unsupported format that a file's first bytes show, whatever its name, and what to do; None for others."""
+    """Recognise an unsupported format by a file's first bytes, and advise what to do; None for other formats."""
     if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"mif1", b"msf1") and "HEIF" not in FORMATS:
         return "HEIC; pip install 'gancli[heic]' or convert it"
     if head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis") and "AVIF" not in FORMATS:

@@ -26,7 +26,7 @@ SHEET = 64
 
 @dataclass
 class Inspection:
-    """Counts of everything that matters, how training would read it, and whether it would refuse."""
+    """Counts of a folder's pictures, how training would read them, and whether it would refuse them."""
 
     path: str
     image_size: tuple[int, int]
@@ -55,7 +55,7 @@ class Inspection:
     channels: int = 1
     heldout: int = 0
     memory_bytes: int = 0
-    """Size of all decoded pictures, on the disk and, if it fits, on the device."""
+    """Size of all decoded pictures: on the disk, and on the device if they fit there."""
     seconds: float = 0.0
     """Time to decode all pictures, once."""
     warnings: list[str] = field(default_factory=list)
@@ -77,7 +77,11 @@ def inspect(
     options: PictureOptions,
     on_progress: Progress = lambda done, total: None,
 ) -> Inspection:
-    """Decode every picture once and count; UsageError if there are none, or if wanted labels are missing."""
+    """Decode every picture once and count.
+
+    ``size`` is (height, width); None takes the size that training would use. Raises UsageError if there are no
+    pictures, or if wanted labels are missing, and DataError if an archive or ``dataset.json`` is damaged.
+    """
     listing = with_frames(list_pictures(path), options)
     labels = labels_of(listing, options)
     height, width = size or usual_size(listing)

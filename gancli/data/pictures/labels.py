@@ -14,7 +14,7 @@ MAX_SHOWN_CLASSES = 3
 SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"}
 """If all folders have these names, they are splits, not classes."""
 MIN_IMBALANCE = 10
-"""Ratio of the largest class to the smallest that is worth a warning."""
+"""Warn if the largest class has at least this many times the pictures of the smallest."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Labels:
 
 
 def labels_of(listing: Listing, options: PictureOptions) -> Labels:
-    """The labels for a value of ``--labels``.
+    """The labels of all pictures, for a value of ``--labels``.
 
-    UsageError if there are not at least two folders of classes, DataError for a ``dataset.json`` that is damaged or
-    lacks a picture.
+    Raises UsageError if ``folder`` does not give each picture one of at least two classes. Raises DataError for a
+    ``dataset.json`` that is damaged or lacks a picture.
     """
     if options.labels == "folder":
         return _of_folders(listing)
@@ -54,13 +54,16 @@ def labels_of(listing: Listing, options: PictureOptions) -> Labels:
 
 
 def numbered(names: Sequence[str]) -> Labels:
-    """The class of each picture by name; classes are in the order of the alphabet, or of numbers if all are."""
+    """Number the classes, given the class name of each picture.
+
+    Classes are in numerical order if all names are numbers, otherwise in alphabetical order.
+    """
     are_numbers = all(name.isdecimal() for name in names)
     return _numbered(names, sorted(set(names), key=int) if are_numbers else sorted(set(names)))
 
 
 def used(labels: Labels, train: Sequence[int], heldout: Sequence[int]) -> Labels:
-    """Keep the classes that have pictures at these indices of the listing.
+    """Keep the classes that have a picture in ``train`` or ``heldout``, which are indices of the listing.
 
     Warns about classes without training pictures, and about classes of very different sizes.
     """
@@ -113,7 +116,7 @@ def _of_folders(listing: Listing) -> Labels:
 
 
 def _mention_folders(listing: Listing) -> None:
-    """Log it if folders look like unused classes, or like splits that are read as one set."""
+    """Log a hint if folders look like classes, or a warning if they look like splits; neither is used."""
     names = set(_class_folders(listing))
     if len(names) < 2 or "" in names:
         return
@@ -140,7 +143,7 @@ def _one_split(listing: Listing, names: Iterable[str]) -> str:
 
 
 def _class_folders(listing: Listing) -> list[str]:
-    """The first folder of each picture below the folders that all pictures share; empty if there is none."""
+    """The first folder of each picture below the folders that all pictures share; "" if there is none."""
     paths = _folders(listing)
     shared = len(enclosing(paths))
     return [path[shared] if len(path) > shared else "" for path in paths]

@@ -17,10 +17,10 @@ from gancli.errors import DataError, UsageError
 
 LITTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 RUN_FILES = {"config.toml", "environment.json"}
-"""Files that mark a run's folder; the samples in it are not the user's pictures."""
+"""Files that mark a run's folder, which is skipped: the samples in it are not the user's pictures."""
 LABELS = "dataset.json"
 MAX_BYTES = 2**28
-"""Largest file that is read."""
+"""Size of the largest file that is read."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Listing:
     root: Path
     entries: list[Entry]
     others: int
-    """Number of files whose names are not those of pictures or labels."""
+    """Number of files that, by their names, are neither pictures nor labels."""
     archive: zipfile.ZipFile | None = None
     labels: Entry | None = None
     """``dataset.json``, the StyleGAN tools' file of labels, if there is one at the root or in a folder that encloses
@@ -64,17 +64,17 @@ class Listing:
         _require_readable(entry)
         if self.archive is None:
             with open(f"{self.root}/{entry.name}", "rb", buffering=0) as file:  # noqa: PTH123  a tenth of the time
-                return file.read(entry.size)  # it may have grown since
+                return file.read(entry.size)  # it may have grown after the listing
         try:
             with self._lock:
                 return self.archive.read(entry.name)
         except (RuntimeError, zipfile.BadZipFile, NotImplementedError, EOFError, KeyError) as error:
             raise ValueError(str(error) or type(error).__name__) from error
-        except Exception as error:  # zlib, lzma and bz2 raise their own
+        except Exception as error:  # zlib, lzma and bz2 raise errors of their own
             raise ValueError(f"damaged in the archive: {error}") from error
 
     def open(self, entry: Entry) -> BinaryIO:
-        """Open a file for its first bytes. Not thread-safe; raises any error."""
+        """Open a file to read its first bytes. Not thread-safe; may raise errors of any type."""
         _require_readable(entry)
         if self.archive is None:
             return (self.root / entry.name).open("rb")
@@ -84,8 +84,9 @@ class Listing:
 def list_pictures(path: Path) -> Listing:
     """List the pictures below a folder or in a zip file.
 
-    Skips hidden files, files that systems leave behind, and the folders of gancli's runs. UsageError if there are no
-    pictures or the path is neither, DataError if an archive is damaged.
+    Skips hidden files, files that operating systems leave behind, and the folders of gancli's runs. Raises UsageError
+    if there are no pictures, or if the path is neither a folder nor a zip file. Raises DataError if an archive is
+    damaged.
     """
     if path.is_dir():
         listing = _list_folder(path)
@@ -108,7 +109,7 @@ def is_plain(name: str) -> bool:
 
 def enclosing(folders: Sequence[list[str]]) -> list[str]:
     """The leading folders that all of these paths share."""
-    pairs = zip(min(folders), max(folders), strict=False)  # what these two share, all between them do
+    pairs = zip(min(folders), max(folders), strict=False)  # all paths sort between these two
     return [one for one, other in takewhile(lambda pair: pair[0] == pair[1], pairs)]
 
 
@@ -132,7 +133,7 @@ def _list_folder(root: Path) -> Listing:
 
 
 def _walk(root: str, refused: list[OSError]) -> Iterator[str]:
-    """Yield the names of all files. Follows links to folders, but none twice and none to a folder above."""
+    """Yield the names of all files. Follows links, but enters no folder twice, and none that is above the root."""
     above = {_identity(folder) for folder in Path(root).resolve().parents}
     seen: set[tuple[int, int]] = set()
     for folder, folders, files in os.walk(root, followlinks=True, onerror=refused.append):
@@ -148,7 +149,7 @@ def _walk(root: str, refused: list[OSError]) -> Iterator[str]:
 
 
 def _identity(folder: str | Path) -> tuple[int, int]:
-    status = os.stat(folder)  # noqa: PTH116  for as many as there are
+    status = os.stat(folder)  # noqa: PTH116  faster, for many files
     return status.st_dev, status.st_ino
 
 
@@ -161,12 +162,12 @@ def _is_picture(name: str) -> bool:
 
 
 def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower()  # noqa: PTH122  for as many as there are
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122  faster, for many files
 
 
 def _folder_entry(root: Path, name: str) -> Entry:
     try:
-        status = os.stat(f"{root}/{name}")  # noqa: PTH116  for as many as there are
+        status = os.stat(f"{root}/{name}")  # noqa: PTH116  faster, for many files
     except OSError as error:  # a link that leads nowhere, or in a circle
         return Entry(name, 0, 0, error.strerror or str(error))
     if not stat.S_ISREG(status.st_mode):  # to read a pipe or a device could take forever
@@ -178,7 +179,7 @@ def _list_archive(path: Path) -> Listing:
     try:
         archive = zipfile.ZipFile(path)
         infos = {info.filename: info for info in archive.infolist() if not info.filename.endswith("/")}
-    except Exception as error:  # a damaged directory makes zipfile raise nearly everything
+    except Exception as error:  # zipfile raises errors of many types for a damaged directory
         raise DataError(f"the archive {path} cannot be read: {error}.") from error
     names = sorted(name for name in infos if not any(_is_litter(part) for part in name.split("/") if part != ".."))
     entries = [_archive_entry(infos[name]) for name in names if _is_picture(name)]
@@ -188,7 +189,7 @@ def _list_archive(path: Path) -> Listing:
 
 
 def _labels_among(names: Sequence[str]) -> str | None:
-    """The name of the labels' file: at the root, otherwise in the outermost folder that encloses all pictures."""
+    """The path of the file of labels: at the root, otherwise in the outermost folder that encloses all pictures."""
     folders = [name.split("/")[:-1] for name in names if _is_picture(name)]
     if not folders:
         return None

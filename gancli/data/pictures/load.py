@@ -24,7 +24,7 @@ from gancli.errors import DataError, counted
 
 log = logging.getLogger(__name__)
 MAX_HEADERS = 200
-"""Number of headers that decide the size, if none is given."""
+"""About this many headers are read to choose a size, if none is given."""
 USUAL_SIDES = (64, 32, 16, 8)
 CHANNELS = {"grey": 1, "rgba": 4}
 
@@ -36,11 +36,12 @@ def load(
     on_progress: Progress = lambda done, total: None,
     cache: bool = True,
 ) -> DataSet:
-    """Load the pictures below a folder or in a zip file at ``size`` (height, width), or at a size that suits them.
+    """Load the pictures below a folder or in a zip file as a data set.
 
-    With ``cache`` they are decoded once, into the user's cache folder, otherwise whenever they are needed. Raises
-    UsageError if there are no pictures, or if wanted labels are missing. Raises DataError for bad files, unless they
-    are to be skipped and are at most a tenth.
+    ``size`` is (height, width); None takes `usual_size`. With ``cache``, pictures are decoded once, into the user's
+    cache folder; otherwise they are decoded each time they are needed. Raises UsageError if there are no pictures, or
+    if wanted labels are missing. Raises DataError if pictures cannot be split. Bad files also raise DataError, unless
+    ``options`` skip them and they are at most a tenth.
     """
     listing = with_frames(list_pictures(path), options)
     labels = labels_of(listing, options)
@@ -56,7 +57,7 @@ def load(
     labels = used(labels, facts.rows("train"), facts.rows("heldout"))
     shape = (images["train"].shape[1], *shape[1:])
     say_what_is_done(listing, facts, shape, options, labels.classes, size is None)
-    if facts.deep():  # so that the generator is compared with the same pixels, whatever is added to the folder
+    if facts.deep():  # a fixed range keeps these pixels the same when pictures are added
         options = replace(options, range=deep.as_choice(facts.deep(), facts.ranges(options)))
     train, heldout = (Split(images[part], _chosen(labels, facts.rows(part))) for part in PARTS)
     fingerprint = facts.fingerprint(shape, options, labels.numbers)
@@ -66,7 +67,7 @@ def load(
 
 
 def say_other_share(facts: Facts, options: PictureOptions, share: float | None) -> None:
-    """Log the share that is held out in place of one that would leave a split empty."""
+    """Log that ``share`` is held out, since the wanted share would leave a split empty."""
     log.info(
         "--holdout %g would hold out %s of %s, by their content; %.4g is held out.",
         options.holdout, "all" if facts.heldout else "none", counted(len(facts.seen()), "picture"), share,
@@ -83,8 +84,8 @@ def load_all(
 ) -> Tensor:
     """Load all pictures below a folder or in a zip file, without a split, sorted by name.
 
-    Returns uint8 ``(N, C, H, W)``; ``shape`` is ``(C, H, W)``. Raises the errors of `load`. ``told``: do not warn about
-    skipped files again.
+    Returns uint8 ``(N, C, H, W)``; ``shape`` is ``(C, H, W)``. Raises the errors of `load`. ``told`` means that
+    the warning about skipped files was given before and is left out.
     """
     listing = with_frames(list_pictures(path), options)
     colour: Colour = "grey" if shape[0] == 1 else "rgba" if shape[0] == 4 else "rgb"
@@ -101,7 +102,11 @@ def load_all(
 
 
 def usual_size(listing: Listing) -> tuple[int, int]:
-    """The pictures' common size if it is 8 to 256 a side; otherwise 64, or less if they are smaller."""
+    """Height and width for training, if none are given.
+
+    They are the size that all pictures share, if its sides are 8 to 256 pixels. Otherwise the size is a square of 64
+    pixels a side, or of 32, 16 or 8 for smaller pictures.
+    """
     step = max(1, len(listing.entries) // MAX_HEADERS)
     sizes = []
     for entry in listing.entries[::step]:

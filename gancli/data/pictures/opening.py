@@ -21,10 +21,10 @@ TURNS = {
 }  # fmt: skip
 """The transposition that undoes each value of the EXIF orientation."""
 SIDEWAYS = (5, 6, 7, 8)
-"""Orientations that exchange height and width."""
+"""EXIF orientations that exchange height and width."""
 _no_limit = threading.Lock()
 libtiff.silence()
-warnings.filterwarnings("ignore", module=r"PIL\.")  # BadPicture has the reason
+warnings.filterwarnings("ignore", module=r"PIL\.")  # BadPicture gives the reason
 
 
 class BadPicture(ValueError):
@@ -52,7 +52,7 @@ def opened(file: BinaryIO) -> Image.Image:
         content = file.read(HEAD)
         content += file.read() if content.startswith(SIGNATURE) else b""
         plain = without_large_metadata(content)
-        if len(plain) < len(content):  # from header_size, which has only the header
+        if len(plain) < len(content):  # a file from header_size still has large metadata
             return opened(io.BytesIO(plain))
         inside = named_inside(content)
         raise BadPicture(f"is {inside}" if inside else reason(error)) from error
@@ -71,7 +71,7 @@ def _opened_without_limit(file: BinaryIO) -> Image.Image:
 
 
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation still to be applied; Pillow applies it itself for TIFF."""
+    """The EXIF orientation still to be applied, 1 if none; Pillow applies that of a TIFF itself."""
     if image.format == "TIFF" or (image.format == "JPEG" and not image.info.keys() & {"exif", "xmp"}):
         return 1
     try:
@@ -86,7 +86,7 @@ def turned_size(image: Image.Image, turn: int) -> tuple[int, int]:
 
 
 def reason(error: Exception) -> str:
-    """Why a picture cannot be read, from an error of Pillow's."""
+    """The reason why a picture cannot be read, given Pillow's error."""
     message = " ".join(str(error).split()).rstrip(".")
     if "cannot identify" in message:
         return "is not a picture"

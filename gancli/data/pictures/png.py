@@ -1,4 +1,4 @@
-"""Drop text and colour profiles that are larger than Pillow allows, so that the PNG file can be read."""
+"""Drop text and colour profiles of a PNG file that are larger than Pillow allows, so that it can be read."""
 
 import struct
 import zlib
@@ -43,7 +43,7 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _size(kind: bytes, data: bytes) -> int:
-    """Unpacked size of text or a profile in bytes, or just above the limit if it is larger."""
+    """Unpacked size of a text or profile in bytes; for one above Pillow's limit, the limit plus 1."""
     _, _, rest = data.partition(b"\0")
     if kind == b"tEXt" or (kind == b"iTXt" and rest[:1] != b"\1"):
         return len(data)

@@ -1,4 +1,4 @@
-"""Decode many picture files in parallel, in order, with few of them in memory at a time."""
+"""Decode many picture files in parallel and in order, with few of them in memory at a time."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ TOGETHER = 8
 """Files in one task of a thread."""
 MAX_FRAMES_TOGETHER = 128
 AHEAD = 8
-"""Tasks that are started ahead of the one that is waited for."""
+"""Tasks that are queued behind the one whose result is next."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class Decoder:
     options: PictureOptions
     ranges: Ranges = field(default_factory=Ranges)
     kept: Callable[[Entry, bytes], Reading | None] = lambda entry, digest: None
-    """Looks up an earlier reading by entry, or by digest if that is not empty; None if there is none."""
+    """Looks up an earlier reading by digest, or by entry if the digest is empty; None if there is none."""
 
     def read(self, entry: Entry) -> Reading:
-        """Read and decode one picture; an error becomes the reason."""
+        """Read and decode one picture; an error becomes the reading's ``reason``."""
         return self.read_file([entry])[0]
 
     def read_file(self, entries: Sequence[Entry]) -> list[Reading]:
@@ -85,7 +85,7 @@ def _bad(entry: Entry, error: Exception) -> Reading:
 def read_pictures(decoder: Decoder, entries: Sequence[Entry]) -> Iterator[Reading]:
     """Read all entries in order, with one thread for each core.
 
-    Threads are enough, as Pillow releases Python's global lock while it decodes and resizes.
+    Threads are enough, as Pillow releases Python's global interpreter lock while it decodes and resizes.
     """
     pool = ThreadPoolExecutor(cores.available(), "decoder")
     waiting: deque[Future[list[Reading]]] = deque()

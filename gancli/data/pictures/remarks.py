@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 MAX_BAD = 0.1
 MAX_SHOWN_BAD = 3
 MIN_TRAINING = 10
-"""A generator memorises fewer training pictures than this."""
+"""Warn below this number of training pictures: a generator would memorise them."""
 COLOURS = {1: "grey", 3: "RGB", 4: "RGBA"}
 
 
@@ -52,7 +52,7 @@ def refusal_of_bad(listing: Listing, facts: Facts, options: PictureOptions) -> s
 
 
 def named(listing: Listing, rows: Sequence[tuple[int, str]]) -> tuple[tuple[str, str], ...]:
-    """Replace indices in the listing by names."""
+    """Replace each index in the listing by the picture's name; reasons stay."""
     return tuple((listing.entries[row].shown, reason) for row, reason in rows)
 
 

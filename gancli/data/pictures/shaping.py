@@ -6,14 +6,17 @@ from gancli.config.pictures import PictureOptions
 
 BACKGROUNDS = {"white": (255, 255, 255), "black": (0, 0, 0), "keep": (0, 0, 0)}
 GAP = 2.0
-"""A much larger picture is first reduced by whole factors to this many times the wanted size, which is fast."""
+"""For speed, a much larger picture is first reduced by whole factors to this many times the wanted size, or more."""
 Box = tuple[float, float, float, float]
 
 
 def shaped(
     image: Image.Image, extent: tuple[float, float], size: tuple[int, int], options: PictureOptions
 ) -> Image.Image:
-    """Bring a picture (L, RGB or RGBA) to ``size`` (width, height); only its first ``extent`` pixels count."""
+    """Bring a picture (L, RGB or RGBA) to ``size`` (width, height).
+
+    Only the part of ``extent`` (width, height) from the top left is used.
+    """
     if image.size == size == extent:
         return image
     if options.fit == "pad":

@@ -33,7 +33,7 @@ class StreamedImages:
         return len(self._seen)
 
     def __getitem__(self, chosen: Tensor | slice) -> Tensor:
-        """Decode the pictures at these places; DataError if a file has changed."""
+        """Decode the pictures at these places, uint8 ``(n, C, H, W)``; DataError if a file has changed."""
         places = self._places[chosen].tolist()
         if not places:
             return torch.empty(0, *self.shape[1:], dtype=torch.uint8)
@@ -61,7 +61,7 @@ def streamed(
 ) -> tuple[dict[str, Tensor], Facts]:
     """Like `decoded`, but keeps no pixels.
 
-    Decodes each picture once now, to find bad files and the held-out ones, and again whenever it is needed.
+    Decodes each picture once now, to find bad and held-out files, and again each time it is needed.
     """
     facts, decoder = Facts(), Decoder(listing, shape[1], shape[2], options)
     on_progress(0, len(listing.entries))
