@@ -1,7 +1,7 @@
 """gancli: train a GAN on your images, draw from it, and measure honestly how good it is.
 
-``train``, ``sample``, ``reconstruct`` and ``evaluate`` do what the commands of the same names do; ``load`` gives a
-generator as an object.
+``train``, ``sample`` and ``reconstruct`` do the same as the commands of these names; ``evaluate`` does the same as
+``gancli eval``. ``load`` returns a generator as an object.
 """
 
 from typing import TYPE_CHECKING, Any

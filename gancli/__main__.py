@@ -1,11 +1,11 @@
-"""``gancli``, ``python -m gancli`` and ``torchrun -m gancli`` are one command."""
+"""Entry point of ``gancli``, ``python -m gancli`` and ``torchrun -m gancli``."""
 
 import os
 import sys
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C during imports ends it quietly too."""
+    """Run the command line; Ctrl-C during imports exits quietly."""
     try:
         _require_utf8()
         from gancli import cli

@@ -25,7 +25,7 @@ class FileFormatError(UsageError):
 
 
 class CannotSave(GancliError):
-    """The end of a run could not be written."""
+    """The files at the end of a run could not be written."""
 
 
 class TrainingDiverged(GancliError):
@@ -35,7 +35,7 @@ class TrainingDiverged(GancliError):
 
 
 class TrainingFailed(GancliError):
-    """The health watch raised an alarm, and the run was to stop on one."""
+    """The health watch raised an alarm that ends the run."""
 
     exit_code = 3
 
@@ -64,7 +64,10 @@ class Interrupted(GancliError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """True if an error means that memory ran out; on the CPU, torch and oneDNN have no type for that."""
+    """True if an error means that memory ran out.
+
+    The message decides, because torch and oneDNN have no exception type for this on the CPU.
+    """
     message = str(error).lower()
     ways = ("out of memory", "can't allocate memory", "could not create a primitive")
     other = "primitive descriptor" in message
@@ -72,7 +75,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 MIN_LIKENESS = 0.75
-"""Similarity from which a name may be a misspelling of another; stylegan2 is not one of fastgan."""
+"""Lowest similarity of a name and its misspelling; high enough that stylegan2 does not suggest fastgan."""
 
 
 def nearest(wrong: str, allowed: Iterable[str]) -> str:
@@ -84,7 +87,7 @@ def nearest(wrong: str, allowed: Iterable[str]) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number with its noun.
+    """A number with its noun, in the plural unless the number is 1.
 
     Example:
         >>> counted(1, "picture"), counted(1200, "picture")

@@ -18,9 +18,9 @@ from gancli.steps.state import TrainState
 log = logging.getLogger(__name__)
 KIND = "gancli-checkpoint"
 VERSION = 4
-"""Also raised if older files can still be read, but give other results."""
+"""Format version. It also rises when older files remain readable but would give other results."""
 POINTS_CHANGED = 3
-"""In version 2, networks for points were others, and DCGAN's G drew new images for its step."""
+"""First version with the present networks for points. In version 2, DCGAN's G also drew new images for its step."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Checkpoint:
 def save(
     path: Path, state: TrainState, origin: Origin, images_seen: int, fixed: Mapping[str, Any] = MappingProxyType({})
 ) -> None:
-    """Write a checkpoint atomically."""
+    """Write a checkpoint atomically; ``fixed`` holds the settings that a resumed run cannot change."""
     plain_origin = asdict(origin) | {"classes": list(origin.classes)}
     content = {"origin": plain_origin, "images_seen": images_seen, "fixed": fixed, "state": state.state_dict()}
     torch_file.save(path, KIND, VERSION, content)
@@ -72,7 +72,7 @@ def load(path: Path) -> Checkpoint:
 
 
 def newest_sound(paths: Iterable[Path]) -> Checkpoint | None:
-    """The last of these files that can be read; warns of each damaged one."""
+    """The last of these files that can be read, or None; warns of each damaged file."""
     for path in reversed(list(paths)):
         try:
             return load(path)
@@ -91,7 +91,7 @@ def restore(state: TrainState, checkpoint: Checkpoint) -> None:
 
 
 def network_files(state: TrainState, origin: Origin, images_seen: int) -> tuple[NetworkFile, NetworkFile]:
-    """The averaged generator and the discriminator, self-contained."""
+    """The averaged generator and the discriminator as self-contained files."""
     return (
         NetworkFile("generator", origin, state.step, images_seen, state.ema.state_dict()),
         NetworkFile("discriminator", origin, state.step, images_seen, state.d.state_dict()),
@@ -104,7 +104,11 @@ def generator_file(checkpoint: Checkpoint) -> NetworkFile:
 
 
 def remove_old(folder: RunFolder, keep: int, best_step: int | None, sick_since: int | None = None) -> None:
-    """Delete all but the newest ``keep`` checkpoints, the best, and the newest from before the GAN began to fail."""
+    """Delete old checkpoints.
+
+    Keeps the newest ``keep``, the best, and the newest one before ``sick_since``, the step at which the GAN began to
+    fail. Ignores files that cannot be deleted.
+    """
     checkpoints = folder.checkpoints()
     spared = checkpoints[-keep:]
     if best_step is not None:

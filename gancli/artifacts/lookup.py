@@ -14,12 +14,12 @@ from gancli.errors import UsageError
 
 log = logging.getLogger(__name__)
 RUNS = Path("runs")
-"""Folder of runs unless another is named; also the default of ``--out``."""
+"""Default folder of runs, also for ``--out``."""
 LATEST, BEST = "latest", "best"
 
 
 def run_called(name: str | Path, flag: str = "") -> RunFolder:
-    """The run that is meant: its folder, a file in it, or the newest; UsageError, naming the flag, if there is none."""
+    """Find a run by its folder, a file in it, or ``latest``; UsageError, naming ``flag``, if there is none."""
     path = Path(name)
     if path.name in (LATEST, BEST) and not path.exists():
         return _newest(path)
@@ -32,9 +32,9 @@ def run_called(name: str | Path, flag: str = "") -> RunFolder:
 
 
 def generator_called(name: str | Path) -> Path:
-    """The file of the generator that is meant: ``gen.pth`` or a checkpoint; UsageError if a run has none.
+    """Find a generator's file: ``gen.pth``, ``best.pth`` or a checkpoint; UsageError if a run has none.
 
-    A path that is neither a folder nor ends in ``latest`` or ``best`` is taken as it is.
+    A path that is neither a folder nor ends in ``latest`` or ``best`` is returned unchanged.
     """
     path = Path(name)
     is_best = path.name == BEST and not path.exists()
@@ -45,9 +45,10 @@ def generator_called(name: str | Path) -> Path:
 
 
 def start_called(name: str, out: Path) -> Path:
-    """The run, checkpoint or generator file whose weights ``--init-from`` means; ``latest`` is one in ``out``.
+    """Find the run, checkpoint or generator file that ``--init-from`` names; UsageError if there is none.
 
-    The best one's checkpoint, which has its D, is preferred to its ``best.pth``. UsageError if there is none.
+    ``latest`` and ``best`` without a folder look in ``out``. For ``best``, the checkpoint is preferred to ``best.pth``,
+    because it also has the discriminator.
     """
     path = Path(name)
     if path.exists():
@@ -66,7 +67,7 @@ def _newest(path: Path, runs: Path = RUNS) -> RunFolder:
 
 
 def _last_of(run: RunFolder) -> Path:
-    """A finished run's ``gen.pth``, or the newest checkpoint of another."""
+    """The ``gen.pth`` if the run is finished, otherwise its newest checkpoint; UsageError if there is neither."""
     if run.generator.is_file():
         return run.generator
     checkpoints = run.checkpoints()
@@ -77,7 +78,7 @@ def _last_of(run: RunFolder) -> Path:
 
 
 def _best_of(run: RunFolder) -> Path:
-    """``best.pth``, or the best checkpoint of a run that an older gancli wrote."""
+    """``best.pth``, or the best checkpoint if an older gancli wrote the run; UsageError if there is neither."""
     path = run.best_generator if run.best_generator.is_file() else _best_checkpoint(run)
     if path is None:
         raise UsageError(f"{run.path} has no best checkpoint, since it was not evaluated; use latest, or --eval-every.")

@@ -1,4 +1,4 @@
-"""The format of ``gen.pth`` and ``dis.pth``: one network with all that is needed to rebuild it."""
+"""The format of ``gen.pth`` and ``dis.pth``: one network with everything needed to rebuild it."""
 
 import hashlib
 import json
@@ -19,10 +19,10 @@ from gancli.version import __version__
 
 KIND = "gancli-network"
 VERSION = 2
-"""In version 1, networks for points were others."""
+"""Format version. Version 1 had other networks for points."""
 Role = Literal["generator", "discriminator"]
 MAX_SIZE = 2**16
-"""Largest side in pixels, and number of channels; files with more are refused."""
+"""Largest height and width in pixels, and largest number of channels; larger ones are refused."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Origin:
     classes: tuple[str, ...]
     data: str
     fingerprint: str
-    """The data set's; see `gancli.data.DataSet.fingerprint`."""
+    """Fingerprint of the data set; see `gancli.data.DataSet.fingerprint`."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Settings for reading the pictures; see `gancli.data.PictureOptions`."""
 
@@ -52,9 +52,9 @@ class NetworkFile:
 
 
 def identity(origin: Origin, weights: Mapping[str, Tensor]) -> str:
-    """SHA-256, in hex, of all that a network's images depend on: recipe, hyperparameters, shape and weights.
+    """SHA-256, in hex, of everything that determines a network's images: recipe, hyperparameters, shape and weights.
 
-    It is one for the same generator in a ``gen.pth``, a checkpoint and a training.
+    A generator has the same identity in a ``gen.pth``, in a checkpoint and during training.
     """
     digest = hashlib.sha256(
         json.dumps([origin.recipe, dict(origin.hyperparameters), asdict(origin.spec)], sort_keys=True).encode()
@@ -67,7 +67,10 @@ def identity(origin: Origin, weights: Mapping[str, Tensor]) -> str:
 
 
 def require_fit(network: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
-    """FileFormatError naming the first tensor that is missing, extra, of another shape or type, or not finite."""
+    """Raise FileFormatError if weights do not fit a network; ``what`` names the network in the message.
+
+    The message names the first tensor that is missing, extra, not finite, or of another shape or type.
+    """
     own = network.state_dict()
     for name in sorted(own.keys() ^ weights.keys(), key=str):
         raise FileFormatError(
@@ -82,13 +85,13 @@ def require_fit(network: nn.Module, weights: Mapping[str, Tensor], what: str) ->
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
-    """Copy weights into a network after `require_fit`."""
+    """Copy weights into a network after checking them with `require_fit`."""
     require_fit(network, weights, what)
     network.load_state_dict(weights)
 
 
 def origin_of(content: Mapping[str, Any]) -> Origin:
-    """The origin from a file's values; KeyError, TypeError or ValueError if they are not one."""
+    """Read the origin from a file's values; KeyError, TypeError or ValueError if they are invalid."""
     try:
         if not all(isinstance(each, Scalar) for each in content["spec"].values()):
             raise TypeError("its spec must be a table of plain values")
@@ -111,7 +114,10 @@ def origin_of(content: Mapping[str, Any]) -> Origin:
 
 
 def require_present_points(path: Path, origin: Origin, older: bool) -> None:
-    """FileFormatError for a file whose G draws points with LeakyReLU: its weights fit, but would draw others now."""
+    """Raise FileFormatError if an older gancli wrote a network for points.
+
+    Those networks used LeakyReLU: their weights still fit, but would now draw other points.
+    """
     if older and origin.spec.is_points:
         raise FileFormatError(f"{path} is of an older gancli, whose G drew points otherwise; use that, or train again.")
 
@@ -121,7 +127,7 @@ def _one_line(error: Exception) -> str:
 
 
 def save(path: Path, file: NetworkFile) -> None:
-    """Write the file in one step; equal content gives equal bytes."""
+    """Write the file atomically; equal content gives equal bytes."""
     origin = asdict(file.origin) | {"classes": list(file.origin.classes)}
     weights = {name: value.detach().cpu() for name, value in file.weights.items()}
     content = {
@@ -132,7 +138,7 @@ def save(path: Path, file: NetworkFile) -> None:
 
 
 def load(path: Path, role: Role) -> NetworkFile:
-    """Read a file; FileFormatError if it is missing, damaged, foreign or of the other role."""
+    """Read a file; FileFormatError if it is missing, damaged, foreign or has the other role."""
     file = load_any(path)
     if file.role != role:
         raise FileFormatError(f"{path} holds a {file.role}; a {role} is needed.")

@@ -18,7 +18,7 @@ NUMBERED = re.compile(r"(\d{4,})-")
 ASIDE = ".aside"
 CHECKPOINT = re.compile(r"step-(\d+)\.pt")
 MAX_NAME = 150
-"""Bytes of a run's name; file systems allow 255 for name and number."""
+"""Most bytes in a run's name; file systems allow 255 for number and name together."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ class RunFolder:
 def go_on_from(folder: RunFolder, step: int) -> None:
     """Prepare the folder of a run that resumes after this step.
 
-    Deletes temporary files, and renames checkpoints of later steps, which are damaged or discarded, so that nothing
-    uses them. Call it only while holding the run's lock.
+    Deletes temporary files. Renames checkpoints of later steps, which are damaged or discarded, so that nothing uses
+    them. Call it only while holding the run's lock.
     """
     remove_leftovers(folder.path)
     later = [path for path in folder.checkpoints() if step_of(path) > step]
@@ -104,7 +104,7 @@ def step_of(checkpoint: Path) -> int:
 
 
 def create(out: Path, name: str) -> RunFolder:
-    """A new folder with the next number; UsageError if ``out`` cannot be written to."""
+    """Make a run folder with the next number; UsageError if ``out`` cannot be written to."""
     safe = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
     safe = safe.encode()[:MAX_NAME].decode(errors="ignore")
     try:

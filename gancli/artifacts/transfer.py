@@ -1,4 +1,4 @@
-"""Take over weights, layer by layer, from a network for other sizes, channels or classes."""
+"""Copy weights, layer by layer, from a network for other sizes, channels or classes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,20 +10,20 @@ from gancli.errors import FileFormatError
 from gancli.recipes.base import Recipe, Spec
 
 Layer = tuple[tuple[str, torch.dtype, tuple[int, ...]], ...]
-"""Name, type and shape of each tensor of a layer; shapes are those without the entries of classes."""
+"""Name, dtype and shape of each tensor of a layer; shapes exclude the entries of classes."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The tensors of a network, and where its classes are in them."""
+    """The tensors of a network, and the dimensions along which they have an entry for each class."""
 
     tensors: Mapping[str, Tensor]
     classes: tuple[str, ...] = ()
     axes: Mapping[str, int] = field(default_factory=dict)
-    """The dimension of a tensor whose last entries are one for each class, by its name."""
+    """By tensor name, the dimension whose last entries belong to the classes, one entry each."""
 
     def shared(self, name: str) -> tuple[int, ...]:
-        """The shape of a tensor without the entries of the classes."""
+        """The shape of a tensor, excluding the entries of classes."""
         axis = self.axes.get(name)
         shape = self.tensors[name].shape
         return tuple(size - len(self.classes) * (place == axis) for place, size in enumerate(shape))
@@ -45,23 +45,23 @@ class Weights:
 
 @dataclass(frozen=True)
 class Taken:
-    """The tensors that a network took from another."""
+    """The layers and tensors that a network took from another."""
 
     names: frozenset[str]
-    """Its tensors that were taken."""
+    """Names of the taken tensors, as in the network that took them."""
     layers: int
-    """Its layers that were taken."""
+    """Number of its layers that were taken."""
     total: int
-    """All its layers."""
+    """Number of all its layers."""
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is left as it was, but perhaps entries of classes."""
+        """True if every layer was taken; entries of new classes may still be unchanged."""
         return self.layers == self.total
 
 
 def class_axes(recipe: Recipe, spec: Spec) -> tuple[dict[str, int], dict[str, int]]:
-    """`Weights.axes` of the recipe's G and D: the dimensions that grow by one with one class more."""
+    """`Weights.axes` of the recipe's G and D: the dimensions that grow by one for each class."""
     if not recipe.conditional or not spec.classes:
         return {}, {}
     with torch.device("meta"):
@@ -83,10 +83,13 @@ def _grown(network: nn.Module, larger: nn.Module) -> dict[str, int]:
 
 @torch.no_grad()
 def take(ours: Weights, theirs: Weights, what: str) -> Taken:
-    """Copy every layer of ``theirs`` that fits into ``ours``, in their order; what fits nowhere stays as it is.
+    """Copy every layer of ``theirs`` that fits into ``ours``, in order; other layers of ``ours`` stay unchanged.
 
-    Layers fit that have the same tensors but for the entries of classes. Those are copied between classes of the same
-    name. Raises FileFormatError, naming the tensor of the network ``what``, for values that are not finite.
+    Two layers fit if their tensors have the same names within the layer, dtypes and shapes, excluding the entries of
+    classes. Entries of classes are copied between classes of the same name.
+
+    Raises:
+        FileFormatError: values are not finite; the message names the tensor and the network ``what``.
     """
     layers, others = list(ours.layers().values()), list(theirs.layers().values())
     pairs = longest_common(ours.kinds(), theirs.kinds())

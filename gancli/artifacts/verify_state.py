@@ -14,7 +14,7 @@ from gancli.steps.state import TrainState
 
 
 def require_loadable(state: TrainState, saved: Mapping[str, Any]) -> None:
-    """FileFormatError naming the first part of ``saved`` that does not fit ``state``."""
+    """Raise FileFormatError naming the first part of ``saved`` that does not fit ``state``."""
     own = state.state_dict()
     for name, value in own.items():
         kind = Mapping if isinstance(value, Mapping) else type(value)
@@ -35,7 +35,7 @@ def require_loadable(state: TrainState, saved: Mapping[str, Any]) -> None:
 
 
 def _require_optimizer(optimizer: Optimizer, remembered: Any, what: str) -> None:
-    """Each parameter's saved state must have the names, shapes and types that such an optimizer keeps."""
+    """Require that each parameter's saved state has the names, shapes and types that this optimizer keeps."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     examples = _remembered(optimizer)
     _require(isinstance(remembered, Mapping), f"{what} remembers nothing")
@@ -49,7 +49,7 @@ def _require_optimizer(optimizer: Optimizer, remembered: Any, what: str) -> None
 
 
 def _remembered(optimizer: Optimizer) -> dict[str, Tensor]:
-    """The state that such an optimizer keeps for a parameter, after a step on an example."""
+    """The state that an optimizer of this type keeps for a parameter, taken from one step on an example."""
     parameter = nn.Parameter(torch.zeros(2))
     parameter.grad = torch.zeros(2)
     settings = {name: value for name, value in optimizer.defaults.items() if name not in ("capturable", "fused")}

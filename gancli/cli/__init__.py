@@ -69,8 +69,8 @@ add(app, "recipes", recipes.recipes, "RecipesFlags")
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code; an error is one line on stderr."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a stream that was closed is None
-            stream.reconfigure(errors="backslashreplace")  # so that no name or sign fails where only ASCII is known
+        if isinstance(stream, io.TextIOWrapper):  # a closed stream is None
+            stream.reconfigure(errors="backslashreplace")  # an ASCII terminal shows escapes instead of failing
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _stop)
@@ -78,9 +78,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 class Stopped(BaseException):
-    """SIGINT or SIGTERM outside of a training's steps; temporary files are removed on its way.
+    """SIGINT or SIGTERM outside of a training's steps; cleanup code removes temporary files as it propagates.
 
-    No KeyboardInterrupt, which the parser turns into a silent exit.
+    It is not a KeyboardInterrupt, because the parser turns that into a silent exit.
     """
 
     def __init__(self, number: int) -> None:
@@ -89,12 +89,12 @@ class Stopped(BaseException):
 
 
 def _stop(number: int, frame: object) -> None:
-    signal.signal(number, signal.SIG_DFL)  # a second one ends at once
+    signal.signal(number, signal.SIG_DFL)  # a second signal kills at once
     raise Stopped(number)
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
     output.debug = "--debug" in given  # before or after the command's name
     try:
@@ -105,7 +105,8 @@ def run(arguments: list[str] | None = None) -> int:
         print(f"gancli: {error}", file=sys.stderr)
         return error.exit_code
     except GancliError as error:
-        told = isinstance(error, UsageError) and not output.leads_here()  # all of a machine have the same input
+        # a machine's processes have the same input, so one of them prints a usage error
+        told = isinstance(error, UsageError) and not output.leads_here()
         return error.exit_code if told else _fail(error, str(error), error.exit_code)
     except typer.Abort:
         return 1
@@ -116,13 +117,13 @@ def run(arguments: list[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     except Exception as error:
-        if hasattr(error, "format_message"):  # what the parser raises for a wrong command line
+        if hasattr(error, "format_message"):  # the parser's error for a wrong command line
             return _fail(error, _said(error), getattr(error, "exit_code", 2))
         return _fail(error, describe(error), 1)
 
 
 def _said(error: Any) -> str:
-    """The parser's message; for an unknown flag that is like a hyperparameter, how to set that."""
+    """The parser's message; if an unknown flag resembles a hyperparameter, how to set the hyperparameter."""
     from gancli.recipes import hyperparameters_like
 
     if flag := getattr(error, "option_name", ""):
@@ -134,7 +135,7 @@ def _said(error: Any) -> str:
 
 
 def _require_values(given: list[str]) -> None:
-    """UsageError for an empty value, which as a path would mean the current folder."""
+    """Raise UsageError for an empty value, because as a path it would mean the current folder."""
     for before, word in pairwise(["", *given]):
         flag, equals, value = word.partition("=")
         if word and not (flag.startswith("--") and equals and not value):
@@ -144,7 +145,7 @@ def _require_values(given: list[str]) -> None:
 
 
 def describe(error: Exception) -> str:
-    """One line for an error that gancli did not foresee."""
+    """One line for an unexpected error, with advice if memory ran out."""
     first = (str(error).strip().splitlines() or [""])[0]
     if is_out_of_memory(error):
         return f"out of memory: {first} Try --batch-size auto, a smaller --image-size or --precision bf16."
@@ -156,6 +157,6 @@ def describe(error: Exception) -> str:
 def _fail(error: Exception, message: str, code: int) -> int:
     if output.debug:
         logging.getLogger("gancli").error("traceback follows", exc_info=error)
-    if message:  # the parser has none where it has shown the help instead
+    if message:  # empty if the parser has shown the help instead
         print(f"gancli: error: {' '.join(message.split())}", file=sys.stderr)
     return code

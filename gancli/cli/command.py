@@ -24,23 +24,24 @@ ARGUMENT = "_argument"
 
 
 class CommandGroup(TyperGroup):
-    """Makes the flags of a command only when it is called, so that the list of commands is shown at once."""
+    """Builds the flags of a command only when it is called, so the list of commands appears quickly."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The called command, with its flags."""
+        """Find the called command and build its flags."""
         name, listed, rest = super().resolve_command(ctx, args)
         made_later = getattr(getattr(listed, "callback", None), LATER, None)
         return name, listed if made_later is None else made_later(name), rest
 
 
 def add(app: Typer, name: str, run: Callable[[Any], object], flags: str, raw: bool = False) -> None:
-    """Add a command that calls ``run`` with its settings, as the dataclass named ``flags`` in `config.commands`.
+    """Add a command that calls ``run`` with its settings.
 
-    If ``raw``, ``run`` is called with a dictionary of the given values only.
+    The settings are an instance of the dataclass named ``flags`` in `config.commands`. If ``raw``, they are a
+    dictionary with only the values given on the command line.
     """
 
     def listed() -> None:
-        """Placeholder of the command in the list of all."""
+        """Placeholder in the list of commands; `CommandGroup` replaces it when the command is called."""
 
     def made_later(name: str) -> Any:
         from gancli.config import commands
@@ -73,7 +74,7 @@ def command(cls: type, run: Callable[[Any], object], raw: bool = False) -> Calla
 
 
 def _given(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The given values; UsageError for one that is missing, or given both with a flag and without."""
+    """The given values; UsageError if one is missing, or is given both with and without its flag."""
     from gancli.config.settings import declarations
 
     given = {name: value for name, value in values.items() if value is not None and value != []}
@@ -89,7 +90,7 @@ def _given(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def built_apart(cls: type[S], given: Mapping[str, Any]) -> tuple[S, dict[str, Any]]:
-    """The given values that ``cls`` declares, as a ``cls``, and the others unchanged."""
+    """Split the given values into a ``cls``, built from those that it declares, and the rest, unchanged."""
     from gancli.config.settings import declarations
     from gancli.config.values import COMMAND_LINE, build
 
@@ -154,7 +155,7 @@ def default_in_words(declared: "Declared") -> str:
 
 
 def allowed(declared: "Declared") -> str:
-    """The allowed values: ``at least 1``, ``minimax or non-saturating``; empty if the type says it all."""
+    """The allowed values: ``at least 1``, ``minimax or non-saturating``; empty if any value of its type is allowed."""
     if declared.hint is bool:
         return "True or False"
     if choices := declared.choices():

@@ -33,7 +33,7 @@ def compare(told: "CompareFlags") -> None:
 
 
 def _report_at(name: str) -> Path:
-    """A report's file or a run's folder, ``latest`` for the newest."""
+    """Path of a report file or of a run's folder; ``latest`` means the newest run."""
     from gancli.artifacts.lookup import run_called
 
     return Path(name) if Path(name).exists() else run_called(name).path

@@ -45,7 +45,7 @@ def doctor(told: "DoctorFlags") -> None:
 
 
 def _draw(checkup: "Checkup", run: Path, plot: Path | None) -> Path | None:
-    """Draw the curves; None if the run's folder cannot be written to, which must not hide the diagnosis."""
+    """Draw the curves. If the run's folder is not writable, warn and return None, so the diagnosis is still shown."""
     from gancli.runs.health_plot import draw
 
     try:

@@ -12,12 +12,12 @@ debug = False
 
 
 def leads() -> bool:
-    """True in the process that prints for all of ``torchrun``'s."""
+    """True in the process with rank 0, which prints for all processes of ``torchrun``."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def leads_here() -> bool:
-    """True in the process that prints for all that ``torchrun`` started on this machine."""
+    """True in the process with local rank 0, which prints for all processes on this machine."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
@@ -39,7 +39,7 @@ class _OneLine(logging.Formatter):
 
 
 def print_result(result: Mapping[str, Any], as_json: bool) -> None:
-    """Print one JSON object, or a line for each entry that is not empty; only in the first process."""
+    """Print one JSON object, or one line per non-empty entry; only the process with rank 0 prints."""
     if not leads():
         return
     if as_json:
@@ -53,9 +53,10 @@ def print_result(result: Mapping[str, Any], as_json: bool) -> None:
 
 @contextlib.contextmanager
 def bar(what: str, total: int, quiet: bool) -> Iterator[Callable[[float], None]]:
-    """A bar on stderr if that is a terminal; yields a function to call with the amount done since its last call.
+    """Show a progress bar on stderr if that is a terminal.
 
-    The bar opens at the first call, because decoding before it may show a bar of its own.
+    Yields a function to call with the amount done since its last call, in the unit of ``total``. The bar appears at the
+    first call, because decoding, which comes earlier, may show its own bar.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -76,7 +77,7 @@ def bar(what: str, total: int, quiet: bool) -> Iterator[Callable[[float], None]]
 
 
 def counted(batches: Iterable[Any], advance: Callable[[float], None]) -> Iterator[Any]:
-    """The same batches; each advances the bar after it is used."""
+    """Yield the batches unchanged; after each one is used, advance the bar by its length."""
     for batch in batches:
         yield batch
         advance(len(batch))

@@ -41,7 +41,10 @@ def _summary(recipe: "type[Recipe]", spec: "Spec") -> dict[str, Any]:
 
 
 def _parameters(recipe: "type[Recipe]", spec: "Spec") -> tuple[int, int]:
-    """Weights of G and D; made for real, since initialising some layers on torch's meta device takes seconds."""
+    """Numbers of weights of G and D.
+
+    The networks are really built, because some layers take seconds to initialise on torch's meta device.
+    """
     networks = recipe().fitted(spec, images=50_000, length=1_000_000).networks(spec)
     g, d = (sum(parameter.numel() for parameter in network.parameters()) for network in networks)
     return g, d

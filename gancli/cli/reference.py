@@ -15,7 +15,7 @@ from gancli.config.settings import Declared, declarations
 from gancli.config.train_command import Training
 
 FUNCTIONS = {"train": Training, "sample": Sampling, "eval": Measuring, "reconstruct": Reconstructing}
-"""Commands that are functions in Python, with the keywords that those have."""
+"""Commands that are also Python functions, each with the settings that are its keywords."""
 INTRODUCTION = """# Reference
 
 Made by `make reference` from the declarations in `gancli/config` and `gancli/recipes`; do not edit it.

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 COLUMNS = ("metric", "name", "value", "error", "baseline", "baseline_error", "n", "better", "times_real")
 COLUMNS_OF_A_CURVE = 4
-"""Metrics in one table of checkpoints."""
+"""Number of metrics in one table of checkpoints."""
 MAX_NAMES_WIDTH = 36
-"""Columns of a comparison with longer names are numbered."""
+"""Most characters of all names together above the columns of a comparison; beyond it, columns are numbered."""
 
 
 def short_names(paths: "Sequence[Path]") -> list[str]:
-    """Names of runs' folders or reports' files; with their parents' names if they are not unique."""
+    """Names of run folders or report files, with their parents' names if they are not unique."""
     short = [path.stem if path.suffix == ".json" else path.resolve().name for path in paths]
     if len(set(short)) == len(short):
         return short
@@ -63,14 +63,14 @@ def print_curve(reports: "Sequence[tuple[int, Report]]") -> None:
 
 
 def print_of(figures: "Sequence[Figure]") -> None:
-    """Print features and N, which short names of metrics do not contain."""
+    """Print the features and N, which the short metric names in the tables leave out."""
     features = dict.fromkeys(figure.name.removeprefix(f"{figure.metric}_") for figure in figures)
     sizes = sorted({figure.n for figure in figures})
     print(f"features: {', '.join(features)}; N = {', '.join(f'{n:,}' for n in sizes)}.")
 
 
 def print_comparison(rows: "Sequence[Row]", names: Sequence[str]) -> None:
-    """Print a row per metric; marks show significant differences from the first report."""
+    """Print a row per metric; ``*`` and ``x`` mark significant differences from the first report."""
     from gancli.evaluation.tables import new_table, table_as_text, with_error
 
     columns = names if sum(map(len, names)) <= MAX_NAMES_WIDTH else [f"({number + 1})" for number in range(len(names))]

@@ -45,7 +45,7 @@ def _print(trained: "TrainResult", as_json: bool) -> None:
         output.print_result(result, as_json)
         return
     metrics, best, commands, verdict = (result.pop(name) for name in ("metrics", "best", "next_commands", "verdict"))
-    for name in ("failures", "alarms", "best_generator"):  # the verdict and the line of the best tell them
+    for name in ("failures", "alarms", "best_generator"):  # the verdict and best lines include these
         del result[name]
     if best:
         best = f"{best['metric']} {best['value']:.4g} at step {best['step']}: {trained.best_generator}"

@@ -8,7 +8,7 @@ from gancli.cli import output
 from gancli.cli.command import built_apart
 
 MAX_NAMES = 20
-"""Number of differences that are printed."""
+"""Largest number of differences that are printed."""
 
 
 def verify_resume(given: dict[str, Any]) -> None:

@@ -1,1 +1,1 @@
-"""Generators and pictures that leave home: what a file is, whether it is sound, and where a picture comes from."""
+"""Export generators, inspect files, and verify which generator drew a picture."""

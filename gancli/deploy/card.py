@@ -1,4 +1,4 @@
-"""A model card: a folder with a README in the form that model hubs read, from the run's own records."""
+"""Write a model card from a run's records: a folder with a README in the format of model hubs."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ from gancli.version import __version__
 
 SHOWN = 64
 TO_FILL = "TODO"
-"""Marks what only a person knows."""
+"""Placeholder for facts that only a person can give."""
 USE = """```sh
 pip install gancli
 gancli sample --ckpt gen.pth --n 64 --out samples.png
@@ -36,21 +36,21 @@ gancli sample --ckpt gen.pth --n 64 --out samples.png
 
 @dataclass(frozen=True)
 class Records:
-    """What a run's folder says of its generator."""
+    """The records of a generator in its run's folder."""
 
     generator: LoadedGenerator
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
-    """Of its last part."""
+    """Versions and hardware of the run's newest part; each resume begins a part."""
     report: Report | None
-    """Of its newest evaluation."""
+    """Report of the newest evaluation; None if there is none."""
     verdict: str | None
 
 
 def write_card(ckpt: str | Path, folder: Path) -> Path:
     """Write ``README.md`` and ``samples.png`` into a new folder; returns the README's path.
 
-    UsageError if the folder has files already, or if the generator lies in no run's folder.
+    UsageError if the folder has files already, or if the generator is not in a run's folder.
     """
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise UsageError(f"--card {folder} exists already; name a new folder.")
@@ -64,7 +64,7 @@ def write_card(ckpt: str | Path, folder: Path) -> Path:
 
 
 def records_of(run: RunFolder, ckpt: Path) -> Records:
-    """Read what there is; UsageError without a configuration."""
+    """Read the records; missing ones are empty or None, but UsageError without a config.toml."""
     if not run.config.is_file():
         raise UsageError(f"--card needs the run that made the generator; {run.path} has no config.toml.")
     try:

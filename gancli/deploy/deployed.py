@@ -1,4 +1,4 @@
-"""A generator as it leaves home: what goes in, what comes out, and what its file says of it."""
+"""The exported form of a generator: its inputs, its output, and the metadata in its file."""
 
 import json
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ LICENCE = "Whoever trained this generator chooses its licence, within what the t
 
 
 class Deployed(nn.Module):
-    """``forward(latents, labels)`` gives images, pixels or points, as an exported model does.
+    """A generator with the inputs and the output of an exported model: images, pixels or points.
 
     Images are float32 ``(N, C, H, W)`` in [-1, 1]; pixels uint8 ``(N, H, W, C)``; points float32 ``(N, 2)``.
     """
@@ -33,7 +33,7 @@ class Deployed(nn.Module):
         self.network, self.spec, self.pixels = network, spec, pixels
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """float32 ``(N, latent_dim)`` and int64 ``(N,)``."""
+        """Draw from latents, float32 ``(N, latent_dim)``, and labels, int64 ``(N,)`` or None without classes."""
         images = self.network(latents, labels)
         if self.spec.point_scale is not None:
             return images.flatten(1) * self.spec.point_scale
@@ -41,50 +41,50 @@ class Deployed(nn.Module):
 
     @property
     def output(self) -> str:
-        """The name of what comes out."""
+        """Name of the output."""
         return IMAGES if self.spec.point_scale is None else POINTS
 
     def levels(self, difference: np.ndarray) -> np.ndarray:
-        """Differences of outputs in levels of 255."""
+        """Convert differences between outputs to pixel levels (0 to 255)."""
         if self.spec.point_scale is not None:
             return difference / self.spec.point_scale * 127.5
         return difference if self.pixels else difference * 127.5
 
 
 def deployed(generator: LoadedGenerator, pixels: bool) -> Deployed:
-    """The generator as a module of fixed inputs and outputs."""
+    """The generator as a module to export; its output is uint8 if ``pixels``."""
     return Deployed(generator.network, generator.file.origin.spec, pixels).eval()
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a model is given: latents float32 ``(N, d)``, and labels int64 ``(N,)`` if it draws classes."""
+    """The inputs of a model: latents, float32 ``(N, d)``, and labels, int64 ``(N,)``, if it is conditional."""
 
     latents: Tensor
     labels: Tensor | None
 
     def rows(self, start: int, stop: int) -> "Inputs":
-        """Some of them."""
+        """Rows ``start`` to ``stop``, exclusive."""
         return Inputs(self.latents[start:stop], None if self.labels is None else self.labels[start:stop])
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """As arguments."""
+        """The inputs as positional arguments."""
         return (self.latents,) if self.labels is None else (self.latents, self.labels)
 
     def named(self) -> dict[str, np.ndarray]:
-        """By their names."""
+        """The inputs as arrays, by name."""
         return {name: each.numpy() for name, each in zip((LATENTS, LABELS), self.tensors(), strict=False)}
 
 
 def numbered_inputs(generator: LoadedGenerator, numbers: Sequence[int], seed: int = 0) -> Inputs:
-    """The inputs of numbered images, each class in turn."""
+    """The inputs of the images with these numbers; classes take turns."""
     labels = default_labels(numbers, len(generator.classes))
     latents = numbered_latents(seed, numbers, generator.latent_dim)
     return Inputs(latents, None if labels is None else torch.tensor(labels))
 
 
 def description(generator: LoadedGenerator, pixels: bool, precision: str, sha256: str) -> dict[str, str]:
-    """What a file says of its model; ``sha256`` is that of the ``gen.pth``."""
+    """The metadata in a model's file; ``sha256`` is that of the generator's own file."""
     origin = generator.file.origin
     channels, height, width = origin.spec.shape
     images = f"uint8 (N, {height}, {width}, {channels})" if pixels else f"float32 (N, {channels}, {height}, {width})"

@@ -1,4 +1,4 @@
-"""Write a generator as a model that runs without gancli, once it is proved to draw the same images."""
+"""Export a generator as a model that runs without gancli, after proving that it draws the same images."""
 
 import logging
 from dataclasses import asdict, dataclass
@@ -30,17 +30,17 @@ DRAWN_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Exported:
-    """A model that was written, and what it was measured to be."""
+    """A written model and its measurements."""
 
     path: Path
     bytes: int
     proof: ModelProof
     torch: Speed
-    """Of the generator in torch."""
+    """Speed of the generator in torch."""
     exported: Speed
-    """Of the model that was written, in onnxruntime or torch."""
+    """Speed of the written model in onnxruntime or torch."""
     fd: tuple[float, float] | None = None
-    """Of fewer bits: the Frechet distance to the held-out images before and after; None if it was not measured."""
+    """Frechet distances to the held-out images before and after reducing the bits; None if not measured."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -48,7 +48,12 @@ class Exported:
 
 
 def export(told: Exporting) -> Exported:
-    """Export a generator; UsageError for what cannot be, GancliError if the model would draw other images."""
+    """Export a generator; nothing is written unless the model draws the same images.
+
+    Raises:
+        UsageError: a setting is impossible for this generator or format, or a library is missing.
+        GancliError: the model would draw other images, or its format lacks a layer.
+    """
     assert told.to is not None
     path = Path(told.to)
     suffix = _checked_suffix(path, told)
@@ -88,7 +93,7 @@ def _checked_suffix(path: Path, told: Exporting) -> str:
 def _fd_before_and_after(
     told: Exporting, generator: LoadedGenerator, module: Deployed, run: Run
 ) -> tuple[float, float] | None:
-    """FD of torch's images and of the model's; None, with a note, where the data are not at hand."""
+    """FD of torch's images and of the model's. If the data are missing, warn and return None."""
     try:
         dataset = data_of(generator, Request(told.ckpt, data_root=told.data_root))
         evaluator, count = evaluator_for(dataset, CPU, 0)

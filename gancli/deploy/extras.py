@@ -1,4 +1,4 @@
-"""Libraries that one command alone needs, which an extra of the package installs."""
+"""Import libraries that only one command needs; an extra of the package installs them."""
 
 import importlib
 from typing import Any
@@ -7,7 +7,7 @@ from gancli.errors import UsageError
 
 
 def required(module: str, extra: str, for_what: str) -> Any:
-    """The module; UsageError with what to install where it is missing."""
+    """Import a module; UsageError, saying what to install, if it is missing."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

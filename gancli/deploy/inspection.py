@@ -1,4 +1,4 @@
-"""Say what a file of gancli's is, and whether it is sound."""
+"""Identify a file that gancli wrote, and check whether it is sound."""
 
 import json
 import warnings
@@ -38,14 +38,14 @@ class Inspected:
     """``picture``, ``generator``, ``checkpoint``, ...; ``unknown`` for what gancli does not write."""
     facts: Mapping[str, Any]
     problem: str | None = None
-    """The reason why the file is not sound, in one line; None if it is."""
+    """The reason why the file is not sound, in one line; None if it is sound."""
     mark: Mark | None = None
     """The mark of a picture or an array."""
     proof: Proof | None = None
 
     @property
     def is_fine(self) -> bool:
-        """True if the file is sound, and its origin, if tested, is confirmed."""
+        """True if the file is sound and any test of its origin has confirmed it."""
         return self.problem is None and (self.proof is None or self.proof.verdict == "same")
 
     def as_dict(self) -> Facts:
@@ -57,7 +57,7 @@ class Inspected:
 
 
 def inspect(path: Path, against: LoadedGenerator | None = None, label_font: str | None = None) -> Inspected:
-    """Inspect a file or folder; with ``against``, test if that generator draws it. UsageError if it is missing."""
+    """Inspect a file or folder; with ``against``, test if it comes from that generator. UsageError if it is missing."""
     if not path.exists():
         raise UsageError(f"{path}: there is no such file or folder.")
     kind, look = _kind_of(path)
@@ -114,7 +114,7 @@ def _array(path: Path) -> Inspected:
 
 
 def _marked(inspected: Inspected, packet: bytes | None) -> Inspected:
-    """With the mark of its packet; without, where that cannot be read, with the reason."""
+    """Add the mark in the packet; if it cannot be read, add the reason as the problem."""
     try:
         return replace(inspected, mark=mark_in(packet) if packet else None)
     except FileFormatError as error:
@@ -170,12 +170,12 @@ def _model(path: Path) -> Inspected:
 
 
 def _proof_of_model(path: Path, about: Mapping[str, str], generator: LoadedGenerator) -> Proof:
-    """Whether an exported model draws what the generator draws."""
+    """Test whether an exported model draws the same images as the generator."""
     suffix, precision = path.suffix.lower(), about.get("precision", "fp32")
     try:
         run = runner(suffix, path.read_bytes(), generator)
         proof = prove_model(run, generator, "uint8" in about.get("output", ""), precision)
-    except Exception as error:  # a runtime raises its own for inputs of another shape
+    except Exception as error:  # each runtime has its own errors for wrong shapes
         return Proof("differs", f"it is no model of this generator ({' '.join(str(error).split())[:200]})")
     return Proof("same" if proof.holds else "differs", str(proof))
 

@@ -1,8 +1,8 @@
-"""The latents of numbered images without torch: a file to copy, and a text to translate.
+"""The latents of numbered images without torch. Copy this file, or translate it into another language.
 
-The key of a block of 64 images is BLAKE2b of ``seed:images:block``, 8 bytes, shifted right by one bit. Its lower 32
-bits seed MT19937, whose words give uniform numbers of 24 bits; Box and Muller's transform makes them normal, 16 at
-once.
+Each block of 64 images has a key: the BLAKE2b digest of ``seed:images:block``, 8 bytes, shifted right by one bit. The
+lower 32 bits of the key seed MT19937, whose words give uniform numbers of 24 bits. The Box-Muller transform turns them
+into normal numbers, 16 at once.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import numpy as np
 
 
 def latents(seed: int, numbers: Sequence[int], size: int) -> np.ndarray:
-    """float32 ``(len(numbers), size)``: what image k of a seed is drawn from, to the last bit or two."""
+    """Latents of the images with these numbers, float32 ``(len(numbers), size)``, exact to the last bit or two."""
     return np.stack([_block(seed, number // 64, size)[number % 64] for number in numbers])
 
 

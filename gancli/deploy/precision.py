@@ -1,4 +1,4 @@
-"""ONNX models of fewer bits: half precision throughout, or weights as bytes."""
+"""Reduce the bits of ONNX models: half precision throughout, or int8 weights."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ import numpy as np
 from gancli.deploy.extras import required
 
 LEAST_VALUES = 256
-"""A tensor of fewer stays as it is: it saves nothing."""
+"""Tensors with fewer values stay float32, because converting them saves nothing."""
 MAX_INT8 = 127
 
 
 def in_precision(model: Any, precision: str) -> Any:
-    """The ONNX model in ``fp32`` (as it is), ``fp16`` or ``int8``; its inputs and outputs stay as they are."""
+    """Convert an ONNX model to ``fp16`` or ``int8``, or return it for ``fp32``; inputs and outputs keep their types."""
     if precision == "fp16":
         convert = required("onnxruntime.transformers.float16", "export", "--precision fp16")
         half = convert.convert_float_to_float16(model, keep_io_types=True)
@@ -24,7 +24,7 @@ def in_precision(model: Any, precision: str) -> Any:
 
 
 def _in_order(graph: Any) -> list[Any]:
-    """The nodes of a graph, each after those whose outputs it takes; conversion puts its casts at the end."""
+    """Sort the nodes so that each follows those whose outputs it takes; the conversion appends its casts at the end."""
     known = {each.name for each in (*graph.initializer, *graph.input)} | {""}
     waiting, ordered = list(graph.node), []
     while ready := [node for node in waiting if known.issuperset(node.input)]:
@@ -35,9 +35,9 @@ def _in_order(graph: Any) -> list[Any]:
 
 
 def _with_int8_weights(model: Any) -> Any:
-    """Each large weight as int8 and a scale for each row, which a DequantizeLinear multiplies; sums stay float32.
+    """Store each large weight as int8 with a scale per row; DequantizeLinear multiplies them, and sums stay float32.
 
-    No activation is rounded, so it is the file that gets smaller, to a quarter, and not the time.
+    Activations are not rounded, so the file shrinks to a quarter, but the model is no faster.
     """
     onnx = required("onnx", "export", "--precision int8")
     nodes, kept = [], []

@@ -1,4 +1,4 @@
-"""An exported model beside torch's: do both draw the same images, and how fast?"""
+"""Compare an exported model with torch's: whether both draw the same images, and how fast."""
 
 import time
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ from gancli.deploy.model_files import Run, torch_runner
 from gancli.sampling.generator import LoadedGenerator
 
 NUMBERS = 64
-"""Images that are compared, or one of each class if those are more."""
+"""Number of images to compare; with more classes than this, one image per class."""
 BATCH = 64
 SECONDS = 0.5
-"""Bound of each measurement."""
+"""Duration of each measurement of speed."""
 BOUNDS = {"fp32": (0.1, 0.01), "fp16": (8.0, 0.25), "int8": (64.0, 4.0)}
-"""Of each precision: the largest and the mean difference in levels of 255."""
+"""By precision, the largest and the mean difference allowed, in pixel levels (0 to 255)."""
 
 
 @dataclass(frozen=True)
 class ModelProof:
-    """How far an exported model's images are from torch's, in levels of 255."""
+    """How far an exported model's images are from torch's, in pixel levels (0 to 255)."""
 
     images: int
     largest: float
@@ -32,7 +32,7 @@ class ModelProof:
 
     @property
     def holds(self) -> bool:
-        """Whether both are within their bounds; NaN never is."""
+        """True if both differences are within their bounds; False for NaN."""
         return self.largest <= self.largest_allowed and self.mean <= self.mean_allowed
 
     def __str__(self) -> str:
@@ -43,19 +43,19 @@ class ModelProof:
 
 
 def prove_model(run: Run, generator: LoadedGenerator, pixels: bool, precision: str) -> ModelProof:
-    """Compare numbered images, and each class, in batches of several sizes, with float32 in torch."""
+    """Compare a model's images of every class with those of torch in float32, in batches of several sizes."""
     count = max(NUMBERS, len(generator.classes))
     inputs, module = numbered_inputs(generator, range(count)), deployed(generator, pixels)
     parts = [inputs.rows(start, stop) for start, stop in ((0, 1), (1, 6), (6, count))]
     apart = np.concatenate([_levels_apart(module, run(part), part).ravel() for part in parts])
     largest, mean = BOUNDS[precision]
-    if pixels:  # where torch's value is half way between two levels, the least difference is a whole level
+    if pixels:  # a value half way between two levels may be rounded to either, which differ by a whole level
         largest, mean = largest + 1, mean + 0.01
     return ModelProof(count, float(apart.max()), float(apart.mean()), largest, mean)
 
 
 def _levels_apart(module: Deployed, there: np.ndarray, inputs: Inputs) -> np.ndarray:
-    """Differences ``(N, ...)``; infinite where the shapes differ."""
+    """Differences ``(N, ...)`` in pixel levels; infinite if shapes or types differ."""
     here = torch_runner(module)(inputs)
     if there.shape != here.shape or there.dtype != here.dtype:
         return np.array([np.inf])
@@ -64,17 +64,17 @@ def _levels_apart(module: Deployed, there: np.ndarray, inputs: Inputs) -> np.nda
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast a model draws here."""
+    """Speed of a model on this machine."""
 
     median_ms: float
-    """Of one image."""
+    """Median time to draw one image."""
     p95_ms: float
     images_per_s: float
-    """In batches of `BATCH`."""
+    """Throughput in batches of `BATCH`."""
 
 
 def speed_of(run: Run, generator: LoadedGenerator) -> Speed:
-    """Measure one image at a time, then batches; half a second each at most, but twice at least."""
+    """Measure single images, then batches; each for `SECONDS`, and at least twice."""
     inputs = numbered_inputs(generator, range(BATCH))
     alone, batch = (_seconds(run, inputs.rows(0, count)) for count in (1, BATCH))
     return Speed(1000 * median(alone), 1000 * quantiles(alone, n=20)[-1], BATCH / median(batch))

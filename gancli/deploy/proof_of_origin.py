@@ -1,4 +1,4 @@
-"""Draw a marked picture again from its generator and compare them pixel by pixel."""
+"""Draw a marked picture again with its generator, and compare the two pixel by pixel."""
 
 import io
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from gancli.sampling.stamping import Stamp
 from gancli.sampling.visible_label import VisibleLabel
 
 FORMS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "GIF": "gif"}
-"""Pillow's names of formats, and those of `output.content_of`."""
+"""Pillow's names of formats, each with its name in `output.content_of`."""
 Verdict = Literal["same", "differs", "unknown"]
 
 
@@ -33,13 +33,13 @@ class Proof:
     verdict: Verdict
     reason: str
     differing: int = 0
-    """Values (a pixel has one in each channel) that differ."""
+    """Number of values that differ; a pixel has one value per channel."""
     largest: int = 0
-    """The largest difference, in levels of 255."""
+    """The largest difference, in pixel levels (0 to 255)."""
 
 
 def prove(path: Path, mark: Mark | None, generator: LoadedGenerator, label_font: str | None = None) -> Proof:
-    """Compare a picture or array file, which carries this mark, with what the generator draws for it."""
+    """Compare a picture or array file with the images that the generator draws for the file's mark."""
     if mark is None:
         return Proof("unknown", "it has no mark, so nothing says which image it would be")
     if mark.generator != generator.identity:
@@ -80,7 +80,7 @@ def _both(path: Path, mark: Mark, generator: LoadedGenerator, label_font: str | 
         form, there = FORMS[picture.format or ""], _pixels(picture)
     spec = generator.file.origin.spec
     if not spec.is_points and mark.count * spec.height * spec.width > there.size:
-        return there, there[:0]  # not so many images are in it
+        return there, there[:0]  # the file is too small for so many images
     label = VisibleLabel(mark.label, label_font) if mark.label is not None else None
     content = output.content_of(drawn_again(mark, generator), form, mark.columns, Stamp(None, label))
     with Image.open(io.BytesIO(content)) as again_picture:

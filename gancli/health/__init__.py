@@ -1,1 +1,1 @@
-"""Sees when a GAN fails, and says what to change."""
+"""Detect when a GAN fails, and advise what to change."""

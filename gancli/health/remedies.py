@@ -8,9 +8,9 @@ from typing import Any
 from gancli.health.trials import TRIALS, Trials
 
 Config = Mapping[str, Any]
-"""A run's resolved configuration as a table, or an empty one where it is not known."""
+"""A run's resolved configuration as a table; empty if it is unknown."""
 Flag = Callable[[Config], str | None]
-"""A flag or a phrase to try for a run; None if it would change nothing there."""
+"""Returns the flag or phrase to try for a run; None if it would change nothing there."""
 
 
 @dataclass(frozen=True)
@@ -18,24 +18,24 @@ class Remedy:
     """One thing to change."""
 
     name: str
-    """The same for every run, as in `TRIALS`."""
+    """Name in `TRIALS`, the same for every run."""
     flag: Flag
 
 
 DIVERGED = "diverged"
-"""The failure of a loss or a weight that is not finite."""
+"""Name of the failure in which a loss or weight is not finite."""
 PENALTY_WEIGHTS = {
     "vanilla": "r1_gamma", "r3gan": "gamma", "latent": "gamma",
     "dragan": "penalty", "wgan-gp": "penalty", "progressive": "penalty",
 }  # fmt: skip
-"""By recipe, the hyperparameter that weighs its gradient penalty."""
+"""By recipe, the hyperparameter that is the weight of its gradient penalty."""
 FIRST_GAMMA = 20
 """Weight of R1 that ends the collapse of vanilla on MNIST (benchmarks/vanilla_mnist.py)."""
 POINTS = ("ring", "grid")
 
 
 def _hyperparameter(config: Config, name: str, unknown: float) -> float:
-    """Its value; ``unknown`` where it is missing or left to the data."""
+    """The value of a hyperparameter; ``unknown`` if it is missing or chosen from the data."""
     table = config.get("hyperparameters")
     value = number_of(table.get(name)) if isinstance(table, Mapping) else math.nan
     return value if value > 0 or (value == 0 and name == "beta1") else unknown
@@ -58,7 +58,7 @@ def _unless_used(flag: str) -> Flag:
 
 
 def _penalty(factor: float) -> Flag:
-    """The recipe's gradient penalty, if it is in use, times a factor."""
+    """Multiply the weight of the recipe's gradient penalty, if it is in use."""
 
     def remedy(config: Config) -> str | None:
         name = PENALTY_WEIGHTS.get(str(config.get("recipe")), "")
@@ -69,7 +69,7 @@ def _penalty(factor: float) -> Flag:
 
 
 def _first_penalty(config: Config) -> str | None:
-    """R1 where the recipe has it and the run does not use it; for pictures, where its weight is known."""
+    """Use R1 if the recipe has it and the run does not. Only for pictures: no good weight is known for points."""
     is_unused = config.get("recipe") == "vanilla" and not _hyperparameter(config, "r1_gamma", 0.0)
     return _set("r1_gamma", FIRST_GAMMA) if is_unused and config.get("data") not in POINTS else None
 
@@ -79,7 +79,7 @@ def _without_momentum(config: Config) -> str | None:
 
 
 def _more_steps_of_d(config: Config) -> str | None:
-    """Not for vanilla, whose two networks step at once."""
+    """Double the steps of D; None for vanilla, whose two networks step at the same time."""
     return None if config.get("recipe") == "vanilla" else _set("d_steps", 2 * _hyperparameter(config, "d_steps", 1))
 
 
@@ -132,13 +132,13 @@ REMEDIES: Mapping[str, tuple[Remedy, ...]] = {
     "overflow": (Remedy("bf16", lambda config: "--precision bf16"), FP32),
     DIVERGED: (LOWER_RATES, FP32, OTHER_SEED),
 }
-"""By failure, what may help; the most promising first."""
+"""By failure, its remedies, the most promising first."""
 
 
 def advice(failure: str, config: Config) -> str:
-    """A sentence with the remedies that would change something, of which there is always one.
+    """A sentence with the remedies that would change something; every failure has at least one.
 
-    A remedy that was tried and never helped is not told, unless there is no other.
+    Remedies that were tried and never helped are left out, unless there are no others.
     """
     trials = TRIALS.get(failure, {})
     flags = [(remedy.name, flag) for remedy in REMEDIES[failure] if (flag := remedy.flag(config))]
@@ -152,7 +152,7 @@ def _rate(trials: Trials | None) -> str:
 
 
 def number_of(value: Any) -> float:
-    """A value from a line of metrics or a configuration as a float; NaN if it is no number or too large for one."""
+    """Convert a value of a metrics line or a configuration to float; NaN if it is no number or too large."""
     try:
         return float(value) if isinstance(value, int | float) else math.nan
     except OverflowError:

@@ -12,45 +12,45 @@ from statistics import median
 Signs = Mapping[str, float]
 """A measurement: values by name, and its ``step``."""
 WARM_UP = 500
-"""Steps in which samples may still be alike."""
+"""Steps at the start of a stage in which similar samples are normal."""
 WON_SEPARATION, WON_LOSS = 0.99, 0.05
-"""D has won with a larger share of pairs ranked correctly, and a smaller share of the loss of guessing."""
+"""D has won if its share of correctly ranked pairs is larger, and its loss, as a share of guessing, is smaller."""
 LOST_SEPARATION = 0.2
 ALIKE, TWINS = 0.4, 0.5
-"""Samples are alike with less diversity than this, or with a larger share that have a twin."""
+"""Samples have collapsed if their diversity is below ALIKE, or the share that have a twin is above TWINS."""
 FAINT = 0.05
-"""Share of real images' contrast under which G is dead."""
+"""G is dead if its contrast is below this share of the contrast of real images."""
 VANISHED = 0.01
-"""Share of G's early gradient under which it learns next to nothing."""
+"""G learns next to nothing if its gradient is below this share of its early gradient."""
 CHANCE = 0.5
-"""Share of pairs that a D which knows nothing of them ranks correctly."""
+"""Share of pairs that D ranks correctly by guessing."""
 MEMORISED_SEPARATION = 0.8
-"""D knows its training images by heart with a larger share of them ranked correctly, and held-out ones by chance."""
+"""D has memorised if it ranks a larger share of training images correctly, but held-out ones only by chance."""
 FLAT_LOGITS, CHANCE_MARGIN = 5e-3, 0.005
-"""D is constant with a smaller spread of its logits, and a loss this near to that of guessing, as a share of it."""
+"""D is constant if its logits spread less than the first, and its loss is within the second share of guessing."""
 OSCILLATION = 10
-"""Measurements in which D's ranking may swing."""
+"""Number of newest measurements in which swings of D's ranking are counted."""
 EARLY = 5
-"""Measurements that say how large G's gradient was at first."""
+"""Number of first measurements that give the size of G's early gradient."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One failure, and when it counts as seen."""
+    """A failure and the condition that detects it."""
 
     failure: str
     is_sick: Callable[[Sequence[Signs]], bool]
     """True if the last measurement shows the failure, given those before it."""
     lasting: int
-    """Measurements in a row that raise an alarm."""
+    """Number of measurements in a row that must show the failure to raise an alarm."""
     evidence: Callable[[Sequence[Signs], int], str]
-    """A sentence with the numbers, from the measurements and the step since which the failure shows."""
+    """Returns a sentence with the numbers, given the measurements and the first step that shows the failure."""
     explains: frozenset[str] = frozenset()
-    """Failures that follow from this one: while it shows, they are not looked for."""
+    """Failures that follow from this one; they are ignored while it shows."""
 
 
 def is_warm(signs: Signs) -> bool:
-    """True after the warm-up; each stage of a training has its own."""
+    """True after the warm-up; each stage of a training has its own warm-up."""
     return signs.get("stage_steps", signs["step"]) > WARM_UP
 
 
@@ -91,7 +91,10 @@ def _oscillating(signs: Sequence[Signs]) -> bool:
 
 
 def _memorising(signs: Sequence[Signs]) -> bool:
-    """Not by `memorised` near ADA's target (r_v of .5): there D still knows real images that it has never seen."""
+    """D ranks training images well, but held-out images only by chance.
+
+    `memorised` (r_v) is not used: at ADA's target, 0.5, D still recognises real images that it has never seen.
+    """
     is_at_chance = signs[-1].get("heldout_separation", 1.0) <= CHANCE
     return is_at_chance and signs[-1]["separation"] > MEMORISED_SEPARATION
 

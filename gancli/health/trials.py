@@ -1,4 +1,4 @@
-"""The success rate of each remedy for its failure, a summary of benchmarks/health_remedies.json."""
+"""The success rate of each remedy for its failure; summarises benchmarks/health_remedies.json."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,7 +8,7 @@ class Trials(NamedTuple):
     """Runs that failed and were repeated with a remedy."""
 
     helped: int
-    """Those that failed no longer."""
+    """Number of runs that no longer failed."""
     runs: int
 
 
@@ -17,4 +17,4 @@ TRIALS: Mapping[str, Mapping[str, Trials]] = {
     "vanishing-gradient": {"r3gan": Trials(1, 1), "wgan-gp": Trials(1, 1)},
     "discriminator-won": {"R1": Trials(1, 1), "r3gan": Trials(2, 2)},
 }
-"""By failure and name of the remedy; what is missing was not tried."""
+"""By failure and name of the remedy; untried remedies are missing."""

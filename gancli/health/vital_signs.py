@@ -1,6 +1,6 @@
 """Measurements of a GAN's health, with the same meaning for every recipe.
 
-They change nothing that is trained: networks are in evaluation mode, latents are fixed, no random generator is used.
+Measuring does not affect training: networks are in evaluation mode, latents are fixed, and no random generator is used.
 """
 
 import contextlib
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from gancli.randomness import numbered_latents
 
 SAMPLES = 64
-"""Most images of each kind: generated, trained on, held out."""
+"""Largest number of images of each kind: generated, trained on, held out."""
 TWIN = 0.02
-"""Share of real images' mean distance below which two samples are twins."""
+"""Two samples are twins if their distance is below this share of the mean distance of real images."""
 
 
 @dataclass
@@ -47,18 +47,20 @@ class VitalSigns:
 
     @torch.no_grad()
     def __call__(self, means: dict[str, float]) -> dict[str, float]:
-        """Measure after a step, as ``health/<name>``; ``means`` are the mean losses since the last line of metrics.
+        """Measure after a step; the names of the results begin with ``health/``.
 
-        - separation: share of the pairs of a training image and a sample that D ranks correctly;
-        - heldout_separation: likewise of a held-out image and a sample;
-        - d_left: D's adversarial loss as a share of that of guessing;
+        ``means`` are the mean losses since the last line of metrics.
+
+        - separation: share of pairs (training image, sample) that D ranks correctly;
+        - heldout_separation: the same for pairs (held-out image, sample);
+        - d_left: D's adversarial loss divided by its loss when it guesses;
         - logit_spread: standard deviation of D's logits over training images and samples together;
         - memorised: (D(train) - D(held out)) / (D(train) - D(samples)), r_v of Karras 2020 (arXiv:2006.06676), eq. 1;
         - g_gradient: Euclidean norm of G's gradient in the step just done;
-        - loss_scale: the factor of the losses in fp16, which halves after a gradient that is not finite;
-        - diversity: mean distance of two samples (of one class, if G draws classes) over that of real images;
-        - duplicates: share of samples with a twin among them; not measured for points, which crowd in healthy modes;
-        - contrast: standard deviation of the samples' values over that of real images.
+        - loss_scale: factor of the losses in fp16, which halves after a gradient that is not finite;
+        - diversity: mean distance of two samples (of one class, if G is conditional), divided by that of real images;
+        - duplicates: share of samples that have a twin; not measured for points, which are dense in healthy modes;
+        - contrast: standard deviation of the samples' values, divided by that of real images.
         """
         with _evaluating(self.g), _evaluating(self.d):
             fake = self.g(self.latents, self.labels).float()
@@ -99,7 +101,7 @@ def _evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def _spread(images: Tensor, labels: Tensor | None) -> Tensor:
-    """Mean distance of two images ``(n, ...)``, within one class if there are labels ``(n,)``."""
+    """Mean Euclidean distance of two images ``(n, ...)``, within one class if there are labels ``(n,)``."""
     distances = torch.cdist(images.flatten(1), images.flatten(1))
     pairs = ~torch.eye(len(images), dtype=torch.bool, device=images.device)
     if labels is not None:

@@ -1,7 +1,7 @@
 """Reads a run's metrics and raises an alarm when its GAN fails.
 
 Live, resumed and `gancli doctor` watches raise the same alarms, because a watch depends on the metrics lines alone.
-The configuration decides on the advice, not on the alarms.
+The configuration affects the advice, not the alarms.
 """
 
 import math
@@ -13,11 +13,11 @@ from gancli.health.remedies import DIVERGED, Config, advice, number_of
 from gancli.health.rules import RULES, WARM_UP, Rule, Signs, is_warm
 
 PREFIX = "health/"
-"""Begins the name of a measurement in a line of metrics."""
+"""Prefix of measurement names in a line of metrics."""
 MEASURED = frozenset(("separation", "memorised", "g_gradient", "diversity", "contrast"))
-"""Names that a complete measurement has; see `vital_signs`."""
+"""Names that every complete measurement has; see `vital_signs`."""
 MIN_JUDGED = 5
-"""Measurements after the warm-up without which a run is too short to be called healthy."""
+"""Fewest measurements after the warm-up for a run to be called healthy."""
 
 
 @dataclass(frozen=True)
@@ -55,19 +55,22 @@ class Spell:
 
 @dataclass
 class Watch:
-    """Takes lines of metrics in their order; each alarm is raised once, and again if its failure comes back."""
+    """Raises alarms from lines of metrics, given in order; an alarm repeats only if its failure ends and returns."""
 
     rules: Sequence[Rule] = RULES
     config: Config = field(default_factory=dict)
-    """Keeps the advice from naming what the run does already."""
+    """The run's configuration, so the advice leaves out what the run already does."""
     spells: list[Spell] = field(default_factory=list)
     """In the order of their alarms."""
     _signs: list[Signs] = field(default_factory=list)
     _sick: dict[str, list[int]] = field(default_factory=dict)
-    """By failure, the steps of the newest measurements in a row that show it."""
+    """By failure, the steps of the newest unbroken row of measurements that show it."""
 
     def observe(self, line: Mapping[str, Any]) -> list[Alarm]:
-        """Return the alarms that this line raises; a line without a measurement raises none unless it diverged."""
+        """Return the alarms that this line raises.
+
+        A line without a complete measurement raises none, unless a loss or weight in it is not finite.
+        """
         if diverged := _diverged(line, self.config):
             self._end(DIVERGED, line["step"])
             self.spells.append(Spell(diverged))
@@ -84,7 +87,7 @@ class Watch:
         return [alarm for alarm in alarms if alarm]
 
     def _count(self, rule: Rule, is_sick: bool, step: int) -> Alarm | None:
-        """Note whether a measurement shows a failure; return an alarm once it has lasted."""
+        """Record whether a measurement shows a failure; return an alarm once the failure has lasted."""
         steps = self._sick.setdefault(rule.failure, [])
         if not is_sick:
             steps.clear()
@@ -105,17 +108,17 @@ class Watch:
 
     @property
     def present(self) -> dict[str, int]:
-        """Failures that still show, each with the step since which it does."""
+        """Failures that still show, each with its first step."""
         return {spell.alarm.failure: spell.alarm.since for spell in self.spells if spell.until is None}
 
     @property
     def sick_since(self) -> int | None:
-        """First step that shows a failure which still shows, even if too briefly for an alarm; None without one."""
+        """First step of all failures that still show, even if too briefly for an alarm; None without any."""
         return min((steps[0] for steps in self._sick.values() if steps), default=None)
 
     @property
     def verdict(self) -> str:
-        """One line: the failures and since when, or how sure it is that there are none."""
+        """One line: the present failures and their first steps, or how certain it is that there are none."""
         if self.present:
             return "failing: " + ", ".join(f"{name} since step {since}" for name, since in sorted(self.present.items()))
         if not self._signs:
@@ -127,7 +130,7 @@ class Watch:
 
 
 def _diverged(line: Mapping[str, Any], config: Config) -> Alarm | None:
-    """An alarm for a loss or weight that is not a finite number, which a file has as null."""
+    """An alarm for a loss or weight that is not finite, which a metrics file stores as null; None if all are finite."""
     bad = [name for name, value in line.items() if name.startswith(("d/", "g/", "ema/")) and not _finite(value)]
     if not bad:
         return None
@@ -140,7 +143,7 @@ def _finite(value: Any) -> bool:
 
 
 def watched(lines: Iterable[Mapping[str, Any]], config: Config | None = None) -> Watch:
-    """A watch that has seen all of a run's lines of metrics."""
+    """A watch that has observed all lines of a run's metrics."""
     watch = Watch(config=config or {})
     for line in lines:
         watch.observe(line)
@@ -148,6 +151,6 @@ def watched(lines: Iterable[Mapping[str, Any]], config: Config | None = None) ->
 
 
 def diagnose(lines: Iterable[Mapping[str, Any]], config: Config | None = None) -> tuple[list[Alarm], set[str]]:
-    """All alarms of a run's lines of metrics, and the failures that still show at their end."""
+    """All alarms that a run's lines of metrics raise, and the failures that still show at the end."""
     watch = watched(lines, config)
     return [spell.alarm for spell in watch.spells], set(watch.present)
