@@ -17,6 +17,7 @@ from gancli.machine.distributed import Group
 from gancli.recipes.base import Recipe
 from gancli.runs.compile_choice import seconds_of
 from gancli.runs.resolve import Resolved, recipe_of
+from gancli.steps.stages import borders
 from gancli.steps.step import Step
 from gancli.training.loop import Plan
 
@@ -51,16 +52,11 @@ def parts_of(recipe: Recipe, plan: Plan) -> list[Part]:
     total = plan.total_steps
     if not recipe.has_stages:
         places = min(PLACES, total) if recipe.grows else 1
-        borders = [round(total * place / places) for place in range(places + 1)]
-        return [Part(first, last - first) for first, last in pairwise(borders)]
-    parts: list[Part] = []
-    end = total
-    while end > 0:
-        stage = recipe.stage((end - 1) * plan.images_per_step)
-        begins = math.ceil(stage.begins / plan.images_per_step)
-        parts.insert(0, Part(begins, end - begins, stage.name))
-        end = begins
-    return parts
+        edges = [round(total * place / places) for place in range(places + 1)]
+        return [Part(first, last - first) for first, last in pairwise(edges)]
+    stages = borders(recipe, plan.images_per_step, total)
+    ends = [first for first, _ in stages[1:]] + [total]
+    return [Part(first, end - first, stage.name) for (first, stage), end in zip(stages, ends, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Training in several stages: the modules that a stage trains, and data encoded for a stage."""
 
+import math
 from dataclasses import replace
 
 import torch
@@ -9,12 +10,23 @@ from gancli.functional.losses import at_least_fp32
 from gancli.functional.pixels import moved
 from gancli.machine import devices
 from gancli.randomness import generator
-from gancli.recipes.base import Stage
+from gancli.recipes.base import Recipe, Stage
 from gancli.steps.batches import ResidentImages
 from gancli.steps.state import TrainState
 
 CHUNK = 256
 """Images to encode at once; constant, so that latents are bitwise the same after a resume."""
+
+
+def borders(recipe: Recipe, images_per_step: int, steps: int) -> list[tuple[int, Stage]]:
+    """The stages of a training of so many steps, in order, each with its first step."""
+    stages: list[tuple[int, Stage]] = []
+    end = steps
+    while end > 0:
+        stage = recipe.stage((end - 1) * images_per_step)
+        end = math.ceil(stage.begins / images_per_step)
+        stages.insert(0, (end, stage))
+    return stages
 
 
 def part_of(state: TrainState, stage: Stage) -> TrainState:

@@ -70,13 +70,8 @@ class Step:
 
     def stage_end(self, total: int) -> int:
         """The step at which the present stage of a training of ``total`` steps is over."""
-        recipe, end = self.setup.recipe, total
-        while recipe.has_stages and end > self.state.step:
-            stage = recipe.stage(self.setup.images_seen(end - 1))
-            if stage == self.stage:
-                break
-            end = math.ceil(stage.begins / self.setup.images_seen(1))
-        return end
+        borders = stages.borders(self.setup.recipe, self.setup.images_seen(1), total)
+        return next((first for first, _ in borders if first >= max(1, self.state.step)), total)
 
     @property
     def images_seen(self) -> int:
