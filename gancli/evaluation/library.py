@@ -4,7 +4,6 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -12,16 +11,12 @@ from torch import Tensor
 from gancli.errors import UsageError, nearest
 from gancli.evaluation.evaluator import Evaluator
 from gancli.evaluation.extractors.base import Extractor
-from gancli.evaluation.extractors.classifier import random_extractor
-from gancli.evaluation.extractors.fixed import pixel_extractor
-from gancli.evaluation.extractors.imagenet import imagenet_extractor
+from gancli.evaluation.extractors.named import NAMES, Named, named_extractor
 from gancli.evaluation.features import Features
 from gancli.evaluation.report import Report
 
 log = logging.getLogger(__name__)
 Given = Tensor | Features
-Named = Literal["lite0", "random", "pixels"]
-NAMES: tuple[str, ...] = get_args(Named)
 
 
 def evaluate(
@@ -68,16 +63,14 @@ def evaluate(
     return evaluator.evaluate(ours, metrics)
 
 
-def _extractor_called(name: str | None, given: Given, seed: int) -> Extractor:
+def _extractor_called(name: Named | None, given: Given, seed: int) -> Extractor:
     if not isinstance(given, Tensor):
         if name is not None:
             raise UsageError(f"extractor {name!r} is for images, and features are given; remove it.")
         return extractor_of_features(given)
     if name not in (None, *NAMES):
         raise UsageError(f"there is no extractor {name!r}; {nearest(str(name), NAMES)}")
-    if name == "lite0":
-        return imagenet_extractor()
-    return pixel_extractor(given.shape) if name == "pixels" else random_extractor(given.shape, seed)
+    return named_extractor(name or "random", given.shape, seed)
 
 
 def fingerprint_of(images: Given) -> str:

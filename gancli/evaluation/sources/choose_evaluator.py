@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -9,16 +10,15 @@ from gancli.data import DataSet
 from gancli.errors import UsageError, nearest
 from gancli.evaluation import POINT_METRICS, Evaluator, Extractor, MixtureEvaluator, extractor_for, metrics
 from gancli.evaluation.extractors import pretrained
-from gancli.evaluation.extractors.classifier import random_extractor
-from gancli.evaluation.extractors.fixed import per_channel, pixel_extractor
-from gancli.evaluation.extractors.imagenet import imagenet_extractor
+from gancli.evaluation.extractors.fixed import per_channel
+from gancli.evaluation.extractors.named import NAMES, Named, named_extractor
 from gancli.files.user_cache import user_cache
 
 POINTS = 2500
 """Points drawn to count modes, as in the papers."""
 MIN_HELDOUT = 6
 """Images that the fast group needs on each side, for neighbourhoods of five."""
-OFFLINE = ("auto", "lite0", "random", "pixels")
+OFFLINE = ("auto", *NAMES)
 AnyEvaluator = Evaluator | MixtureEvaluator
 
 
@@ -86,12 +86,8 @@ def choose_extractor(dataset: DataSet, device: torch.device, choice: ExtractorCh
         return extractor_for(
             train.images, train.labels, heldout.images, heldout.labels, dataset.fingerprint, device, feature_cache()
         )
-    if choice.name == "lite0":
-        return imagenet_extractor(device)
-    if choice.name == "random":
-        return random_extractor(train.images.shape, 0, device)
-    if choice.name == "pixels":
-        return pixel_extractor(train.images.shape, device)
+    if choice.name in NAMES:
+        return named_extractor(cast(Named, choice.name), train.images.shape, device=device)
     assert choice.weights is not None
     return pretrained.load(choice.name, choice.weights, device)
 
