@@ -10,7 +10,7 @@ from gancli.artifacts.lookup import generator_called
 from gancli.config import TrainConfig
 from gancli.errors import UsageError
 from gancli.recipes.base import Spec
-from gancli.sampling.generator import load_generator
+from gancli.sampling.generator import load_generator, read_generator
 from gancli.steps.state import TrainState
 
 
@@ -21,7 +21,7 @@ def taken_over(config: TrainConfig, spec: Spec) -> TrainConfig:
     """
     assert config.autoencoder is not None
     path = generator_called(config.autoencoder).absolute()
-    origin = load_generator(path, torch.device("cpu")).file.origin
+    origin = read_generator(path).origin
     if config.recipe not in (recipes.AUTO, origin.recipe):
         raise UsageError(f"--autoencoder {config.autoencoder} is of recipe {origin.recipe}, not {config.recipe}.")
     sizes = recipes.find(origin.recipe).autoencoder_sizes

@@ -41,9 +41,12 @@ def load_generator(path: Path, device: torch.device) -> LoadedGenerator:
     Raises:
         FileFormatError: the file cannot be used.
     """
-    of_checkpoint = path.suffix == ".pt"
-    file = generator_of(checkpoint.load(path)) if of_checkpoint else network_file.load(path, "generator")
-    return build_generator(file, device)
+    return build_generator(read_generator(path), device)
+
+
+def read_generator(path: Path) -> NetworkFile:
+    """The content of a generator file, or the averaged generator of a checkpoint, without its network."""
+    return generator_of(checkpoint.load(path)) if path.suffix == ".pt" else network_file.load(path, "generator")
 
 
 def generator_of(saved: checkpoint.Checkpoint) -> NetworkFile:
