@@ -102,7 +102,7 @@ def card(records: Records) -> Iterator[str]:
 
 
 def _front_matter(records: Records, data: str) -> Iterator[str]:
-    yield "---\nlicense: other  # TODO: the licence of the weights\nlibrary_name: gancli"
+    yield f"---\nlicense: other  # {TO_FILL}: the licence of the weights\nlibrary_name: gancli"
     yield "pipeline_tag: unconditional-image-generation"
     yield f"tags:\n- gan\n- {records.generator.file.origin.recipe}\ndatasets:\n- {json.dumps(data)}\n---"
 
