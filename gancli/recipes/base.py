@@ -7,7 +7,7 @@ rates. It opens no file, prints nothing and moves nothing to a device.
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -227,6 +227,11 @@ class Recipe:
             raise ValueError(f"{declared.name}={getattr(self, declared.name)} {wrong}.")
         if self.simultaneous and self.d_steps > 1:
             raise ValueError(f"d_steps={self.d_steps}: both networks step at once here.")
+
+    def changes_from(self, other: "Recipe") -> dict[str, Any]:
+        """The hyperparameters in which this recipe differs from another of its class, with its own values."""
+        theirs = asdict(other)
+        return {name: value for name, value in asdict(self).items() if value != theirs[name]}
 
     def fitted(self, spec: Spec, images: int, length: int) -> Self:
         """This recipe with the hyperparameters that depend on the data set.

@@ -1,6 +1,6 @@
 """Refuse hyperparameters that would do nothing, and networks that memory cannot hold, before any is made."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import torch
 
@@ -23,7 +23,7 @@ def require_effect(resolved: Resolved, asked: Recipe) -> None:
     """UsageError for a hyperparameter of ``asked`` that shapes the networks for pictures, but not those for points."""
     if not resolved.spec.is_points:
         return
-    idle = {name: value for name, value in _changed(asked).items() if _is_idle(asked, name, resolved)}
+    idle = {name: value for name, value in asked.changes_from(type(asked)()).items() if _is_idle(asked, name, resolved)}
     if idle:
         told = ", ".join(f"{name}={value}" for name, value in idle.items())
         raise UsageError(
@@ -34,7 +34,9 @@ def require_effect(resolved: Resolved, asked: Recipe) -> None:
 
 def require_room(resolved: Resolved, asked: Recipe) -> None:
     """OutOfMemory if the weights, with all that training keeps of them, need more memory than is free."""
-    large = [name for name, value in _changed(asked).items() if type(value) is int and value >= MIN_LARGE]
+    large = [
+        name for name, value in asked.changes_from(type(asked)()).items() if type(value) is int and value >= MIN_LARGE
+    ]
     if not large:
         return
     try:
@@ -56,11 +58,6 @@ def shapes(recipe: Recipe, spec: Spec) -> list[tuple[int, ...]]:
     """The shapes of all tensors of G and D, found without making them."""
     with torch.device("meta"):
         return [tuple(each.shape) for network in recipe.networks(spec) for each in network.state_dict().values()]
-
-
-def _changed(asked: Recipe) -> dict[str, object]:
-    usual = asdict(type(asked)())
-    return {name: value for name, value in asdict(asked).items() if value != usual[name]}
 
 
 def _is_idle(asked: Recipe, name: str, resolved: Resolved) -> bool:

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
@@ -101,9 +101,8 @@ def in_time(config: TrainConfig, usual: Resolved, build: Callable[[Resolved], St
     asked = recipe_of(config)
     asked = asked.continued() if config.init_from else asked
     recipe, steps = asked.lasting(max(0.0, SHARE_OF_STEPS * wanted - encoding), seconds, usual.plan.images_per_step)
-    before, after = asdict(asked), asdict(recipe)
-    changed = {name: after[name] for name in after if after[name] != before[name]}
-    config = replace(config, time=None, steps=steps, hyperparameters=dict(config.hyperparameters) | changed)
+    chosen = dict(config.hyperparameters) | recipe.changes_from(asked)
+    config = replace(config, time=None, steps=steps, hyperparameters=chosen)
     log.info("time: %s", _in_words(recipe, replace(usual.plan, total_steps=steps), usual, seconds))
     return config
 

@@ -135,8 +135,7 @@ def _filled_in(config: TrainConfig, recipe: Recipe, dataset: DataSet, spec: Spec
 
 
 def _chosen(config: TrainConfig, asked: Recipe, fitted: Recipe) -> str:
-    before, after = asdict(asked), asdict(fitted)
-    chosen = {name: after[name] for name in after if after[name] != before[name]}
+    chosen = fitted.changes_from(asked)
     chosen |= {"augment": config.augment} if config.augment != "none" else {}
     values = (f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in chosen.items())
     return f"{config.recipe}, fitted to the data: {', '.join(values)}" if chosen else config.recipe

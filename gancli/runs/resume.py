@@ -110,9 +110,8 @@ def warn_of_other_arithmetic(before: TrainConfig, after: TrainConfig) -> None:
 def _difference(own: TrainConfig, merged: TrainConfig) -> tuple[dict[str, Any], dict[str, Any]]:
     """The hyperparameters that differ, with their values in both."""
     cls = recipes.find(own.recipe)
-    full = [asdict(configuration.build(cls, c.hyperparameters, own.recipe)) for c in (own, merged)]
-    changed = [name for name in full[0] if full[0][name] != full[1][name]]
-    return {name: full[0][name] for name in changed}, {name: full[1][name] for name in changed}
+    before, after = (configuration.build(cls, c.hyperparameters, own.recipe) for c in (own, merged))
+    return before.changes_from(after), after.changes_from(before)
 
 
 def require_same_run(loaded: Checkpoint, origin: Origin, config: TrainConfig) -> None:
