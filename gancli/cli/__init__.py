@@ -20,6 +20,7 @@ from gancli.cli import (
     recipes,
     reconstruct,
     sample,
+    serve,
     train,
     verify_resume,
 )
@@ -61,6 +62,7 @@ add(app, "reconstruct", reconstruct.reconstruct, "ReconstructFlags")
 add(app, "doctor", doctor.doctor, "DoctorFlags")
 add(app, "inspect", inspect.inspect, "InspectFlags")
 add(app, "export", export.export, "ExportFlags")
+add(app, "serve", serve.serve, "ServeFlags")
 add(app, "verify-resume", verify_resume.verify_resume, "VerifyResumeFlags", raw=True)
 app.add_typer(data.app, name="data", rich_help_panel=COMMANDS)
 add(app, "recipes", recipes.recipes, "RecipesFlags")

@@ -7,6 +7,7 @@ from gancli.config.evaluate_command import CompareFlags, EvaluateFlags
 from gancli.config.output import Output
 from gancli.config.pictures import PictureOptions
 from gancli.config.sample_command import ReconstructFlags, SampleFlags
+from gancli.config.serve_command import ServeFlags
 from gancli.config.settings import REQUIRED, Settings, like, setting
 from gancli.config.train import Data
 from gancli.config.train_command import TrainFlags, VerifyResumeFlags
@@ -75,6 +76,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "doctor": DoctorFlags,
     "inspect": InspectFlags,
     "export": ExportFlags,
+    "serve": ServeFlags,
     "verify-resume": VerifyResumeFlags,
     "data check": CheckFlags,
     "data cache": CacheFlags,

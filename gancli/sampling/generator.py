@@ -15,8 +15,11 @@ from gancli.config.sample_command import MAX_IMAGES
 from gancli.errors import FileFormatError, UsageError, nearest
 from gancli.machine import devices
 from gancli.recipes.base import Recipe
-from gancli.sampling import latents as latent_walk
-from gancli.sampling.drawing import ROWS, batch_size_for, default_labels, draw_latents
+from gancli.sampling.drawing import ROWS, batch_size_for, draw_latents
+from gancli.sampling.selection import Selection
+
+MAX_DIGITS = 20
+"""Digits of an image's number, so that it can be written and read anywhere."""
 
 
 @dataclass(frozen=True)
@@ -99,19 +102,23 @@ def draw(
         numbers: Numbers of the images.
         seed: Seed of their latents.
         labels: Class indices, one per number; None draws each class in turn.
-        batch_size: Images per forward pass, rounded up to a multiple of `ROWS`; None: by image size.
+        batch_size: Images per forward pass; see `rows_of`.
         truncation: Bound of the latents' values; None: no bound.
-        frames: Images on the way from each number to the next, and from the last to the first; see `latents.frames`.
+        frames: Images on the way from each number to the next; see `Selection`.
     """
+    selection = Selection(numbers, seed, labels, truncation, frames)
+    rows = rows_of(generator, batch_size)
+    for start in range(0, selection.count, rows):
+        places = range(start, min(start + rows, selection.count))
+        latents = selection.latents(generator.latent_dim, places)
+        part_labels = selection.labels_at(places, len(generator.classes))
+        yield draw_latents(generator.network, latents, part_labels, generator.file.origin.spec.point_scale)
+
+
+def rows_of(generator: LoadedGenerator, batch_size: int | None) -> int:
+    """Images per forward pass: ``batch_size`` rounded up to a multiple of `ROWS`; None: by image size."""
     spec = generator.file.origin.spec
-    rows = batch_size_for(spec.height, spec.width) if batch_size is None else -(-batch_size // ROWS) * ROWS
-    chosen = default_labels(numbers, len(generator.classes)) if labels is None else labels
-    count = len(numbers) * frames
-    for start in range(0, count, rows):
-        places = range(start, min(start + rows, count))
-        latents = latent_walk.frames(numbers, frames, seed, generator.latent_dim, places, truncation)
-        part_labels = None if chosen is None else [chosen[place // frames] for place in places]
-        yield draw_latents(generator.network, latents, part_labels, spec.point_scale)
+    return batch_size_for(spec.height, spec.width) if batch_size is None else -(-batch_size // ROWS) * ROWS
 
 
 def labels_of(generator: LoadedGenerator, names: Sequence[str], count: int) -> list[int]:
@@ -126,14 +133,18 @@ def labels_of(generator: LoadedGenerator, names: Sequence[str], count: int) -> l
     return [known.index(names[i % len(names)]) for i in range(count)]
 
 
-def parse_numbers(text: str) -> list[int]:
-    """``"0-7,12"`` -> [0, 1, ..., 7, 12]; UsageError for anything else."""
+def parse_numbers(text: str, most: int = MAX_IMAGES) -> list[int]:
+    """``"0-7,12"`` -> [0, 1, ..., 7, 12]; UsageError for anything else, and for more than ``most`` numbers."""
     numbers: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+        if not _is_number(first) or (dash and not _is_number(last)) or (dash and int(last) < int(first)):
             raise UsageError(f"--seeds {text!r}: {part.strip()!r} is neither a number nor a range like 0-7.")
-        numbers += range(int(first), min(int(last if dash else first), int(first) + MAX_IMAGES) + 1)
-        if len(numbers) > MAX_IMAGES:
-            raise UsageError(f"--seeds {text!r} asks for more than {MAX_IMAGES:,} images; draw them in parts.")
+        numbers += range(int(first), min(int(last if dash else first), int(first) + most) + 1)
+        if len(numbers) > most:
+            raise UsageError(f"--seeds {text!r} asks for more than {most:,} images; draw them in parts.")
     return numbers
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= MAX_DIGITS

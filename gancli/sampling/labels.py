@@ -1,7 +1,7 @@
 """The labels of drawn images, as ``gancli train`` and other tools read them: ``dataset.json``, or arrays."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,9 +30,21 @@ def write_labels(folder: Path, pictures: Iterable[str], labelled: Labelled) -> N
     Other pictures in the folder keep their labels if the classes are the same.
     """
     path, classes = folder / "dataset.json", list(labelled.classes)
-    labels = _labels_there(path, classes) | dict(zip(pictures, labelled.labels, strict=True))
-    content = json.dumps({"labels": [list(pair) for pair in sorted(labels.items())], "classes": classes})
-    write_atomically(path, lambda file: file.write(content.encode()))
+    content = _document(_labels_there(path, classes) | _labels_by_name(pictures, labelled), classes)
+    write_atomically(path, lambda file: file.write(content))
+
+
+def labels_document(pictures: Iterable[str], labelled: Labelled) -> bytes:
+    """The content of the ``dataset.json`` that `write_labels` writes into a new folder."""
+    return _document(_labels_by_name(pictures, labelled), list(labelled.classes))
+
+
+def _labels_by_name(pictures: Iterable[str], labelled: Labelled) -> dict[str, int]:
+    return dict(zip(pictures, labelled.labels, strict=True))
+
+
+def _document(labels: Mapping[str, int], classes: Sequence[str]) -> bytes:
+    return json.dumps({"labels": [list(pair) for pair in sorted(labels.items())], "classes": classes}).encode()
 
 
 def _labels_there(path: Path, classes: list[str]) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """Write samples to a grid, an array, an animation or a folder, without replacing anything by accident."""
 
+import io
 import itertools
 import logging
 import os
@@ -99,7 +100,7 @@ def write(
     if target.kind == "folder":
         _write_folder(target, batches, numbers, stamp)
         if labelled is not None:
-            write_labels(target.path, [_picture_name(target, number) for number in numbers], labelled)
+            write_labels(target.path, [picture_name(number, target.form) for number in numbers], labelled)
     elif target.path.suffix.lower() == ".npz":
         save = partial(_write_npz, mark=stamp.mark, labelled=labelled)
         write_atomically(target.path, partial(save, batches=batches, count=len(numbers)))
@@ -147,6 +148,13 @@ def _bounded(target: Target, batches: Iterable[Tensor], count: int) -> Iterator[
         yield batch
 
 
+def array_content(images: Tensor) -> bytes:
+    """The content of an ``.npy`` file of images ``(N, C, H, W)``, as uint8 ``(N, H, W, C)``, or of points."""
+    content = io.BytesIO()
+    _write_npy(content, [images], len(images))
+    return content.getvalue()
+
+
 def _write_npy(file: IO[bytes], batches: Iterable[Tensor], count: int) -> None:
     """Write an array uint8 ``(count, H, W, C)``, or points ``(count, 2)``, one batch at a time."""
     for number, batch in enumerate(batches):
@@ -176,8 +184,9 @@ def _member(name: str) -> zipfile.ZipInfo:
     return zipfile.ZipInfo(f"{name}.npy")
 
 
-def _picture_name(target: Target, number: int) -> str:
-    return f"{number:06}.{target.form}"
+def picture_name(number: int, form: str) -> str:
+    """The name of a single image's file in a folder."""
+    return f"{number:06}.{form}"
 
 
 def _write_folder(target: Target, batches: Iterable[Tensor], numbers: Sequence[int], stamp: Stamp) -> None:
@@ -198,7 +207,7 @@ def _write_folder(target: Target, batches: Iterable[Tensor], numbers: Sequence[i
 
 def _write_files(target: Target, contents: Iterable[bytes], numbers: Iterator[int]) -> None:
     for content in contents:
-        path = target.path / _picture_name(target, next(numbers))
+        path = target.path / picture_name(next(numbers), target.form)
         write_atomically(path, lambda file, content=content: file.write(content), durable=False)  # type: ignore[misc]
 
 

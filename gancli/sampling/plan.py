@@ -11,10 +11,10 @@ from gancli.artifacts.lookup import generator_called
 from gancli.config.sample_command import MAX_IMAGES, Sampling
 from gancli.errors import UsageError
 from gancli.machine import devices
-from gancli.sampling.drawing import default_labels
 from gancli.sampling.generator import LoadedGenerator, draw, labels_of, load_generator, parse_numbers
 from gancli.sampling.labels import Labelled
 from gancli.sampling.mark import Mark, mark_of
+from gancli.sampling.selection import Selection
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Drawing:
     """Columns of a grid, so that each class has its columns, or each interpolation its row; None: any."""
     mark: Mark
     """The mark of a picture of all of them."""
+    selection: Selection
+    """Seed, numbers and classes that they are drawn from."""
     labelled: Labelled | None = None
     """The classes of the images; None for a generator without."""
 
@@ -57,16 +59,13 @@ def plan_drawing(told: Sampling, load: Callable[[], LoadedGenerator]) -> Drawing
         seed=told.seed, truncation=told.trunc, frames=frames, columns=columns,
     )  # fmt: skip
     shown = range(len(numbers) * frames) if told.interpolate else numbers
-    return Drawing(batches, shown, columns, mark, _labelled(generator, numbers, labels, frames))
+    selection = Selection(numbers, told.seed, labels, told.trunc, frames)
+    return Drawing(batches, shown, columns, mark, selection, _labelled(generator, selection))
 
 
-def _labelled(
-    generator: LoadedGenerator, numbers: Sequence[int], asked: Sequence[int] | None, frames: int
-) -> Labelled | None:
-    labels = default_labels(numbers, len(generator.classes)) if asked is None else asked
-    if labels is None:
-        return None
-    return Labelled([label for label in labels for _ in range(frames)], generator.classes)
+def _labelled(generator: LoadedGenerator, selection: Selection) -> Labelled | None:
+    labels = selection.labels_at(range(selection.count), len(generator.classes))
+    return None if labels is None else Labelled(labels, generator.classes)
 
 
 def names_in(text: str) -> list[str]:
