@@ -33,8 +33,6 @@ class VitalSigns:
     latent_dim: int
     classes: int
     """Number of classes of a conditional generator; 0 if it is unconditional."""
-    chance: float | None
-    """D's adversarial loss when it guesses; None if the recipe's loss has no such value."""
     train: tuple[Tensor, Tensor | None]
     heldout: tuple[Tensor, Tensor | None]
 
@@ -46,10 +44,11 @@ class VitalSigns:
         self.real_contrast = self.train[0].std().item()
 
     @torch.no_grad()
-    def __call__(self, means: dict[str, float]) -> dict[str, float]:
+    def __call__(self, means: dict[str, float], chance: float | None) -> dict[str, float]:
         """Measure after a step; the names of the results begin with ``health/``.
 
-        ``means`` are the mean losses since the last line of metrics.
+        ``means`` are the mean losses since the last line of metrics. ``chance`` is D's adversarial loss when it
+        guesses; None if the recipe's loss has no such value.
 
         - separation: share of pairs (training image, sample) that D ranks correctly;
         - heldout_separation: the same for pairs (held-out image, sample);
@@ -83,8 +82,8 @@ class VitalSigns:
         measured = dict(zip(signs, values, strict=True))
         if self.scaler.is_enabled():
             measured["loss_scale"] = self.scaler.get_scale()
-        if self.chance is not None and "d/adv" in means:
-            measured["d_left"] = means["d/adv"] / self.chance
+        if chance is not None and "d/adv" in means:
+            measured["d_left"] = means["d/adv"] / chance
         return {f"health/{name}": value for name, value in measured.items()}
 
 

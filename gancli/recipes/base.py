@@ -116,6 +116,8 @@ class Stage:
     """Number of encodings per image; every second one is mirrored if the run mirrors images."""
     shift: int = 0
     """Largest shift in pixels of all encodings except the first, in either direction."""
+    recipe: "Recipe | None" = None
+    """The recipe that gives this stage's losses and rates; None: the run's own."""
 
 
 WHOLE = Stage()

@@ -157,6 +157,6 @@ def vital_signs(prepared: Prepared) -> VitalSigns:
 
     state, noise = prepared.step.state, prepared.step.setup.noise
     return VitalSigns(
-        state.g, state.d, state.ema, state.scaler, noise.latent_dim, noise.classes, resolved.recipe.chance(),
+        state.g, state.d, state.ema, state.scaler, noise.latent_dim, noise.classes,
         first(resolved.dataset.train), first(resolved.dataset.heldout),
     )  # fmt: skip

@@ -185,16 +185,19 @@ class CompiledNetworks:
 
     def __init__(self, update: Update) -> None:
         self._update = update
-        self._networks: tuple[nn.Module, nn.Module] | None = None
+        self._compiled: dict[nn.Module, nn.Module] = {}
 
     def __call__(self, setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> Outcome:
         """One step, as an `Update`."""
         if setup.noise.device.type == "cuda":
             torch.compiler.cudagraph_mark_step_begin()  # outputs of the step before may be overwritten
-        if self._networks is None:
-            self._networks = _compiled(state.g), _compiled(state.d)
-        g, d = self._networks
+        g, d = (self._of(network) for network in (state.g, state.d))
         return self._update(setup, replace(state, g=g, d=d), draws, rates)
+
+    def _of(self, network: nn.Module) -> nn.Module:
+        if network not in self._compiled:  # each stage of a training has its own
+            self._compiled[network] = _compiled(network)
+        return self._compiled[network]
 
 
 def _compiled(network: nn.Module) -> nn.Module:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gancli.randomness import key
-from gancli.recipes.base import WHOLE, Stage
+from gancli.recipes.base import WHOLE, Recipe, Stage
 from gancli.steps import accumulation, compiled_step, one_pass, stages, updates
 from gancli.steps.compiled_step import CompiledNetworks, CompiledStep
 from gancli.steps.prefetching import source_of
@@ -59,9 +59,14 @@ class Step:
             if stage.encoder is not None:
                 encoder = state.ema.get_submodule(stage.encoder)
                 real = stages.encoded(source_of(setup.real), encoder, stage, setup.noise.device)
-            self._staged = replace(setup, real=real), stages.part_of(state, stage), update
+            self._staged = replace(setup, real=real, recipe=self.recipe), stages.part_of(state, stage), update
         self._staged[1].step = state.step
         return self._staged
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that gives the present stage's losses and rates."""
+        return self.stage.recipe or self.setup.recipe
 
     @property
     def stage_steps(self) -> int:

@@ -104,8 +104,8 @@ class Loop:
     callbacks: Sequence[Callback] = ()
     evaluate: Callable[[TrainState], Evaluation] | None = None
     """Evaluates the averaged generator without changing the state."""
-    vital_signs: Callable[[dict[str, float]], dict[str, float]] | None = None
-    """Measures the networks' health; the argument are mean losses since the last line."""
+    vital_signs: Callable[[dict[str, float], float | None], dict[str, float]] | None = None
+    """Measures the networks' health; the arguments are mean losses since the last line, and D's loss at chance."""
     watch: Watch = field(default_factory=Watch)
     fatal: bool = False
     """True if an alarm ends the training."""
@@ -186,7 +186,7 @@ class Loop:
         values = self.require_sound() if evaluating else self.require_finite()
         self.state.running.clear()
         if watching and self.vital_signs is not None:
-            values |= self.vital_signs(values)
+            values |= self.vital_signs(values, self.step.recipe.chance())
             if self.step.stage.begins:
                 values["health/stage_steps"] = float(self.step.stage_steps)
         if evaluating and self.evaluate is not None:

@@ -157,7 +157,7 @@ class TestVitalSigns:
     def of(self, step: Any, images: torch.Tensor) -> VitalSigns:
         state, noise = step.state, step.setup.noise
         return VitalSigns(
-            state.g, state.d, state.ema, state.scaler, noise.latent_dim, noise.classes, step.setup.recipe.chance(),
+            state.g, state.d, state.ema, state.scaler, noise.latent_dim, noise.classes,
             (images[0], None), (images[1], None),
         )  # fmt: skip
 
@@ -169,9 +169,9 @@ class TestVitalSigns:
         torch.manual_seed(5)
         expected = torch.rand(1)
         torch.manual_seed(5)
-        first = signs({"d/adv": 0.3})
+        first = signs({"d/adv": 0.3}, 0.6931472)
         assert torch.equal(torch.rand(1), expected)
-        assert signs({"d/adv": 0.3}) == first
+        assert signs({"d/adv": 0.3}, 0.6931472) == first
         after = [tensors(network) for network in (step.state.g, step.state.d, step.state.ema)]
         assert all(torch.equal(a, b) for x, y in zip(before, after, strict=True) for a, b in zip(x, y, strict=True))
         assert modes == [module.training for module in step.state.d.modules()] and any(modes)
@@ -192,7 +192,7 @@ class TestVitalSigns:
                 return known.float()
 
         signs.g, signs.d, signs.ema = Constant(), Mean(), Constant()
-        found = signs({"d/adv": 0.5 * 0.6931472})
+        found = signs({"d/adv": 0.5 * 0.6931472}, 0.6931472)
         assert found["health/separation"] == 1 and found["health/memorised"] == 1
         assert found["health/heldout_separation"] == 0
         assert found["health/diversity"] == 0 and found["health/duplicates"] == 1
@@ -208,8 +208,8 @@ class TestVitalSigns:
         drawn = torch.full_like(train_images, 0.5)
         for name, images in (("separation", train_images), ("heldout_separation", heldout)):
             ranked = [real > sample for real in signs.d(images).tolist() for sample in signs.d(drawn).tolist()]
-            assert signs({})[f"health/{name}"] == pytest.approx(sum(ranked) / len(ranked))
-        assert signs({})["health/memorised"] == pytest.approx(
+            assert signs({}, None)[f"health/{name}"] == pytest.approx(sum(ranked) / len(ranked))
+        assert signs({}, None)["health/memorised"] == pytest.approx(
             ((signs.d(train_images).mean() - signs.d(heldout).mean())
              / (signs.d(train_images).mean() - signs.d(drawn).mean())).clamp(-1, 1).item(), abs=1e-5,
         )  # fmt: skip
@@ -218,7 +218,7 @@ class TestVitalSigns:
         (plain, plain_step), step = self.signs(), make_step(DCGAN(width=4), precision="fp16")
         scaled = self.of(step, torch.stack([plain.train[0], plain.heldout[0]]))
         plain_step(), step()
-        found, expected = scaled({}), plain({})
+        found, expected = scaled({}, None), plain({}, None)
         assert "health/loss_scale" not in expected and found["health/loss_scale"] == step.state.scaler.get_scale() > 1
         assert found["health/g_gradient"] == pytest.approx(expected["health/g_gradient"], rel=0.05)
 
@@ -230,7 +230,7 @@ class TestVitalSigns:
                 return signs.train[0]
 
         signs.g = signs.ema = Copies()
-        found = signs({})
+        found = signs({}, None)
         assert found["health/diversity"] == pytest.approx(1) and found["health/contrast"] == pytest.approx(1)
         assert found["health/duplicates"] == 0
 

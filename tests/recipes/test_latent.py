@@ -21,7 +21,7 @@ from gancli.recipes.base import Batch, Rates, Spec
 from gancli.recipes.latent import Latent
 
 SPEC = Spec(3, 32, 32)
-SMALL = {"width": 16, "network_width": 16, "channels": 4, "versions": 2}
+SMALL = {"width": 16, "network_width": 16, "channels": 4, "versions": 2, "adversarial": 0.0}
 
 
 def fitted(**settings: Any) -> Latent:
@@ -57,7 +57,7 @@ def test_the_autoencoders_loss_is_the_mean_distance_without_noise_shift_and_feat
 
 def test_features_tell_pictures_apart_and_find_no_difference_in_the_same_one() -> None:
     recipe = fitted()
-    perception = recipe.networks(SPEC)[1].perception
+    perception = recipe.networks(SPEC)[1].judge.perception
     assert isinstance(perception, nn.Module) and not list(perception.state_dict()), "in no checkpoint"
     images = torch.rand(2, 3, 32, 32)
     assert perception(images, images).item() == 0
@@ -97,7 +97,7 @@ def test_the_gan_begins_with_the_averaged_autoencoder_in_all_three_networks() ->
 
 
 def test_a_run_that_goes_on_from_another_keeps_its_autoencoder() -> None:
-    recipe = Latent().continued().fitted(SPEC, 100, 10_000)
+    recipe = Latent(adversarial=0.0).continued().fitted(SPEC, 100, 10_000)
     assert not recipe.stage(0).without_d and recipe.stage(0).begins == 0
     assert recipe.decay_images == 10_000 and recipe.schedule(0).gamma == pytest.approx(recipe.gamma)
 

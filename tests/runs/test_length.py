@@ -12,7 +12,7 @@ from gancli.config import TrainConfig, merge, parse_duration
 from gancli.errors import UsageError
 from gancli.machine.distributed import Group
 from gancli.recipes.base import Recipe, Spec
-from gancli.recipes.latent import TIME_SHARE, Latent
+from gancli.recipes.latent import Latent
 from gancli.runs import length
 from gancli.runs.prepare import prepare
 from gancli.training.loop import Plan
@@ -49,18 +49,23 @@ def test_steps_take_the_time_at_their_mean_speed(name: str) -> None:
     assert recipe.lasting(0.0, [1.0], 64)[1] == 1
 
 
-def test_an_autoencoder_gets_its_share_of_the_time() -> None:
-    recipe, steps = Latent().lasting(100.0, [1.0, 0.01], 32)
-    first = round(100 * TIME_SHARE)
-    assert recipe.autoencoder_images == 32 * first
-    assert steps == first + round((100 - first) / 0.01)
+def test_each_stage_gets_its_share_of_the_time() -> None:
+    recipe, steps = Latent().lasting(100.0, [1.0, 0.01, 2.0], 32)
+    first, second, last = 40, 1500, 22  # 40, 15 and 45 seconds
+    assert (recipe.autoencoder_images, recipe.latent_images) == (32 * first, 32 * second)
+    assert steps == first + second + last
+    trained, steps = Latent(trained=True).lasting(60.0, [0.01, 2.0], 32)
+    assert trained.latent_images == 32 * 1500 and steps == 1500 + last, "a third and two of its stages, 15 to 45"
 
 
-def test_an_autoencoder_whose_length_is_given_keeps_it() -> None:
-    asked = Latent(autoencoder_images=320.0)
-    assert asked.lasting(100.0, [1.0, 0.01], 32) == (asked, 10 + 9000)
+def test_stages_whose_length_is_given_keep_it() -> None:
+    asked = Latent(autoencoder_images=320.0, adversarial=0.0)
+    recipe, steps = asked.lasting(100.0, [1.0, 0.01], 32)
+    assert recipe == asked and steps == 10 + 9000
     trained = replace(asked, trained=True)
     assert trained.lasting(100.0, [0.01], 32) == (trained, 10_000)
+    both = replace(asked, latent_images=3200.0)
+    assert both.lasting(100.0, [1.0, 0.01, 1.0], 32) == (both, 10 + 100 + 89)
 
 
 def _parts(recipe: Recipe) -> list[tuple[int, int]]:
@@ -68,10 +73,11 @@ def _parts(recipe: Recipe) -> list[tuple[int, int]]:
 
 
 def test_the_parts_of_a_run_are_its_stages() -> None:
-    recipe = Latent(autoencoder_images=255.0).fitted(Spec(3, 32, 32), 100, 10_000)
+    recipe = Latent(autoencoder_images=255.0, adversarial=0.0).fitted(Spec(3, 32, 32), 100, 10_000)
     assert _parts(recipe) == [(0, 26), (26, 974)], "the step that passes the border belongs to the first stage"
     assert _parts(replace(recipe, trained=True)) == [(0, 1000)]
     assert _parts(replace(recipe, autoencoder_images=1e6)) == [(0, 1000)]
+    assert _parts(replace(recipe, adversarial=0.2, latent_images=5000.0)) == [(0, 26), (26, 500), (526, 474)]
     assert _parts(recipes.find("vanilla")()) == [(0, 1000)]
 
 

@@ -21,8 +21,9 @@ SPEC = Spec(3, 16, 16)
 
 
 def made(**settings: Any) -> Step:
-    """Three steps of the autoencoder, then those of the GAN; batches of eight."""
-    tiny = Latent(width=16, network_width=16, channels=4, versions=2, autoencoder_images=24, **settings)
+    """Three steps of the autoencoder, three of the GAN in latents, then those on pictures; batches of eight."""
+    lengths = {"autoencoder_images": 24, "latent_images": 24} | settings
+    tiny = Latent(width=16, network_width=16, channels=4, versions=2, **lengths)
     return make_step(tiny.fitted(SPEC, 40, 80), spec=SPEC)
 
 
@@ -50,6 +51,15 @@ def test_each_stage_trains_its_parts_alone() -> None:
     assert moving(step, 1) == {"g.autoencoder", "d.encoder", "g.inner", "ema.inner", "d.inner"}, "it takes over first"
     assert moving(step, 2) == {"g.inner", "ema.inner", "d.inner"}
     assert step.stage_steps == 3
+    assert moving(step, 1) == {"g.autoencoder", "g.inner", "ema.autoencoder", "d.judge", "d.inner", "ema.inner"}, (
+        "G takes the average over"
+    )
+    encoder = weights(step.state.g.get_submodule("autoencoder.encoder"))
+    assert moving(step, 2) == {"g.autoencoder", "g.inner", "ema.autoencoder", "ema.inner", "d.judge", "d.inner"}
+    assert all(
+        torch.equal(value, encoder[name])
+        for name, value in step.state.g.get_submodule("autoencoder.encoder").state_dict().items()
+    )
 
 
 def test_a_stage_ends_where_the_next_begins_or_training_does() -> None:
@@ -58,20 +68,20 @@ def test_a_stage_ends_where_the_next_begins_or_training_does() -> None:
     assert [step.stage_end(total) for total in (2, 3, 10)] == [2, 3, 3], "24 images in batches of 8"
     for _ in range(3):
         step()
-    assert step.stage_end(10) == 10
+    assert step.stage_end(10) == 6
     plain = make_step(small("vanilla"))
     plain()
     assert plain.stage_end(10) == 10
 
 
 def test_a_state_saved_at_or_beyond_the_border_goes_on_bit_for_bit() -> None:
-    for saved_at in (2, 3, 4):
+    for saved_at in (2, 3, 6, 7):
         step = made()
         for _ in range(saved_at):
             step()
         other = made()
         other.state.load_state_dict(copy.deepcopy(step.state.state_dict()))
-        for _ in range(5 - saved_at):
+        for _ in range(8 - saved_at):
             step(), other()
         for one, two in zip(weights(step.state.g).values(), weights(other.state.g).values(), strict=True):
             assert torch.equal(one, two), saved_at

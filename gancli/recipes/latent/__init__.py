@@ -4,7 +4,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Self, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,22 +18,30 @@ from gancli.models import autoencoder, latent_gan
 from gancli.models.autoencoder import Autoencoder
 from gancli.models.convolutional import Shape
 from gancli.models.efficientnet_lite0 import Lite0
-from gancli.models.perceptual import CHANNELS, Perception
+from gancli.models.latent_networks import Discriminator, Generator, Judge
+from gancli.models.perceptual import CHANNELS
 from gancli.pretrained import lite0_weights
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, Stage, half_cosine, hyper, ramped_half_life
+from gancli.recipes.latent.sharpening import Sharpening, distances
+from gancli.recipes.projected import MIN_SIDE
 from gancli.recipes.r3gan import pairing_with_penalties
 
-FIRST, SECOND = "autoencoder", "GAN in its latents"
-"""Names of the two stages."""
-SHARE = 0.05
-"""Share of the length for the autoencoder, up to `MAX_AUTOENCODER_IMAGES`."""
-TIME_SHARE = 0.5
-"""The autoencoder's share of a run's wall-clock time; its step takes many times as long as the GAN's."""
-MAX_AUTOENCODER_IMAGES = 500_000.0
+FIRST, SECOND, THIRD = "autoencoder", "GAN in its latents", "GAN of pictures"
+"""Names of the stages."""
+SHARE, MAX_AUTOENCODER_IMAGES = 0.05, 500_000.0
+"""Share of the length for the autoencoder, and its images at most."""
+LAST_SHARE, MAX_LAST_IMAGES = 0.03, 300_000.0
+"""The same for the last stage."""
+TIME_SHARES = 0.4, 0.15, 0.45
+"""The stages' shares of a run's wall-clock time; a step of the second takes a small part of the others' time."""
 MAX_LATENTS = 60_000
 """Latents to keep: the number of pictures times the versions of each."""
 MAX_VERSIONS = 8
 PERCEPTRON_WIDTH = 384
+AUTOENCODER_BETA1 = 0.5
+"""Adam's decay of the gradients' mean for the autoencoder, in the last stage too."""
+SHARPENING_HALF_LIFE = 4000.0
+"""Half-life of the average in the last stage, in images."""
 NETWORKS = {
     "perceptron": latent_gan.perceptrons,
     "convolutional": latent_gan.convolutions,
@@ -41,45 +49,19 @@ NETWORKS = {
 }
 
 
-class Generator(nn.Module):
-    """An autoencoder, and a generator of its latents."""
-
-    def __init__(self, pictures: Autoencoder, inner: nn.Module) -> None:
-        super().__init__()
-        self.autoencoder, self.inner = pictures, inner
-
-    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Random numbers ``(N, latent_dim)`` and labels ``(N,)`` -> unbounded images ``(N, C, H, W)``."""
-        return self.autoencoder.decoder(self.inner(latents, labels))
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        """Encode and decode images ``(N, C, H, W)``."""
-        return self.autoencoder(images)
-
-
-class Discriminator(nn.Module):
-    """A copy of the encoder, a discriminator of latents, and the perceptual distance for the autoencoder."""
-
-    def __init__(self, encoder: nn.Module, inner: nn.Module, perception: nn.Module | None) -> None:
-        super().__init__()
-        self.encoder, self.inner, self.perception = encoder, inner, perception
-
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images ``(N, C, H, W)`` and labels ``(N,)`` -> logits ``(N,)`` of their latents."""
-        return self.inner(self.encoder(images), labels)
-
-
 @dataclass(frozen=True)
 class Latent(Recipe):
-    """First a convolutional autoencoder is trained, then frozen while R3GAN is trained on its latents.
+    """First a convolutional autoencoder is trained, then R3GAN on its latents, at last with Projected GAN on pictures.
 
-    The GAN's losses and rates are R3GAN's (Huang et al. 2024, arXiv:2501.05441), with a gamma for latents. D sees
-    noisy latents of several versions of each picture.
+    - The losses and rates of the second stage are R3GAN's (Huang et al. 2024, arXiv:2501.05441), with a gamma for
+      latents. D sees noisy latents of several versions of each picture.
+    - In the last stage, a discriminator of pictures (Sauer et al. 2021, arXiv:2111.01007) joins that of latents, and
+      the decoder is trained too. Only the encoder stays as it is.
 
     The autoencoder differs from latent diffusion's (Rombach et al. 2022, arXiv:2112.10752):
     - There is no KL divergence: latents have unit variance, and added noise bounds their information.
     - The perceptual term compares features of EfficientNet-Lite0.
-    - There is no adversarial term.
+    - The adversarial term comes in the last stage, for generated pictures.
     """
 
     title: ClassVar[str] = "GAN in the latents of an autoencoder"
@@ -104,7 +86,7 @@ class Latent(Recipe):
         False, "the autoencoder is already trained (set by --autoencoder and --init-from); the GAN begins at once"
     )
     channels: int = hyper(32, "channels of the latents")
-    width: int = hyper(192, "channels of the autoencoder's smallest maps; each doubling of the size halves them")
+    width: int = hyper(128, "channels of the autoencoder's smallest maps; each doubling of the size halves them")
     autoencoder_lr: float = hyper(1e-3, "Adam's first learning rate for the autoencoder; 1/25 is left at its end")
     noise: float = hyper(0.3, "deviation of the noise on the latents that the decoder sees, which have unit variance")
     perceptual: float = hyper(0.5, "weight of the relative difference of EfficientNet-Lite0's features; 0: none")
@@ -114,11 +96,17 @@ class Latent(Recipe):
     versions: int = hyper(0, "times that each picture is encoded; 0: 8, fewer where that is more than 60,000 latents")
     shift: int = hyper(4, "pixels by which a version of a picture is moved at most", least=0)
     latent_noise: float = hyper(0.3, "deviation of the noise on the latents that D sees")
+    adversarial: float = hyper(0.2, "weight of the adversarial loss in the last stage; 0: no such stage")
+    rebuilding: float = hyper(1.5, "weight of the autoencoder's loss in the last stage")
+    sharpening_lr: float = hyper(2e-4, "Adam's learning rate for both networks in the last stage")
+    latent_images: float = hyper(
+        0.0, "images for the GAN of latents; 0: all that the other stages leave, of which the last has 3 %", least=1.0
+    )
     latent_dim: int = 64
     g_lr: float = hyper(2e-4, "Adam's first learning rate for the GAN's G")
     d_lr: float = hyper(2e-4, "Adam's first learning rate for the GAN's D")
     lr_end: float = hyper(0.25, "share of the GAN's learning rates that is left at the end", most=1.0)
-    beta1: float = hyper(0.0, "Adam's decay of the gradients' mean for the GAN; the autoencoder's is 0.9", below=1.0)
+    beta1: float = hyper(0.0, "Adam's decay of the gradients' mean for the GAN; the autoencoder's is 0.5", below=1.0)
     beta2: float = hyper(0.9, "Adam's first decay of the gradients' square for the GAN", below=1.0)
     beta2_end: float = hyper(0.99, "its last, and the autoencoder's all along", below=1.0)
     gamma: float = hyper(1.0, "first weight of R1 and of R2")
@@ -128,26 +116,39 @@ class Latent(Recipe):
 
     @override
     def fitted(self, spec: Spec, images: int, length: int) -> Self:
+        perceptual = self.perceptual if spec.channels in CHANNELS else 0.0
+        adversarial = self.adversarial if perceptual else 0.0
         first = self.autoencoder_images or max(1.0, min(SHARE * length, MAX_AUTOENCODER_IMAGES))
-        decay = self.decay_images or max(1.0, length - (0.0 if self.trained else first))
+        last = min(LAST_SHARE * length, MAX_LAST_IMAGES) if adversarial else 0.0
+        latents = self.latent_images or max(1.0, length - last - (0.0 if self.trained else first))
+        decay = self.decay_images or latents
         return replace(
             self,
             autoencoder_images=first,
+            latent_images=latents,
             network_width=self.network_width or (PERCEPTRON_WIDTH if self.network == "perceptron" else 64),
             versions=self.versions or max(1, min(MAX_VERSIONS, MAX_LATENTS // images)),
-            perceptual=self.perceptual if spec.channels in CHANNELS else 0.0,
+            perceptual=perceptual,
+            adversarial=adversarial,
             decay_images=decay,
             ema_half_life=self.ema_half_life or decay / 40,
         )
 
     def lasting(self, seconds: float, stage_seconds: Sequence[float], images_per_step: int) -> tuple[Self, int]:
-        """See `Recipe.lasting`: the autoencoder takes `TIME_SHARE` of the time unless its length is given."""
-        if self.trained:
-            return self, max(1, int(seconds / stage_seconds[-1]))
-        first, second = stage_seconds[0], stage_seconds[-1]
-        steps = math.ceil(self.autoencoder_images / images_per_step) or max(1, int(TIME_SHARE * seconds / first))
-        rest = max(1, int((seconds - steps * first) / second))
-        return replace(self, autoencoder_images=float(steps * images_per_step)), steps + rest
+        """See `Recipe.lasting`: the stages take `TIME_SHARES` of the time unless their lengths are given."""
+        left, total, lengths = seconds, 0, dict[str, Any]()
+        given = {"autoencoder_images": self.autoencoder_images, "latent_images": self.latent_images}
+        names = [*given, "last"][int(self.trained) :][: len(stage_seconds)]
+        shares = TIME_SHARES[int(self.trained) :]
+        for place, (name, each) in enumerate(zip(names, stage_seconds, strict=True)):
+            last = place == len(names) - 1
+            share = 1.0 if last else shares[place] / sum(shares[place : len(names)])
+            wanted = 0 if last else math.ceil(given[name] / images_per_step)
+            steps = wanted or max(1, int(share * left / each))
+            left, total = left - steps * each, total + steps
+            if not last:
+                lengths[name] = float(steps * images_per_step)
+        return replace(self, **lengths), total
 
     def continued(self) -> Self:
         """The recipe with a trained autoencoder, which keeps the meaning of the latents."""
@@ -158,12 +159,18 @@ class Latent(Recipe):
         """Images seen when the GAN begins."""
         return 0.0 if self.trained else self.autoencoder_images
 
+    @property
+    def last_border(self) -> float:
+        """Images seen when the last stage begins."""
+        return self.border + self.latent_images if self.adversarial else math.inf
+
     @override
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         pictures = Autoencoder(spec.shape, self.channels, self.width)
         g, d = self._latent_networks(autoencoder.latent_shape(spec.shape, self.channels), spec.classes)
-        perception = Perception(Lite0(lite0_weights())) if self.perceptual else None
-        return Generator(pictures, g), Discriminator(copy.deepcopy(pictures.encoder), d, perception)
+        side = max(MIN_SIDE, min(spec.height, spec.width))
+        judge = Judge(Lite0(lite0_weights()), side) if self.perceptual else None
+        return Generator(pictures, g), Discriminator(copy.deepcopy(pictures.encoder), d, judge)
 
     def _latent_networks(self, shape: Shape, classes: int) -> tuple[nn.Module, nn.Module]:
         make = NETWORKS[self.network]
@@ -173,16 +180,18 @@ class Latent(Recipe):
         """Adam for both; the autoencoder is a parameter group of G with its own betas."""
         g = cast(Generator, g)
         groups = [
-            {"params": list(g.autoencoder.parameters()), "betas": (0.9, self.beta2_end)},
+            {"params": list(g.autoencoder.parameters()), "betas": (AUTOENCODER_BETA1, self.beta2_end)},
             {"params": list(g.inner.parameters()), "betas": (self.beta1, self.beta2)},
         ]
         of_d = Adam(d.parameters(), self.d_lr, (self.beta1, self.beta2), fused=True)
         return Adam(groups, self.g_lr, fused=True), of_d
 
     def stage(self, images_seen: int) -> Stage:
-        """First the autoencoder, then the networks for latents."""
+        """First the autoencoder, then the networks for latents, then these and the decoder."""
         if images_seen < self.border:
             return Stage(FIRST, g="autoencoder", without_d=True)
+        if images_seen >= self.last_border:
+            return Stage(THIRD, begins=self.last_border, recipe=self.sharpening)
         return Stage(
             SECOND,
             begins=self.border,
@@ -193,21 +202,46 @@ class Latent(Recipe):
             shift=self.shift,
         )
 
+    @property
+    def sharpening(self) -> Sharpening:
+        """The recipe of the last stage."""
+        return Sharpening(
+            latents=self,
+            latent_dim=self.latent_dim,
+            g_lr=self.sharpening_lr,
+            d_lr=self.sharpening_lr,
+            ema_half_life=SHARPENING_HALF_LIFE,
+            adversarial=self.adversarial,
+            rebuilding=self.rebuilding,
+            perceptual=self.perceptual,
+            noise=self.noise,
+            gamma=self.gamma_end,
+        )
+
+    @override
+    def advance(self, network: nn.Module, images_seen: int) -> None:
+        if images_seen < self.last_border:
+            return
+        if isinstance(network, Generator):
+            network.keep_encoder()
+        else:
+            cast(Discriminator, network).sees_pictures = True
+
     def begin(self, stage: Stage, g: nn.Module, d: nn.Module, ema: nn.Module) -> None:
-        """Before the second stage, copy the averaged autoencoder to G and its encoder to D."""
+        """Copy averaged weights: before the second stage the autoencoder's to G and D, before the last all to G."""
         g, d, ema = cast(Generator, g), cast(Discriminator, d), cast(Generator, ema)
-        if stage.name == SECOND:
+        if stage.name == THIRD:
+            g.load_state_dict(ema.state_dict())
+        elif stage.name == SECOND:
             g.autoencoder.load_state_dict(ema.autoencoder.state_dict())
             d.encoder.load_state_dict(ema.autoencoder.encoder.state_dict())
 
     def lone_loss(self, g: nn.Module, d: nn.Module, real: Batch, rates: Rates) -> Loss:
         """|x - x'| and the perceptual distance, of randomly shifted pictures x and reconstructions x'."""
         images = moved(real.images, whole_batch.drawn(self._shifts, real.images))
-        rebuilt = losses.at_least_fp32(cast(Autoencoder, g)(images, self.noise))
-        terms = {"l1": (rebuilt - images).abs().mean()}
-        if (perception := cast(Discriminator, d).perception) is not None:
-            terms["perceptual"] = self.perceptual * perception(rebuilt, images)
-        return Loss(terms)
+        judge = cast(Discriminator, d).judge
+        perception = None if judge is None else judge.perception
+        return Loss(distances(cast(Autoencoder, g)(images, self.noise), images, perception, self.perceptual))
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """R3GAN's pairing loss, with R1 and R2 on noisy latents."""
