@@ -34,6 +34,7 @@ ALL["improved, features and history"] = {
     "recipe": "improved", "hyperparameters": {"feature_matching": True, "historical_averaging": 0.1},
 }  # fmt: skip
 ALL["progressive, grown"] = {"recipe": "progressive", "hyperparameters": {"grown": True}}
+ALL["latent, pictures"] = {"recipe": "latent", "hyperparameters": {"trained": True, "latent_images": 16.0}}
 ALL["r3gan, residual"] = {"recipe": "r3gan", "spec": "colour", "hyperparameters": {"network": "residual", "width": 16}}
 
 
