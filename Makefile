@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo docs reference test test-slow check gpu bench bench-gpu bench-quality bench-health torture fuzz clean
+.PHONY: install demo demo-colour docs reference test test-slow check gpu bench bench-gpu bench-quality bench-health torture fuzz clean
 
 install: $(STAMP)
 
@@ -17,6 +17,12 @@ demo: $(STAMP)
 	@run=$$(ls -d runs/[0-9]*/ | tail -n 1) && set -x && \
 	$(BIN)/gancli sample --ckpt $${run}gen.pth --n 100 --out $${run}demo.png && \
 	$(BIN)/gancli eval --ckpt $${run}gen.pth && \
+	{ set +x; } 2>/dev/null && echo "The pictures are in $${run}demo.png, how they came about in $${run}samples."
+
+demo-colour: $(STAMP)
+	$(BIN)/gancli train --data faces --mirror --recipe latent --time 10m
+	@run=$$(ls -d runs/[0-9]*/ | tail -n 1) && set -x && \
+	$(BIN)/gancli sample --ckpt $${run}gen.pth --n 100 --out $${run}demo.png && \
 	{ set +x; } 2>/dev/null && echo "The pictures are in $${run}demo.png, how they came about in $${run}samples."
 
 reference: $(STAMP)

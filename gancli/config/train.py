@@ -24,7 +24,7 @@ class Data(Settings):
 
     data: str = setting(
         "digits",
-        "A folder, zip or .npz file of pictures, or digits (embedded), mnist, fashion-mnist, kmnist, cifar10, "
+        "A folder, zip or .npz file of pictures, or digits or faces (embedded), mnist, fashion-mnist, kmnist, cifar10, "
         "cifar100, stacked-mnist, ring, grid.",
         metavar="NAME|DIR|FILE",
         is_path=True,

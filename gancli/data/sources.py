@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gancli.config.pictures import PictureOptions
 from gancli.config.settings import declarations
-from gancli.data import arrays, digits, mixtures, stacked_mnist, torchvision_sets
+from gancli.data import arrays, digits, faces, mixtures, stacked_mnist, torchvision_sets
 from gancli.data.dataset import DataSet
 from gancli.data.pictures import load as picture_files
 from gancli.data.pictures.decoded_cache import Progress
@@ -17,6 +17,7 @@ from gancli.files.user_cache import user_cache
 
 SOURCES: dict[str, Callable[[Path], DataSet]] = {
     "digits": digits.load,
+    "faces": faces.load,
     "mnist": partial(torchvision_sets.load, "MNIST", "mnist"),
     "fashion-mnist": partial(torchvision_sets.load, "FashionMNIST", "fashion-mnist"),
     "kmnist": partial(torchvision_sets.load, "KMNIST", "kmnist"),

@@ -33,6 +33,16 @@ def test_digits_are_what_scikit_learn_ships() -> None:
     assert not train & heldout
 
 
+def test_faces_are_whole_and_on_white() -> None:
+    faces = data.load("faces")
+    images = torch.cat([faces.train.images, faces.heldout.images])
+    assert images.shape == (268, 3, 48, 48) and 15 <= len(faces.heldout) <= 40
+    assert len({image.numpy().tobytes() for image in images}) == 267, "two signs share one picture"
+    corners = images[:, :, [0, 0, -1, -1], [0, -1, 0, -1]].float()
+    assert corners.ge(250).all(1).float().mean() > 0.9, "nothing is cut across"
+    assert images.float().std((1, 2, 3)).min() > 20, "no empty tile"
+
+
 @pytest.mark.parametrize("change", ["pixel", "label", "order", "split"])
 def test_the_fingerprint_notices(change: str) -> None:
     images, labels = random_images(10), torch.arange(10)
