@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from gancli.artifacts import checkpoint, run_folder
+from gancli.artifacts import run_folder
 from gancli.artifacts.run_folder import RunFolder
 from gancli.errors import UsageError
 
@@ -86,6 +86,8 @@ def _best_of(run: RunFolder) -> Path:
 
 
 def _best_checkpoint(run: RunFolder) -> Path | None:
+    from gancli.artifacts import checkpoint  # torch; a shell that completes a line cannot wait for it
+
     newest = checkpoint.newest_sound(run.checkpoints())
     best = {} if newest is None else newest.state.get("best")
     path = run.checkpoint(best["step"]) if isinstance(best, Mapping) and "step" in best else None

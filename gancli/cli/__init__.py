@@ -39,8 +39,8 @@ app = typer.Typer(
 )
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(ctx: typer.Context, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:  # which is on while a shell completes a line
         print(f"gancli {__version__}")
         raise typer.Exit()
 
@@ -101,7 +101,8 @@ def run(arguments: list[str] | None = None) -> int:
     output.debug = "--debug" in given  # before or after the command's name
     try:
         _require_values(given)
-        code = app([word for word in given if word != "--debug"], standalone_mode=False)
+        words = [word for word in given if word != "--debug"]
+        code = app(words, prog_name="gancli", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except Interrupted as error:
         print(f"gancli: {error}", file=sys.stderr)

@@ -9,6 +9,7 @@ from typer import Argument, Option, Typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from gancli.cli.completion import completer
 from gancli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def _parameters(declared: "Declared") -> Iterator[inspect.Parameter]:
         "metavar": None if hint is bool else metavar_of(declared),
         "help": _help(declared),
         "show_default": False,
+        "autocompletion": completer(declared),
     }
     positional = declared.setting.positional
     if positional != "no":

@@ -24,6 +24,7 @@ class DoctorFlags(Output):
         positional="also",
         is_path=True,
         default_in_words="latest, the newest in runs",
+        completes="run",
     )
     plot: str | None = setting(
         None, "New file for the curves.", metavar="FILE.png", is_path=True, default_in_words="RUN/health.png"
@@ -41,6 +42,7 @@ class CheckFlags(Output, PictureOptions):
         meaning="A folder or zip file of pictures.",
         metavar="DIR|ZIP",
         positional="also",
+        completes=None,
     )
     image_size: str | None = like(Data, "image_size")
     sheet: str | None = setting(
@@ -60,7 +62,9 @@ class CacheFlags(Settings):
 class RecipesFlags(Settings):
     """Settings of ``gancli recipes``."""
 
-    name: str | None = setting(None, "Show this recipe's hyperparameters.", metavar="NAME", positional="only")
+    name: str | None = setting(
+        None, "Show this recipe's hyperparameters.", metavar="NAME", positional="only", completes="recipe"
+    )
     image_size: str = setting("32", "Size of the images for which weights are counted.", metavar="N|HxW")
     channels: int = setting(3, "Their channels.", at_least=1, at_most=4)
     classes: int = setting(10, "Their classes, for conditional GANs.", at_least=1)

@@ -40,6 +40,7 @@ class Measuring(Settings):
         flags=("--data", "--real"),
         is_path=True,
         default_in_words="what the generator was trained on",
+        completes="data",
     )
     train: str | Path | None = setting(
         None,
@@ -47,6 +48,7 @@ class Measuring(Settings):
         "with then.",
         metavar="NAME|DIR|ZIP|FILE.npz",
         is_path=True,
+        completes="data",
     )
     data_root: str | Path | None = like(Data, "data_root")
     metrics: str | Sequence[str] = setting(
@@ -67,6 +69,7 @@ class Measuring(Settings):
         "auto (a classifier of the data, or lite0 for pictures without labels), lite0, random, pixels; with --weights "
         "inception, clip, vgg16 or dinov2.",
         metavar="NAME",
+        completes=("auto", "lite0", "random", "pixels", "inception", "clip", "vgg16", "dinov2"),
     )
     weights: str | Path | None = setting(None, "Weights of that extractor: a state dict.", metavar="FILE", is_path=True)
     device: str = like(Machine, "device")
@@ -99,7 +102,11 @@ class EvaluateFlags(Output, Measuring):
     """Settings of ``gancli eval``."""
 
     run: str | None = setting(
-        None, "A run, of which each kept checkpoint is measured.", metavar="RUN|latest", is_path=True
+        None,
+        "A run, of which each kept checkpoint is measured.",
+        metavar="RUN|latest",
+        is_path=True,
+        completes="run",
     )
     fail_if: Sequence[str] = setting(
         (),
@@ -119,5 +126,6 @@ class CompareFlags(Settings):
         metavar="RUN|REPORT.json ...",
         positional="only",
         is_path=True,
+        completes="run",
     )
     json: bool = like(Output, "json")

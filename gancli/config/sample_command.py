@@ -30,6 +30,7 @@ class Sampling(Settings):
         metavar=RUN_OR_FILE,
         positional="also",
         is_path=True,
+        completes="run",
     )
     _: KW_ONLY
     n: int = setting(64, "How many images.", above=0, flags=("--n", "-n"))
@@ -38,7 +39,10 @@ class Sampling(Settings):
         None, "Draw just these image numbers of the seed, instead of the first --n.", metavar="0-7,12"
     )
     classes: str | Sequence[str] | None = setting(
-        None, "Draw these classes in turn (conditional GANs); quote a name that has a comma.", metavar="3,7"
+        None,
+        "Draw these classes in turn (conditional GANs); quote a name that has a comma.",
+        metavar="3,7",
+        completes="classes",
     )
     trunc: float | None = setting(
         None,
@@ -120,7 +124,11 @@ class SampleFlags(Output, Marking, Target, Sampling):
     """Settings of ``gancli sample``."""
 
     one_class: Sequence[str] = setting(
-        (), "Draw this class; repeatable, and taken literally.", metavar="NAME", flags=("--class",)
+        (),
+        "Draw this class; repeatable, and taken literally.",
+        metavar="NAME",
+        flags=("--class",),
+        completes="class",
     )
     form: Literal["png", "jpg", "webp"] | None = setting(
         None, "Format of the pictures in a folder.", flags=("--format",), default_in_words="png"

@@ -19,6 +19,8 @@ REQUIRED: Any = MISSING
 MAX_NUMBER = 10**9
 """Default bound of numbers; larger ones overflow counters and libraries."""
 _KEY = "setting"
+Completes = Literal["recipe", "data", "run", "class", "classes", "hyperparameter"]
+"""Kinds of values that a shell can offer; `gancli.cli.completion` finds them."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class Setting:
     """If "also" or "only", the value is given without a flag."""
     formerly: str | None = None
     """The name in files of older versions, which is still read."""
+    completes: Completes | tuple[str, ...] | None = None
+    """The values that a shell offers for it, as a kind or as words; None: its choices."""
 
 
 def setting(

@@ -29,6 +29,7 @@ class Data(Settings):
         metavar="NAME|DIR|FILE",
         is_path=True,
         fixed=True,
+        completes="data",
     )
     data_root: str | None = setting(
         None,
@@ -68,6 +69,7 @@ class Gan(Settings):
         metavar="NAME",
         fixed=True,
         default_in_words="auto, the best for such data",
+        completes="recipe",
     )
     hyperparameters: Mapping[str, Any] = setting(
         dict, "Hyperparameters that differ from the recipe's own; `gancli recipes NAME` lists them.", fixed=True
@@ -79,6 +81,7 @@ class Gan(Settings):
         metavar=RUN_OR_FILE,
         is_path=True,
         fixed=True,
+        completes="run",
     )
     autoencoder: str | None = setting(
         None,
@@ -86,6 +89,7 @@ class Gan(Settings):
         metavar="RUN",
         is_path=True,
         fixed=True,
+        completes="run",
     )
     augment: Literal["auto", "none", "diffaug", "ada"] = setting(
         "auto",
@@ -146,7 +150,9 @@ class Machine(Settings):
 
     PANEL: ClassVar[str | None] = "Machine"
 
-    device: str = setting("auto", "auto, cpu, cuda, cuda:N or mps.", metavar="DEVICE")
+    device: str = setting(
+        "auto", "auto, cpu, cuda, cuda:N or mps.", metavar="DEVICE", completes=("auto", "cpu", "cuda", "mps")
+    )
     precision: Precision = setting(
         "fp32",
         "Arithmetic of the networks: bf16 is faster on new hardware, fp16 on older GPUs. Losses, penalties "

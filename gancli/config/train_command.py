@@ -34,6 +34,7 @@ class Start(Settings):
         "Change a hyperparameter of the recipe (or any flag), e.g. d_lr=5e-5; repeatable.",
         metavar="KEY=VALUE",
         flags=("--set",),
+        completes="hyperparameter",
     )
 
 
@@ -48,6 +49,7 @@ class Resuming(Settings):
         "Go on exactly where a run stopped: 'latest' under --out, a run's folder, or a checkpoint.",
         metavar="PATH|latest",
         is_path=True,
+        completes="run",
     )
 
 
