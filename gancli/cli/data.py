@@ -22,7 +22,7 @@ app = typer.Typer(
 
 
 def check(told: "CheckFlags") -> None:
-    """Say what is in a folder or zip file, what training would do with it, and every file that cannot be read.
+    """Say what is in a folder, zip or NumPy file, what training would do with it, and every file that cannot be read.
 
     Ends with exit code 2 if training would refuse it.
 
@@ -35,6 +35,8 @@ def check(told: "CheckFlags") -> None:
     from gancli.config import PictureOptions, parse_image_size
     from gancli.config.settings import part_of
     from gancli.data import SOURCES, pictures_at
+    from gancli.data.array_inspection import inspect_array
+    from gancli.data.arrays import is_array
     from gancli.data.pictures.inspection import inspect
     from gancli.sampling import rendering
     from gancli.training.progress import decoding_progress
@@ -44,8 +46,12 @@ def check(told: "CheckFlags") -> None:
         raise UsageError(
             f"{told.data} is a data set of its own, which needs no check; write ./{told.data} for a folder."
         )
-    with decoding_progress("none" if told.quiet else "auto") as on_progress:
-        inspection = inspect(pictures_at(told.data), size, part_of(told, PictureOptions), on_progress)
+    path, options = pictures_at(told.data), part_of(told, PictureOptions)
+    if is_array(told.data):
+        inspection = inspect_array(path, size, options)
+    else:
+        with decoding_progress("none" if told.quiet else "auto") as on_progress:
+            inspection = inspect(path, size, options, on_progress)
     if sheet is not None and inspection.sheet is not None:
         rendering.save_png(rendering.grid(inspection.sheet), sheet)
     for text in inspection.warnings:

@@ -39,8 +39,8 @@ class CheckFlags(Output, PictureOptions):
         Data,
         "data",
         default=REQUIRED,
-        meaning="A folder or zip file of pictures.",
-        metavar="DIR|ZIP",
+        meaning="A folder, zip or NumPy file of pictures.",
+        metavar="DIR|ZIP|FILE.npz",
         positional="also",
         completes=None,
     )

@@ -71,17 +71,23 @@ def described(arrays: Mapping[str, np.ndarray]) -> str:
     return ", ".join(f"{key} {each.dtype} {each.shape}" for key, each in arrays.items()) or "no array"
 
 
+def read(path: Path) -> tuple[Mapping[str, np.ndarray], Tensor]:
+    """All arrays of a file, and its pictures, uint8 ``(N, C, H, W)``; FileFormatError for a file without pictures."""
+    path = Path(os.path.expanduser(path))  # noqa: PTH111  leaves ~ alone where there is no home
+    arrays = arrays_in(path)
+    images = pixels(main_array(arrays))
+    if images is None:
+        raise FileFormatError(f"{path} holds {described(arrays)}; wanted are uint8 pictures (N, H, W, C).")
+    return arrays, images
+
+
 def load(path: Path, size: tuple[int, int] | None, options: PictureOptions) -> DataSet:
     """Load the pictures of a NumPy file as a data set: resized, labelled, and split by content.
 
     ``size`` is (height, width); None keeps the size in the file. Raises FileFormatError for a file without pictures.
     Raises DataError if labels do not fit the pictures or if they cannot be split, UsageError for ``--labels folder``.
     """
-    path = Path(os.path.expanduser(path))  # noqa: PTH111  leaves ~ alone where there is no home
-    arrays = arrays_in(path)
-    images = pixels(main_array(arrays))
-    if images is None:
-        raise FileFormatError(f"{path} holds {described(arrays)}; wanted are uint8 pictures (N, H, W, C).")
+    arrays, images = read(path)
     heldout, share = _split(path, images, options.holdout)
     labels = Labels() if options.labels == "none" else _labels(path, arrays, len(images), options)
     rows = {True: heldout.nonzero().flatten().tolist(), False: (~heldout).nonzero().flatten().tolist()}

@@ -134,6 +134,25 @@ def test_check_prints_a_table_json_and_a_sheet(tmp_path: Path, capsys: Capture) 
     assert found["sizes"]["3x10000"] == 1
 
 
+def test_check_reads_a_numpy_file(tmp_path: Path, capsys: Capture) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 12, 10, 3), dtype=np.uint8)
+    pixels[7] = pixels[3]
+    path, features = tmp_path / "drawn.npz", tmp_path / "features.npz"
+    np.savez(path, arr_0=pixels, labels=np.arange(40) // 30, classes=np.array(["cat", "dog"]))
+    np.savez(features, arr_0=np.zeros((40, 5)))
+    sheet = tmp_path / "sheet.png"
+    assert run(["data", "check", str(path), "--image-size", "8", "--sheet", str(sheet), "--json", "--quiet"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["pictures"], said["sizes"], said["modes"]) == (40, {"12x10": 40}, {"RGB": 40})
+    assert (said["classes"], said["duplicates"], said["enlarged"]) == ({"cat": 30, "dog": 10}, [["3", "7"]], 0)
+    assert (said["image_size"], said["memory_bytes"]) == ([8, 8], 40 * 3 * 8 * 8) and 0 < said["heldout"] < 40
+    assert Image.open(sheet).mode == "RGB"
+    assert run(["data", "check", str(path), "--quiet"]) == 0
+    assert "40 (and 0 other files)" in capsys.readouterr().out
+    assert run(["data", "check", str(features)]) == 2
+    assert "wanted are uint8 pictures" in capsys.readouterr().err
+
+
 def test_an_archive_with_names_that_climb_writes_nothing_outside(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "in").mkdir()
     files = {f"../../{number}.png": encoded(picture(number)) for number in range(40)}

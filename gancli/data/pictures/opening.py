@@ -5,7 +5,7 @@ import threading
 import warnings
 from typing import BinaryIO
 
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from gancli.data.pictures import libtiff
 from gancli.data.pictures.formats import FORMATS, named_inside
@@ -24,6 +24,8 @@ SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations that exchange height and width."""
 _no_limit = threading.Lock()
 libtiff.silence()
+_BIG_ENDIAN_WHITE_IS_ZERO = (b"MM", 0, (1,), 1, (16,), ())
+TiffImagePlugin.OPEN_INFO.setdefault(_BIG_ENDIAN_WHITE_IS_ZERO, ("I;16B", "I;16B"))  # Pillow has the little-endian one
 warnings.filterwarnings("ignore", module=r"PIL\.")  # BadPicture gives the reason
 
 

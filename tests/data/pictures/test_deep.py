@@ -192,7 +192,8 @@ def test_older_runs_on_eight_bits_find_their_fingerprint(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("dtype", "scale"), [("1", 1), ("uint8", 255), ("uint16", 65535), ("uint16", 4095), ("float32", 1)]
+    ("dtype", "scale"),
+    [("1", 1), ("uint8", 255), ("uint16", 65535), ("uint16", 4095), (">u2", 65535), ("float32", 1)],
 )
 def test_tiffs_whose_white_is_zero_are_read_as_bright_as_they_are_meant(
     dtype: str, scale: float, tmp_path: Path
