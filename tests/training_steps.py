@@ -51,7 +51,7 @@ def make_step(
     if dtype != torch.float32:
         images = images / 127.5 - 1 if images.dtype == torch.uint8 else images
     images = (images if dtype == torch.float32 else images.to(dtype)).to(device)
-    noise = (Noise if dtype == torch.float32 else DoubleNoise)(recipe.latent_dim, 0, batch_size, 0, device)
+    noise = (Noise if dtype == torch.float32 else DoubleNoise)(recipe.latent_values(spec), 0, batch_size, 0, device)
     setup = Setup(recipe, ResidentImages(images, None, batch_size, 0), noise, precision, **options)
     return fastest_step(setup, state, plain=plain, compiled=compiled)
 

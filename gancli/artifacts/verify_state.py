@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from gancli.artifacts.network_file import require_fit
 from gancli.errors import FileFormatError
-from gancli.steps.state import TrainState
+from gancli.steps.state import TrainState, groups_of
 
 
 def require_loadable(state: TrainState, saved: Mapping[str, Any]) -> None:
@@ -64,10 +64,16 @@ def _require_scaler(scaler: Mapping[str, Any], saved: Mapping[str, Any]) -> None
 
 
 def _require_running(running: Mapping[str, Any]) -> None:
-    names, sums, count = (running.get(name) for name in ("names", "sums", "count"))
-    _require(isinstance(names, list) and all(isinstance(name, str) for name in names), "its running means are strange")
-    _require(isinstance(count, int) and bool(count) == bool(names), "its running means are strange")
-    _require(sums is None if not names else _like(sums, torch.zeros(len(names))), "its running means are strange")
+    known = isinstance(running.get("groups"), list) or "count" in running
+    groups = groups_of(running) if known else [{}]
+    _require(all(isinstance(group, dict) and _are_means(group) for group in groups), "its running means are strange")
+
+
+def _are_means(group: Mapping[str, Any]) -> bool:
+    names, sums, count = (group.get(name) for name in ("names", "sums", "count"))
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        return False
+    return isinstance(count, int) and count > 0 and _like(sums, torch.zeros(len(names)))
 
 
 def _like(value: Any, expected: Tensor) -> bool:

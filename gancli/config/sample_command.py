@@ -46,10 +46,16 @@ class Sampling(Settings):
     )
     trunc: float | None = setting(
         None,
-        "Bound of the latent's values: better images, less varied.",
+        "Bound of the latent's values; for generators with styles, the share of their way from the mean style. Better "
+        "images, less varied.",
         above=0,
         metavar="BOUND",
         default_in_words="none",
+    )
+    mix: str | None = setting(
+        None,
+        "Draw image 3, then with more and more of the finer styles of image 5 (generators with styles).",
+        metavar="3:5",
     )
     interpolate: int | None = setting(
         None, "Draw so many images on the way from each to the next, and back to the first.", above=0, metavar="FRAMES"

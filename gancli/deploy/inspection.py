@@ -125,7 +125,8 @@ def _said_by(mark: Mark) -> Facts:
     values = {
         "generator": mark.generator, "recipe": mark.recipe, "version": mark.version, "composite": mark.is_composite,
         "seed": mark.seed, "numbers": mark.numbers_in_words or None, "classes": list(mark.classes) or None,
-        "truncation": mark.truncation, "frames_between": mark.frames if mark.frames > 1 else None, "frame": mark.frame,
+        "truncation": mark.truncation, "frames_between": mark.frames if mark.frames > 1 else None,
+        "mixed": mark.mixed or None, "frame": mark.frame,
         "producer": mark.producer, "label": mark.label,
     }  # fmt: skip
     return {name: value for name, value in values.items() if value is not None}

@@ -14,9 +14,7 @@ from gancli.config.sample_command import MAX_IMAGES
 from gancli.errors import GancliError, counted
 from gancli.sampling import generator as generators
 from gancli.sampling import output
-from gancli.sampling.drawing import default_labels, draw_latents
 from gancli.sampling.generator import LoadedGenerator
-from gancli.sampling.latents import frames
 from gancli.sampling.mark import Mark
 from gancli.sampling.stamping import Stamp
 from gancli.sampling.visible_label import VisibleLabel
@@ -101,11 +99,11 @@ def drawn_again(mark: Mark, generator: LoadedGenerator) -> Tensor:
         raise GancliError("its mark asks for what this generator does not draw.")
     labels = [mark.labels[i % len(mark.labels)] for i in range(len(mark.numbers))] if mark.labels else None
     numbers, seed = list(mark.numbers), mark.seed or 0
-    if mark.frame is None:
-        batches = generators.draw(generator, numbers, seed, labels, None, mark.truncation, mark.frames)
+    places = None if mark.frame is None else range(mark.frame, mark.frame + 1)
+    if not mark.mixed:
+        batches = generators.draw(generator, numbers, seed, labels, None, mark.truncation, mark.frames, places)
         return torch.cat([*batches])
-    place = range(mark.frame, mark.frame + 1)
-    latents = frames(numbers, mark.frames, seed, generator.latent_dim, place, mark.truncation)
-    chosen = labels or default_labels(numbers, len(names))
-    scale = generator.file.origin.spec.point_scale
-    return draw_latents(generator.network, latents, chosen[:1] if chosen else None, scale)
+    if len(numbers) != 2:
+        raise GancliError("its mark mixes other than two numbers.")
+    mixed = torch.cat([*generators.draw_mixed(generator, numbers, seed, labels, mark.truncation)])
+    return mixed if places is None else mixed[places.start : places.stop]

@@ -270,6 +270,10 @@ class Recipe:
         """Images that D takes for one logit; a batch must be a multiple."""
         return 1
 
+    def latent_values(self, spec: Spec) -> int:
+        """Values of a latent, G's input, all from N(0, I): those of z, and of any noise that G takes with it."""
+        return self.latent_dim
+
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """G and D, initialised from torch's global generator.
 
@@ -279,12 +283,17 @@ class Recipe:
         raise NotImplementedError
 
     def optimizers(self, g: nn.Module, d: nn.Module) -> tuple[Optimizer, Optimizer]:
-        """One optimizer for each network; `schedule` sets the learning rates."""
-        return adam(g, self.g_lr, self.beta1, self.beta2), adam(d, self.d_lr, self.beta1, self.beta2)
+        """One optimizer for each network, corrected for lazy terms (`lazy_share`); `schedule` sets the rates."""
+        g_share, d_share = lazy_share(self.g_interval), lazy_share(self.d_interval)
+        return (
+            adam(g, g_share * self.g_lr, self.beta1**g_share, self.beta2**g_share),
+            adam(d, d_share * self.d_lr, self.beta1**d_share, self.beta2**d_share),
+        )
 
     def schedule(self, images_seen: int) -> Rates:
         """The rates at this point of training; constant, except that the average's half-life grows at first."""
-        return Rates(self.g_lr, self.d_lr, ramped_half_life(self.ema_half_life, images_seen / self.d_steps))
+        half_life = ramped_half_life(self.ema_half_life, images_seen / self.d_steps)
+        return Rates(lazy_share(self.g_interval) * self.g_lr, lazy_share(self.d_interval) * self.d_lr, half_life)
 
     def advance(self, network: nn.Module, images_seen: int) -> None:
         """Tell G, D or the averaged G before a step how many images were seen; for growing networks."""
@@ -333,6 +342,32 @@ class Recipe:
         """Further terms of D's loss by name: scalars that contain their weights."""
         return {}
 
+    @property
+    def d_interval(self) -> int:
+        """Steps from one `d_regularisation` to the next; 0: there is none."""
+        return 0
+
+    @property
+    def g_interval(self) -> int:
+        """Steps from one `g_regularisation` to the next; 0: there is none."""
+        return 0
+
+    @property
+    def cycle(self) -> int:
+        """Steps after which lazy terms are due in the same order again; 1 without them."""
+        return math.lcm(self.d_interval or 1, self.g_interval or 1)
+
+    def d_regularisation(self, d: nn.Module, real: Batch, rates: Rates) -> dict[str, Tensor]:
+        """Lazy terms of D by name, with their weights, for an optimizer step of their own every `d_interval` steps.
+
+        The step multiplies them by the interval. ``real`` are the images of D's next step.
+        """
+        raise NotImplementedError
+
+    def g_regularisation(self, g: nn.Module, d: nn.Module, latents: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+        """Lazy terms of G for latents ``(N, latent_dim)`` and labels ``(N,)``; see `d_regularisation`."""
+        raise NotImplementedError
+
     def logits(self, d: nn.Module, real: Batch, fake: Batch) -> tuple[Tensor, Tensor]:
         """D's logits of real and generated images, in one pass; in two if D mixes samples."""
         if self.mixes_samples:
@@ -371,6 +406,18 @@ def year_of(recipe: type[Recipe]) -> int:
 def adam(network: nn.Module, lr: float, beta1: float, beta2: float) -> Optimizer:
     """Adam (Kingma and Ba 2015, arXiv:1412.6980) in its fused form, which updates all weights at once."""
     return Adam(network.parameters(), lr=lr, betas=(beta1, beta2), fused=True)
+
+
+def lazy_share(interval: int) -> float:
+    """The factor c = k / (k + 1) of Adam's learning rate, and exponent of its decays, with a lazy term each k steps.
+
+    Karras 2020 (arXiv:1912.04958), appendix B: k + 1 steps then move the weights as k steps did. 1 without lazy terms.
+
+    Example:
+        >>> lazy_share(0), lazy_share(4)
+        (1.0, 0.8)
+    """
+    return interval / (interval + 1) if interval else 1.0
 
 
 def ramped_half_life(half_life: float, images: float, ramp: float = 0.05) -> float:

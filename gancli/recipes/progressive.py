@@ -11,14 +11,12 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pad
 from typing_extensions import override
 
-from gancli import whole_batch
 from gancli.functional import losses, penalties
 from gancli.models.convolutional import Shape, cropped, doublings
+from gancli.models.equalised import Equalised, convolution, minibatch_deviation, pixel_norm
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 
 MAX_CHANNELS = 512
-GROUP = 4
-"""Group size of the minibatch standard deviation, or the next larger number that divides the batch."""
 
 
 @dataclass(frozen=True)
@@ -46,46 +44,6 @@ def growth_at(images_seen: int, images_per_phase: float, levels: int) -> Growth:
     level = min(levels, (int(phase) + 1) // 2)
     fading = int(phase) % 2 == 1 and int(phase) < 2 * levels
     return Growth(level, phase % 1 if fading else 1.0)
-
-
-def pixel_norm(maps: Tensor) -> Tensor:
-    """Scale each pixel's vector of channels to a mean square of 1: section 4.2."""
-    values = losses.at_least_fp32(maps)  # 1e-8 vanishes in half precision
-    return (values * (values.square().mean(1, keepdim=True) + 1e-8).rsqrt()).to(maps.dtype)
-
-
-def minibatch_deviation(maps: Tensor) -> Tensor:
-    """Append one channel, the mean standard deviation of all values over each group of images: section 3."""
-    batch = whole_batch.processes() * len(maps)
-    group = next(n for n in range(min(GROUP, batch), batch + 1) if batch % n == 0)
-    apart = len(maps) % group == 0  # each group lies within one process
-    values = losses.at_least_fp32(maps if apart else whole_batch.gathered(maps)).unflatten(0, (-1, group))
-    deviations = (values.var(1, correction=0) + 1e-8).sqrt().mean((1, 2, 3)).to(maps.dtype).repeat_interleave(group)
-    own = deviations if apart else whole_batch.own_rows(deviations)
-    return torch.cat([maps, own[:, None, None, None].expand(-1, 1, *maps.shape[2:])], 1)
-
-
-class Equalised(nn.Module):
-    """A convolution or linear layer with weights from N(0, 1), scaled in the forward pass: section 4.1."""
-
-    def __init__(self, layer: nn.Conv2d | nn.Linear, gain: float = math.sqrt(2)) -> None:
-        super().__init__()
-        assert layer.bias is not None
-        self.layer, self.scale = layer, gain / math.sqrt(layer.weight[0].numel())
-        nn.init.normal_(layer.weight)
-        nn.init.zeros_(layer.bias)
-
-    def forward(self, values: Tensor) -> Tensor:
-        """The layer's output with scaled weights."""
-        weight = self.layer.weight * self.scale
-        if isinstance(self.layer, nn.Linear):
-            return nn.functional.linear(values, weight, self.layer.bias)
-        return nn.functional.conv2d(values, weight, self.layer.bias, padding=self.layer.padding)
-
-
-def convolution(before: int, after: int, size: int = 3, gain: float = math.sqrt(2)) -> Equalised:
-    """An `Equalised` convolution that keeps the size of the map."""
-    return Equalised(nn.Conv2d(before, after, size, padding=size // 2), gain)
 
 
 def faded(before: Tensor, after: Tensor, alpha: float) -> Tensor:

@@ -71,6 +71,7 @@ def largest(prepared: Prepared, images: int) -> int:
     """
     step, device = prepared.step, prepared.resolved.device
     step.state.step = prepared.resolved.plan.total_steps  # where growing networks are largest
+    step.state.step += -(step.state.step - 1) % step.setup.recipe.cycle  # where all lazy terms are due
     before = memory.held() if device.type == "cpu" and memory.reset_peak() else None
     fits = 0
     for count in sizes(images):

@@ -72,9 +72,11 @@ class Timed:
 def timed(step: Step, parts: Sequence[Part], tried: int = 1, rounds: int = 1) -> list[Timed]:
     """Time the steps of each part, after ``tried`` of them.
 
-    Networks that grow are as they are at a part's end, where they take most. The state trains on and is of no use
-    afterwards.
+    Networks that grow are as they are at a part's end, where they take most. With lazy terms one round over all of them
+    counts. The state trains on and is of no use afterwards.
     """
+    cycle = step.setup.recipe.cycle
+    rounds = rounds if cycle == 1 else 1
     each_timed: list[Timed] = []
     for part in parts:
         step.state.step = max(step.state.step, part.begins if part.stage else part.begins + part.steps - 1)
@@ -86,7 +88,7 @@ def timed(step: Step, parts: Sequence[Part], tried: int = 1, rounds: int = 1) ->
             log.info("timing: the first step of part %d of %d took %.0f s", len(each_timed) + 1, len(parts), first)
         for _ in range(tried - 1):
             step()
-        each_timed.append(Timed(first, median(seconds_of(step) for _ in range(rounds))))
+        each_timed.append(Timed(first, median(seconds_of(step, cycle) for _ in range(rounds))))
     return each_timed
 
 

@@ -126,11 +126,11 @@ def build(resolved: Resolved, rollbacks: int = 0) -> Step:
     assert isinstance(config.batch_size, int)
     state = _new_state(resolved)
     seed = key(config.seed, "rollback", rollbacks) if rollbacks else config.seed
-    classes = resolved.spec.classes if recipe.conditional else 0
+    latents, classes = recipe.latent_values(resolved.spec), resolved.spec.classes if recipe.conditional else 0
     setup = Setup(
         recipe,
         _real_images(resolved, seed),
-        Noise(recipe.latent_dim, classes, config.batch_size, seed, resolved.device, group.rank, group.world),
+        Noise(latents, classes, config.batch_size, seed, resolved.device, group.rank, group.world),
         precision=config.precision,
         group=group,
         augmentation=config.augment,

@@ -1,6 +1,6 @@
 """Draw numbered images: image k of a seed is the same, whatever else is drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -32,19 +32,24 @@ def draw_batch(
 
 
 def draw_latents(
-    network: nn.Module, latents: Tensor, labels: Sequence[int] | None, point_scale: float | None = None
+    network: nn.Module,
+    latents: Tensor,
+    labels: Sequence[int] | None,
+    point_scale: float | None = None,
+    through: Callable[[Tensor, Tensor | None], Tensor] | None = None,
 ) -> Tensor:
     """Images uint8 ``(N, C, H, W)`` on the CPU for latents ``(N, latent_dim)``, in one forward pass.
 
     ``labels`` are class indices, one per latent, or None for an unconditional generator. With a ``point_scale`` the
-    result is coordinates, float32 ``(N, 2, 1, 1)``: the generator's values times the scale.
+    result is coordinates, float32 ``(N, 2, 1, 1)``: the generator's values times the scale. ``through`` draws in place
+    of the network.
     """
     device, count = next(network.parameters()).device, len(latents)
     surplus = -count % ROWS
     filled = torch.cat([latents, latents[:1].expand(surplus, -1)]).to(device)
     chosen = None if labels is None else torch.tensor([*labels, *[labels[0]] * surplus], device=device)
     with torch.inference_mode():
-        images = network(filled, chosen)[:count]
+        images = (through or network)(filled, chosen)[:count]
         return (to_pixels(images) if point_scale is None else images.float() * point_scale).cpu()
 
 

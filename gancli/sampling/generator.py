@@ -1,9 +1,10 @@
 """Load a generator, and draw images from it."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +15,11 @@ from gancli.artifacts.network_file import NetworkFile, Origin
 from gancli.config.sample_command import MAX_IMAGES
 from gancli.errors import FileFormatError, UsageError, nearest
 from gancli.machine import devices
+from gancli.randomness import numbered_latents
 from gancli.recipes.base import Recipe
-from gancli.sampling.drawing import ROWS, batch_size_for, draw_latents
+from gancli.sampling.drawing import ROWS, batch_size_for, default_labels, draw_latents
 from gancli.sampling.selection import Selection
+from gancli.sampling.styles import has_styles, mean_styles, mixtures, truncated
 
 MAX_DIGITS = 20
 """Digits of an image's number, so that it can be written and read anywhere."""
@@ -36,6 +39,11 @@ class LoadedGenerator:
     def identity(self) -> str:
         """See `network_file.identity`."""
         return network_file.identity(self.file.origin, self.file.weights)
+
+    @cached_property
+    def mean_styles(self) -> Tensor:
+        """See `styles.mean_styles`."""
+        return mean_styles(self.network, self.latent_dim, len(self.classes))
 
 
 def load_generator(path: Path, device: torch.device) -> LoadedGenerator:
@@ -72,7 +80,8 @@ def build_generator(file: NetworkFile, device: torch.device) -> LoadedGenerator:
         raise FileFormatError(f"the file describes no network that can be built ({type(error).__name__}).") from error
     network_file.load_weights(network, file.weights, file.role)
     devices.place(network.eval().requires_grad_(False), device)
-    return LoadedGenerator(network, recipe.latent_dim, file.origin.classes if recipe.conditional else (), file)
+    latent_dim, classes = recipe.latent_values(file.origin.spec), file.origin.classes if recipe.conditional else ()
+    return LoadedGenerator(network, latent_dim, classes, file)
 
 
 def recipe_of(origin: Origin) -> Recipe:
@@ -92,6 +101,7 @@ def draw(
     batch_size: int | None = None,
     truncation: float | None = None,
     frames: int = 1,
+    places: range | None = None,
 ) -> Iterator[Tensor]:
     """Yield batches of images, uint8 ``(n, C, H, W)`` on the CPU, in the order of ``numbers``.
 
@@ -103,16 +113,76 @@ def draw(
         seed: Seed of their latents.
         labels: Class indices, one per number; None draws each class in turn.
         batch_size: Images per forward pass; see `rows_of`.
-        truncation: Bound of the latents' values; None: no bound.
+        truncation: See `Selection`; None: no truncation.
         frames: Images on the way from each number to the next; see `Selection`.
+        places: Which of the frames; None: all.
     """
     selection = Selection(numbers, seed, labels, truncation, frames)
     rows = rows_of(generator, batch_size)
-    for start in range(0, selection.count, rows):
-        places = range(start, min(start + rows, selection.count))
-        latents = selection.latents(generator.latent_dim, places)
-        part_labels = selection.labels_at(places, len(generator.classes))
-        yield draw_latents(generator.network, latents, part_labels, generator.file.origin.spec.point_scale)
+    wanted = range(selection.count) if places is None else places
+    for start in range(0, len(wanted), rows):
+        part = wanted[start : start + rows]
+        latents, shares = latents_of(generator, selection, part)
+        part_labels = selection.labels_at(part, len(generator.classes))
+        scale = generator.file.origin.spec.point_scale
+        yield draw_latents(generator.network, latents, part_labels, scale, truncating(generator, shares))
+
+
+def latents_of(generator: LoadedGenerator, selection: Selection, places: range) -> tuple[Tensor, Tensor]:
+    """Latents ``(n, latent_dim)`` of images, and the share ``(n,)`` of the way that their styles keep from the mean.
+
+    A generator without styles has truncated latents, and shares of 1.
+    """
+    share = selection.truncation if has_styles(generator.network) else None
+    if share is not None:
+        selection = replace(selection, truncation=None)
+    return selection.latents(generator.latent_dim, places), torch.full((len(places),), 1.0 if share is None else share)
+
+
+def truncating(generator: LoadedGenerator, shares: Tensor) -> Callable[[Tensor, Tensor | None], Tensor] | None:
+    """The generator with the styles of its first images truncated to these shares; None if all are 1."""
+    if bool((shares == 1).all()):
+        return None
+    network: Any = generator.network
+
+    def draw_truncated(latents: Tensor, labels: Tensor | None) -> Tensor:
+        filled = torch.cat([shares, torch.ones(len(latents) - len(shares))]).to(latents.device)
+        styles = truncated(network.mapping(latents, labels), labels, generator.mean_styles, filled)
+        return network.synthesis(styles, latents)
+
+    return draw_truncated
+
+
+def draw_mixed(
+    generator: LoadedGenerator,
+    pair: Sequence[int],
+    seed: int = 0,
+    labels: Sequence[int] | None = None,
+    truncation: float | None = None,
+) -> Iterator[Tensor]:
+    """Yield batches of the `mixtures` of two numbered images, with the noise of the first; arguments as for `draw`.
+
+    Raises:
+        UsageError: the generator has no styles.
+    """
+    network: Any = generator.network
+    if not has_styles(network):
+        raise UsageError("this generator has no styles to mix; remove --mix.")
+    device = next(network.parameters()).device
+    chosen = default_labels(pair, len(generator.classes)) if labels is None else labels
+    latents = numbered_latents(seed, pair, generator.latent_dim)
+    with torch.inference_mode():
+        of_pair = None if chosen is None else torch.tensor(chosen, device=device)
+        styles = network.mapping(latents.to(device), of_pair)
+        if truncation is not None:
+            styles = truncated(styles, of_pair, generator.mean_styles, torch.full((2,), truncation, device=device))
+        mixed = mixtures(styles)
+    for part in mixed.split(ROWS):
+
+        def synthesis(filled: Tensor, _: Tensor | None, part: Tensor = part) -> Tensor:
+            return network.synthesis(torch.cat([part, part[:1].expand(len(filled) - len(part), -1, -1)]), filled)
+
+        yield draw_latents(network, latents[:1].expand(len(part), -1), None, through=synthesis)
 
 
 def rows_of(generator: LoadedGenerator, batch_size: int | None) -> int:
@@ -138,7 +208,7 @@ def parse_numbers(text: str, most: int = MAX_IMAGES) -> list[int]:
     numbers: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not _is_number(first) or (dash and not _is_number(last)) or (dash and int(last) < int(first)):
+        if not is_number(first) or (dash and not is_number(last)) or (dash and int(last) < int(first)):
             raise UsageError(f"--seeds {text!r}: {part.strip()!r} is neither a number nor a range like 0-7.")
         numbers += range(int(first), min(int(last if dash else first), int(first) + most) + 1)
         if len(numbers) > most:
@@ -146,5 +216,6 @@ def parse_numbers(text: str, most: int = MAX_IMAGES) -> list[int]:
     return numbers
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """True if the text is the number of an image."""
     return text.isdecimal() and len(text) <= MAX_DIGITS

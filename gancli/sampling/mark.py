@@ -42,6 +42,8 @@ class Mark:
     truncation: float | None = None
     frames: int = 1
     """Drawn on the way from each number to the next."""
+    mixed: bool = False
+    """True if the frames are the mixtures of two numbers' styles."""
     frame: int | None = None
     """The only frame that is shown, on the way from the first number to the second."""
     columns: int | None = None
@@ -60,12 +62,16 @@ class Mark:
     @property
     def count(self) -> int:
         """Images that are shown."""
-        return 1 if self.frame is not None else len(self.numbers) * self.frames
+        if self.frame is not None:
+            return 1
+        return self.frames if self.mixed else len(self.numbers) * self.frames
 
     def part(self, place: int) -> "Mark":
         """The mark of one image alone, by its place among those that are drawn."""
         if not self.numbers:
             return self
+        if self.mixed:
+            return replace(self, frame=place, columns=None)
         first, frame = divmod(place, self.frames)
         numbers = [self.numbers[first]]
         if self.frames > 1:
@@ -110,7 +116,8 @@ class Mark:
         counted = "Number" if len(self.numbers) == 1 else "Numbers"
         values = {
             "Seed": self.seed, counted: self.numbers_in_words or None, "Truncation": self.truncation,
-            "Frames": self.frames if self.frames > 1 else None, "Frame": self.frame, "Columns": self.columns,
+            "Frames": self.frames if self.frames > 1 else None, "Mixed": self.mixed or None, "Frame": self.frame,
+            "Columns": self.columns,
             "Label": self.label,
         }  # fmt: skip
         for name, value in values.items():
@@ -157,6 +164,7 @@ def _mark_of(said: Mapping[str, xmp.Value]) -> Mark:
         classes=(classes,) if isinstance(classes, str) else classes,
         truncation=None if (bound := text("Truncation")) is None else float(bound),
         frames=number("Frames") or 1,
+        mixed=text("Mixed") == "True",
         frame=number("Frame"),
         columns=number("Columns"),
         is_composite=COMPOSITE in str(said.get("Iptc4xmpExt:DigitalSourceType")),

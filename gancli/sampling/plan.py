@@ -5,13 +5,22 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from gancli.artifacts.lookup import generator_called
 from gancli.config.sample_command import MAX_IMAGES, Sampling
 from gancli.errors import UsageError
 from gancli.machine import devices
-from gancli.sampling.generator import LoadedGenerator, draw, labels_of, load_generator, parse_numbers
+from gancli.sampling.generator import (
+    LoadedGenerator,
+    draw,
+    draw_mixed,
+    is_number,
+    labels_of,
+    load_generator,
+    parse_numbers,
+)
 from gancli.sampling.labels import Labelled
 from gancli.sampling.mark import Mark, mark_of
 from gancli.sampling.selection import Selection
@@ -42,15 +51,16 @@ def plan_sample(told: Sampling) -> Drawing:
 
 def plan_drawing(told: Sampling, load: Callable[[], LoadedGenerator]) -> Drawing:
     """The same with a generator from ``load``, which is called after the numbers of the images are checked."""
+    if told.mix is not None:
+        return _plan_mix(told, parse_pair(told), load)
     frames = told.interpolate or 1
     numbers = range(told.n) if told.seeds is None else told.seeds
     if isinstance(numbers, str):
         numbers = parse_numbers(numbers)
     if len(numbers) * frames > MAX_IMAGES:
         raise UsageError(f"more than {MAX_IMAGES:,} images are asked for; draw them in parts, with --seeds.")
-    classes = names_in(told.classes) if isinstance(told.classes, str) else told.classes
     generator = load()
-    labels = None if classes is None else labels_of(generator, classes, len(numbers))
+    classes, labels = _labels_asked(told, generator, len(numbers))
     batches = draw(generator, numbers, told.seed, labels, told.batch_size, told.trunc, frames)
     turns = len(classes) if classes else len(generator.classes)
     columns = frames if told.interpolate else _columns(len(numbers), turns)
@@ -61,6 +71,38 @@ def plan_drawing(told: Sampling, load: Callable[[], LoadedGenerator]) -> Drawing
     shown = range(len(numbers) * frames) if told.interpolate else numbers
     selection = Selection(numbers, told.seed, labels, told.trunc, frames)
     return Drawing(batches, shown, columns, mark, selection, _labelled(generator, selection))
+
+
+def _labels_asked(
+    told: Sampling, generator: LoadedGenerator, count: int
+) -> tuple[Sequence[str] | None, list[int] | None]:
+    """The classes that were asked for, and the labels of so many images; None for all in turn."""
+    classes = names_in(told.classes) if isinstance(told.classes, str) else told.classes
+    return classes, None if classes is None else labels_of(generator, classes, count)
+
+
+def _plan_mix(told: Sampling, pair: Sequence[int], load: Callable[[], LoadedGenerator]) -> Drawing:
+    """All mixtures of the styles of two images, in one row."""
+    generator = load()
+    _, labels = _labels_asked(told, generator, len(pair))
+    images = torch.cat([*draw_mixed(generator, pair, told.seed, labels, told.trunc)])
+    mark = mark_of(
+        generator.identity, generator.file.origin.recipe, generator.classes, pair, labels,
+        seed=told.seed, truncation=told.trunc, frames=len(images), mixed=True, columns=len(images),
+    )  # fmt: skip
+    selection = Selection(pair, told.seed, labels, told.trunc)
+    return Drawing(iter([images]), range(len(images)), len(images), mark, selection)
+
+
+def parse_pair(told: Sampling) -> list[int]:
+    """``3:5`` of ``--mix`` -> [3, 5]; UsageError for anything else, and for other flags that choose numbers."""
+    first, _, second = str(told.mix).partition(":")
+    if not (is_number(first) and is_number(second)):
+        raise UsageError(f"--mix {told.mix!r}: give the numbers of two images, such as 3:5.")
+    for flag, value in ("--seeds", told.seeds), ("--interpolate", told.interpolate):
+        if value is not None:
+            raise UsageError(f"--mix names its two images; remove {flag}.")
+    return [int(first), int(second)]
 
 
 def _labelled(generator: LoadedGenerator, selection: Selection) -> Labelled | None:

@@ -18,7 +18,7 @@ class Selection:
     labels: Sequence[int] | None = None
     """Class indices, one per number; None draws each class in turn."""
     truncation: float | None = None
-    """Bound of the latents' values; None: no bound."""
+    """Bound of the latents' values, or with styles their share of the way from the mean; None: no truncation."""
     frames: int = 1
     """Images on the way from each number to the next, and from the last to the first; see `latents.frames`."""
 

@@ -109,11 +109,12 @@ def sizes_of(optimizer: Optimizer, taken: float) -> list[float]:
 class CompiledStep:
     """An `Update` as compiled code, for one set-up and one state.
 
-    The first step of a new run is not compiled, because Adam has no state before it.
+    The first step of a new run is not compiled, because Adam has no state before it. ``moves`` are the steps of D's and
+    of G's optimizer in one call; ``taken``, those done before, is shared with other compiled updates of the state.
     """
 
-    def __init__(self, update: Update) -> None:
-        self._update = update
+    def __init__(self, update: Update, moves: tuple[int, int], taken: list[float]) -> None:
+        self._update, self._moves, self._taken = update, moves, taken
         self.function: Function | None = None
         """The compiled code; None before compilation."""
 
@@ -126,7 +127,7 @@ class CompiledStep:
         assert self.function is not None
         with torch.no_grad():
             results = iter(self.function(self._numbers(setup, state, rates), *_tensors(draws)))
-        for number, (steps, taken) in enumerate(zip(self._steps, (setup.recipe.d_steps, 1), strict=True)):
+        for number, (steps, taken) in enumerate(zip(self._steps, self._moves, strict=True)):
             torch._foreach_add_(steps, taken)
             self._taken[number] += taken
         scalars = dict(zip(self._names, next(results).clone().unbind(), strict=True))
@@ -137,16 +138,21 @@ class CompiledStep:
     def prepare(self, setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> None:
         """Trace and compile; state and random generators are restored afterwards."""
         self._steps = [[s["step"] for s in o.state.values()] for o in _optimizers(state)]
-        self._taken = [float(steps[0]) for steps in self._steps]  # only here, since it waits for the device
+        if not self._taken:
+            self._taken += [float(steps[0]) for steps in self._steps]  # only here, since it waits for the device
+        for optimizer in _optimizers(state):
+            optimizer.zero_grad(set_to_none=True)
         inputs, device = [self._numbers(setup, state, rates), *_tensors(draws)], setup.noise.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []), _unchanged(state):
             self.function = traces.made_fast(self._trace(setup, state, draws, inputs), inputs, device)
 
     def _numbers(self, setup: Setup, state: TrainState, rates: Rates) -> Tensor:
-        """``(3 d_steps + 7,)``: `sizes_of` for each step of D and for G's, both rates, gamma, the average's decay."""
-        (d, g), (d_taken, g_taken) = _optimizers(state), self._taken
-        rows = [sizes_of(d, d_taken + i) for i in range(setup.recipe.d_steps)]
-        rows.append(sizes_of(g, g_taken))
+        """`sizes_of` for each step of D and of G, 3 numbers each; both rates, gamma, the average's decay."""
+        rows = [
+            sizes_of(optimizer, taken + i)
+            for optimizer, taken, moves in zip(_optimizers(state), self._taken, self._moves, strict=True)
+            for i in range(moves)
+        ]
         decay = rates.ema_decay(setup.noise.batch_size)
         values = [*itertools.chain(*rows), rates.g_lr, rates.d_lr, rates.gamma, decay]
         numbers = torch.tensor(values, dtype=next(state.g.parameters()).dtype)
@@ -162,7 +168,8 @@ class CompiledStep:
         def run(numbers: Tensor, *tensors: Tensor) -> list[Tensor]:
             g_lr, d_lr, gamma, decay = numbers[-4:].unbind()
             sizes = list(numbers[:-4].view(-1, 3).unbind())
-            traced_d, traced_g = _TracedAdam(d, sizes[:-1]), _TracedAdam(g, sizes[-1:])
+            of_d = self._moves[0]
+            traced_d, traced_g = _TracedAdam(d, sizes[:of_d]), _TracedAdam(g, sizes[of_d:])
             own = replace(state, d_optimizer=traced_d, g_optimizer=traced_g)  # type: ignore[arg-type]
             rates = _TracedRates(g_lr, d_lr, 0.0, gamma, decay=decay)  # type: ignore[arg-type]
             outcome = self._update(setup, own, _filled(draws, tensors), rates)

@@ -1,6 +1,7 @@
 """The state of a training; saving and loading it makes a resume exact."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,31 +17,54 @@ from gancli.recipes.base import Rates, Recipe, Spec
 
 @dataclass
 class RunningMeans:
-    """Sums of scalars since the last line of metrics, on the device so that nothing waits for them."""
+    """Sums of scalars since the last line of metrics, on the device so that nothing waits for them.
 
-    names: list[str] = field(default_factory=list)
-    sums: Tensor | None = None
-    count: int = 0
+    Lazy terms are not in every step, so sums are kept for each set of names.
+    """
+
+    sums: dict[tuple[str, ...], Tensor] = field(default_factory=dict)
+    counts: dict[tuple[str, ...], int] = field(default_factory=dict)
 
     def add(self, scalars: dict[str, Tensor]) -> None:
-        """Add one step's scalars; start again if their names change."""
-        values = torch.stack([value.detach().float() for value in scalars.values()])
-        if self.sums is None or self.names != list(scalars):
-            self.clear()
-            self.names, self.sums = list(scalars), values
+        """Add one step's scalars; start again if they share no name with those before."""
+        values, names = torch.stack([value.detach().float() for value in scalars.values()]), tuple(scalars)
+        if names in self.sums:
+            self.sums[names] += values
         else:
-            self.sums += values
-        self.count += 1
+            if all(set(names).isdisjoint(others) for others in self.sums):
+                self.clear()
+            self.sums[names] = values
+        self.counts[names] = self.counts.get(names, 0) + 1
 
     def means(self) -> dict[str, float]:
-        """The means so far, as numbers on the host."""
-        if self.sums is None:
-            return {}
-        return dict(zip(self.names, (self.sums / self.count).tolist(), strict=True))
+        """The mean of each scalar over the steps that had it, as numbers on the host."""
+        names = list(dict.fromkeys(name for group in self.sums for name in group))
+        totals, counts = torch.zeros(len(names)), torch.zeros(len(names))
+        for group, sums in self.sums.items():
+            rows = [names.index(name) for name in group]
+            totals[rows] += sums.cpu()
+            counts[rows] += self.counts[group]
+        return dict(zip(names, (totals / counts).tolist(), strict=True))
 
     def clear(self) -> None:
         """Start a new line."""
-        self.names, self.sums, self.count = [], None, 0
+        self.sums, self.counts = {}, {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Names, sums and count of each set of names."""
+        groups = self.sums.items()
+        return {"groups": [{"names": list(names), "sums": each, "count": self.counts[names]} for names, each in groups]}
+
+    def load_state_dict(self, saved: dict[str, Any], device: torch.device) -> None:
+        """Restore the result of `state_dict`, or of older versions, which had one set of names."""
+        groups = groups_of(saved)
+        self.sums = {tuple(group["names"]): group["sums"].to(device) for group in groups}
+        self.counts = {tuple(group["names"]): group["count"] for group in groups}
+
+
+def groups_of(saved: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The sets of names in a saved `RunningMeans`, of which older versions had one, without a list."""
+    return saved["groups"] if "groups" in saved else [dict(saved)] if saved.get("count") else []
 
 
 @dataclass(frozen=True)
@@ -94,13 +118,12 @@ class TrainState:
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain data, from which `load_state_dict` restores the state bit for bit."""
         parts = {name: getattr(self, name).state_dict() for name in _PARTS}
-        running = {"names": self.running.names, "sums": self.running.sums, "count": self.running.count}
         return parts | {
             "feedback": self.feedback,
             "rollbacks": self.rollbacks,
             "step": self.step,
             "seconds": self.seconds,
-            "running": running,
+            "running": self.running.state_dict(),
             "best": asdict(self.best) if self.best else {},
         }
 
@@ -121,13 +144,7 @@ class TrainState:
         self.rollbacks = saved.get("rollbacks", 0)
         self.step, self.seconds = saved["step"], saved["seconds"]
         self.best = Best(**saved["best"]) if saved["best"] else None
-        device = next(self.g.parameters()).device
-        sums = saved["running"]["sums"]
-        self.running = RunningMeans(
-            list(saved["running"]["names"]),
-            None if sums is None else sums.to(device),
-            saved["running"]["count"],
-        )
+        self.running.load_state_dict(saved["running"], next(self.g.parameters()).device)
 
 
 _PARTS = ("g", "d", "ema", "g_optimizer", "d_optimizer", "scaler")

@@ -1,6 +1,7 @@
 """One training step of any recipe, computed in the fastest way."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -8,8 +9,9 @@ from torch import Tensor
 
 from gancli.randomness import key
 from gancli.recipes.base import WHOLE, Recipe, Stage
-from gancli.steps import accumulation, compiled_step, one_pass, stages, updates
+from gancli.steps import accumulation, compiled_step, lazy, one_pass, stages, updates
 from gancli.steps.compiled_step import CompiledNetworks, CompiledStep
+from gancli.steps.lazy import Lazy
 from gancli.steps.prefetching import source_of
 from gancli.steps.setup import Setup, Update
 from gancli.steps.state import TrainState
@@ -24,6 +26,8 @@ class Step:
     update: Update
     way: str = "plain"
     """The way in which ``update`` computes a step, in words, for a run's records."""
+    terms: Sequence[Lazy] = ()
+    """Updates at intervals, before ``update``."""
     stage: Stage = field(default=WHOLE, init=False)
     """The stage of the last step."""
     _staged: tuple[Setup, TrainState, Update] | None = field(default=None, init=False, repr=False)
@@ -39,13 +43,17 @@ class Step:
         state.set_rates(rates)
         seed_layers(key(setup.noise.seed, "layers", step, 0), setup.noise.device)
         state.half_done = True
+        rare = dict[str, Tensor]()
         with setup.whole_batches():
+            for term in self.terms:
+                if term.due(step):
+                    rare |= term.update(setup, part, term.draws(setup, step, draws), rates).scalars
             outcome = update(setup, part, draws, rates)
         for number, logits in enumerate(outcome.real_logits, step * setup.recipe.d_steps):
             setup.augment.observe(state.feedback, logits, number)
         state.step += 1
         state.half_done = False
-        return setup.group.average_scalars(outcome.scalars)
+        return setup.group.average_scalars(outcome.scalars | rare)
 
     def _of_stage(self) -> tuple[Setup, TrainState, Update]:
         """Set-up, state and update of the present stage; prepares a stage that begins with this step."""
@@ -91,11 +99,15 @@ def fastest_step(setup: Setup, state: TrainState, *, plain: bool = False, compil
     `gancli.runs.compile_choice` decides whether that is worth it.
     """
     update, way = _uncompiled(setup, state, plain)
+    terms = lazy.terms_of(setup.recipe)
     if not compiled:
-        return Step(setup, state, update, way)
+        return Step(setup, state, update, way, terms)
     if compiled_step.suits(setup, state):
-        return Step(setup, state, CompiledStep(update), f"{way}, compiled as a whole")
-    return Step(setup, state, CompiledNetworks(update), f"{way}, networks compiled")
+        taken: list[float] = []
+        terms = [replace(term, update=CompiledStep(term.update, term.moves, taken)) for term in terms]
+        whole = CompiledStep(update, (setup.recipe.d_steps, 1), taken)
+        return Step(setup, state, whole, f"{way}, compiled as a whole", terms)
+    return Step(setup, state, CompiledNetworks(update), f"{way}, networks compiled", terms)
 
 
 def _uncompiled(setup: Setup, state: TrainState, plain: bool) -> tuple[Update, str]:

@@ -165,10 +165,10 @@ def test_waiting_requests_share_a_forward_pass_and_each_gets_its_own_pictures(
     begun, passes = threading.Event(), []
     real = queue.draw_latents
 
-    def slow(network: torch.nn.Module, latents: torch.Tensor, labels: list[int] | None) -> torch.Tensor:
+    def slow(network: torch.nn.Module, latents: torch.Tensor, *more: Any) -> torch.Tensor:
         passes.append(len(latents))
         begun.wait(20) if len(passes) == 1 else None
-        return real(network, latents, labels)
+        return real(network, latents, *more)
 
     monkeypatch.setattr(queue, "draw_latents", slow)
     replies: dict[int, bytes] = {}

@@ -42,7 +42,7 @@ def networks(recipe: Any, spec: Spec) -> tuple[nn.Module, nn.Module]:
 
 
 def batches(recipe: Any, spec: Spec, g: nn.Module) -> tuple[Batch, Batch]:
-    z = torch.randn(BATCH, recipe.latent_dim)
+    z = torch.randn(BATCH, recipe.latent_values(spec))
     labels = torch.arange(BATCH) % spec.classes
     real = Batch(torch.rand(BATCH, *spec.shape) * 2 - 1, labels)
     return real, Batch(g(z, labels), labels if recipe.conditional else None, z)
@@ -112,7 +112,7 @@ def test_a_class_asked_for_changes_the_image_only_of_a_conditional_generator(nam
     with torch.no_grad():  # what a class changes may be nothing at the start
         for parameter in g.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
-    z = torch.randn(4, recipe.latent_dim)
+    z = torch.randn(4, recipe.latent_values(spec))
     threes, sevens = (g(z, torch.full((4,), label)) for label in (3, 7))
     assert torch.equal(threes, sevens) != recipe.conditional
 

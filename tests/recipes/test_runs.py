@@ -19,7 +19,7 @@ SMALL = {
     for name, width in {
         "dcgan": 8, "lsgan": 8, "wgan": 8, "wgan-gp": 8, "dragan": 8, "sngan": 4, "projection": 4, "acgan": 8,
         "improved": 8, "pacgan": 8, "unrolled": 8, "began": 4, "progressive": 4, "fastgan": 4, "vaegan": 8,
-        "projected": 4,
+        "projected": 4, "stylegan2": 4,
     }.items()
 }  # fmt: skip
 """Settings that make the networks small."""

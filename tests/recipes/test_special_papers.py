@@ -13,13 +13,14 @@ from training_steps import make_step
 
 from gancli import config
 from gancli.functional import losses
+from gancli.models.equalised import minibatch_deviation, pixel_norm
 from gancli.models.skip_layer import Gated, Pool
 from gancli.recipes.base import Batch, Spec
 from gancli.recipes.began import BEGAN, Autoencoder
 from gancli.recipes.fastgan import FastGAN
 from gancli.recipes.improved import REFERENCE, Generator, History, Improved, MinibatchDiscrimination, VirtualBatchNorm
 from gancli.recipes.pacgan import PacGAN, Packed
-from gancli.recipes.progressive import Growth, Progressive, growth_at, minibatch_deviation, pixel_norm
+from gancli.recipes.progressive import Growth, Progressive, growth_at
 from gancli.recipes.unrolled import Unrolled, unrolled
 from gancli.recipes.vaegan import VAEGAN, prior_divergence, with_scaled_gradient
 

@@ -173,7 +173,7 @@ def test_one_image_is_no_batch_to_normalise() -> None:
 
 def test_networks_that_grow_are_timed_all_along_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight-pixel digits have two stages: a quarter of the run in the first, then fading in, then grown."""
-    monkeypatch.setattr(length, "seconds_of", lambda step: 1.0 + step.state.g.growth.level)
+    monkeypatch.setattr(length, "seconds_of", lambda step, multiple: 1.0 + step.state.g.growth.level)
     plan = dry_run(recipe="progressive", steps=80, batch_size=16, threads=1, settings=["width=4"])
     assert plan.seconds == 18 * 1.0 + 62 * 2.0, "two of nine parts, the second up to step 18, are over before it grows"
 

@@ -20,6 +20,7 @@ QUICK: Cases = {
     "batch statistics": {"recipe": "dcgan"},
     "dropout, real and generated images in one pass": {"recipe": "cgan"},
     "minibatch discrimination, virtual batch norm": {"recipe": "improved"},
+    "lazy terms, mixed styles, minibatch deviation": {"recipe": "stylegan2"},
     "a penalty that draws, top-k": {"recipe": "wgan-gp", "top_k": 0.5},
 }
 ALL: Cases = {name: {"recipe": name} for name in recipes.names()}
@@ -35,6 +36,9 @@ ALL["improved, features and history"] = {
 }  # fmt: skip
 ALL["progressive, grown"] = {"recipe": "progressive", "hyperparameters": {"grown": True}}
 ALL["latent, pictures"] = {"recipe": "latent", "hyperparameters": {"trained": True, "latent_images": 16.0}}
+ALL["stylegan2, labels, ada"] = {
+    "recipe": "stylegan2", "hyperparameters": {"conditional": True}, "augmentation": "ada",
+}  # fmt: skip
 ALL["r3gan, residual"] = {"recipe": "r3gan", "spec": "colour", "hyperparameters": {"network": "residual", "width": 16}}
 
 

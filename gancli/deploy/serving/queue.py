@@ -15,6 +15,7 @@ from gancli.deploy.serving.models import Model
 from gancli.deploy.serving.refusal import Refused
 from gancli.errors import is_out_of_memory
 from gancli.sampling.drawing import draw_latents
+from gancli.sampling.generator import latents_of, truncating
 from gancli.sampling.selection import Selection
 
 
@@ -98,7 +99,8 @@ class DrawingQueue:
         """The images of each job; runs in the thread."""
         model = jobs[0].model
         generator, count = model.generator, sum(len(job.places) for job in jobs)
-        latents = torch.cat([job.selection.latents(generator.latent_dim, job.places) for job in jobs])
+        chosen = [latents_of(generator, job.selection, job.places) for job in jobs]
+        latents, shares = (torch.cat(column) for column in zip(*chosen, strict=True))
         each = [job.selection.labels_at(job.places, len(generator.classes)) or [] for job in jobs]
         labels = [label for part in each for label in part] or None
         parts = []
@@ -106,7 +108,8 @@ class DrawingQueue:
             if all(job.drawn.done() for job in jobs):
                 raise TimeoutError("nobody waits for these images any more")
             rows = slice(start, start + model.rows)
-            parts.append(draw_latents(generator.network, latents[rows], labels[rows] if labels else None))
+            of_rows, through = labels[rows] if labels else None, truncating(generator, shares[rows])
+            parts.append(draw_latents(generator.network, latents[rows], of_rows, None, through))
             self.metrics.images_per_pass.observe(len(parts[-1]))
         self.metrics.images.labels(model.name).inc(count)
         return torch.cat(parts).split([len(job.places) for job in jobs])
