@@ -30,7 +30,7 @@ reference: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet '.[docs]'
-	$(BIN)/python -m mkdocs build --strict --quiet --site-dir build/site
+	$(BIN)/python -m mkdocs build --strict --site-dir build/site
 
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal

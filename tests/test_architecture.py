@@ -1,6 +1,7 @@
 """Imports go one way: the storeys of the house, and the walk that holds the code to them."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,12 @@ def test_a_module_imports_only_what_stands_below_it(path: Path) -> None:
 
 def test_every_part_has_a_storey_and_every_storey_its_parts() -> None:
     assert {part_of(path) for path in modules()} == set().union(*STOREYS) - TO_COME
+
+
+def test_the_page_on_building_draws_every_part() -> None:
+    drawn = (PACKAGE.parent / "docs" / "how-it-is-built.md").read_text().split("```")[1]
+    parts = set().union(*STOREYS) - TO_COME - {"__main__"}
+    assert [part for part in parts if not re.search(rf"\b{part}\b", drawn)] == []
 
 
 def test_no_module_is_imported_in_a_circle() -> None:

@@ -63,5 +63,6 @@ class ServeFlags(Output, Marking, Limits, Address):
         metavar="[NAME=]RUN|FILE ...",
         positional="also",
         is_path=True,
+        completes="run",
     )
     device: str = like(Machine, "device")
