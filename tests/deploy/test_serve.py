@@ -1,8 +1,6 @@
 """The service draws what ``gancli sample`` draws, refuses with a reason, and answers what is in work when it ends."""
 
 import base64
-import contextlib
-import http.client
 import io
 import json
 import os
@@ -14,14 +12,15 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from running_service import Client, Reply, running
 from small_generators import write_generator
 
 from gancli import cli
@@ -32,7 +31,6 @@ from gancli.deploy.serving import queue
 from gancli.deploy.serving.app import Service
 from gancli.deploy.serving.guard import MAX_BODY
 from gancli.deploy.serving.models import load_models
-from gancli.deploy.serving.server import server_of
 from gancli.recipes.base import Spec
 from gancli.sampling.generator import load_generator
 from gancli.sampling.stamping import stamper_for
@@ -40,49 +38,6 @@ from gancli.sampling.stamping import stamper_for
 CPU = torch.device("cpu")
 NAMES = ("red, white", "Ätna", "c")
 Capture = pytest.CaptureFixture[str]
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A response."""
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
-
-    @property
-    def json(self) -> Any:
-        """Its content as JSON."""
-        return json.loads(self.content)
-
-
-@dataclass(frozen=True)
-class Client:
-    """Speaks to a service that listens on a port of this machine."""
-
-    port: int
-
-    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Reply:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, path, body, named)
-        response = connection.getresponse()
-        return Reply(response.status, {n.lower(): v for n, v in response.getheaders()}, response.read())
-
-    def draw(self, body: object, **headers: str) -> Reply:
-        return self.ask("POST", "/v1/images", json.dumps(body).encode(), Content_Type="application/json", **headers)
-
-
-@contextlib.contextmanager
-def running(service: Service) -> Iterator[Client]:
-    """The service on a free port, in a thread."""
-    server = server_of(service)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        yield Client(listener.getsockname()[1])
-        server.should_exit = True
-        thread.join()
 
 
 @pytest.fixture(scope="module")
