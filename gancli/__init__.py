@@ -1,17 +1,17 @@
 """gancli: train a GAN on your images, draw from it, and measure honestly how good it is.
 
-``train``, ``sample`` and ``reconstruct`` do the same as the commands of these names; ``evaluate`` does the same as
-``gancli eval``. ``load`` returns a generator as an object.
+``train``, ``sample``, ``reconstruct``, ``export`` and ``inspect`` do the same as the commands of these names;
+``evaluate`` does the same as ``gancli eval``. ``load`` returns a generator as an object.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gancli.api import Callback, evaluate, load, reconstruct, sample, train
+    from gancli.api import Callback, evaluate, export, inspect, load, reconstruct, sample, train
 
 from gancli.version import __version__ as __version__
 
-__all__ = ["Callback", "evaluate", "load", "reconstruct", "sample", "train"]
+__all__ = ["Callback", "evaluate", "export", "inspect", "load", "reconstruct", "sample", "train"]
 
 
 def __getattr__(name: str) -> Any:

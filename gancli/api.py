@@ -1,6 +1,6 @@
 """The commands as Python functions: flags are keywords, messages name keywords, global state is restored."""
 
-import inspect
+import inspect as introspection
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,17 @@ from torch import Tensor
 
 from gancli.artifacts.lookup import generator_called, run_called
 from gancli.config import TrainConfig
+from gancli.config.deploy_command import Exporting, Inspecting
 from gancli.config.evaluate_command import Measuring
 from gancli.config.sample_command import Loading, Reconstructing, Sampling
 from gancli.config.settings import declarations
 from gancli.config.spelling import in_keywords, naming_keywords
 from gancli.config.train_command import Training
 from gancli.config.values import COMMAND_LINE, build, typed
+from gancli.deploy import exporting
+from gancli.deploy import inspection as inspecting
+from gancli.deploy.exporting import Exported
+from gancli.deploy.inspection import Inspected
 from gancli.errors import UsageError, nearest
 from gancli.evaluation import Report
 from gancli.evaluation.sources import measure
@@ -37,11 +42,15 @@ __all__ = [
     "Callback",
     "Drawing",
     "DryRun",
+    "Exported",
     "Generator",
+    "Inspected",
     "TrainResult",
     "dry_run",
     "evaluate",
     "evaluate_run",
+    "export",
+    "inspect",
     "load",
     "plan_sample",
     "reconstruct",
@@ -59,10 +68,10 @@ def _function(settings: Callable[P, object], run: Callable[..., R], **defaults: 
     It calls ``run`` with the given keywords only.
     """
     assert isinstance(settings, type)
-    signature = inspect.signature(settings)
+    signature = introspection.signature(settings)
     shown = {name: each.default for name, each in declarations(settings).items() if not each.is_required} | defaults
     parameters = [each.replace(default=shown.get(name, each.default)) for name, each in signature.parameters.items()]
-    returned = inspect.signature(run).return_annotation
+    returned = introspection.signature(run).return_annotation
 
     def call(*arguments: P.args, **keywords: P.kwargs) -> R:
         for name in keywords:
@@ -73,11 +82,11 @@ def _function(settings: Callable[P, object], run: Callable[..., R], **defaults: 
     call.__name__ = call.__qualname__ = run.__name__.lstrip("_")
     call.__signature__ = signature.replace(parameters=parameters, return_annotation=returned)  # type: ignore[attr-defined]
     call.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": returned}
-    call.__doc__ = f"{inspect.getdoc(run)}\n\nKeywords:\n{_in_lines(settings)}"
+    call.__doc__ = f"{introspection.getdoc(run)}\n\nKeywords:\n{_in_lines(settings)}"
     return call
 
 
-def _require_known(name: str, signature: inspect.Signature, function: str) -> None:
+def _require_known(name: str, signature: introspection.Signature, function: str) -> None:
     if name in signature.parameters:
         return
     hint = nearest(name, signature.parameters)
@@ -148,8 +157,29 @@ def evaluate_run(run: str | Path, **given: Any) -> list[tuple[int, Report]]:
         return list(measure.evaluate_run(run_called(run).path, request))
 
 
+def _export(**given: Any) -> Exported:
+    """Write a generator as a model that runs without gancli, as ``gancli export`` does.
+
+    The model is proved first: it draws the images that torch draws, or GancliError is raised and nothing is written.
+    UsageError if a setting is impossible, or a library of ``gancli[export]`` is missing.
+    """
+    return exporting.export(build(Exporting, given, COMMAND_LINE))
+
+
+def _inspect(**given: Any) -> Inspected:
+    """Find out what a file of gancli's is, and whether it is sound, as ``gancli inspect`` does.
+
+    With ``ckpt`` the picture is drawn again, and compared: see ``proof`` of the result.
+    """
+    told = build(Inspecting, given, COMMAND_LINE)
+    against = load_generator(generator_called(told.ckpt), devices.select(told.device)) if told.ckpt else None
+    return inspecting.inspect(Path(told.file), against, told.label_font)
+
+
 train = _function(TrainingHere, _train, progress="tqdm")
 load = _function(Loading, _load)
 sample = _function(Sampling, _sample)
 reconstruct = _function(Reconstructing, _reconstruct)
 evaluate = _function(Measuring, _evaluate)
+export = _function(Exporting, _export)
+inspect = _function(Inspecting, _inspect)

@@ -9,12 +9,15 @@ from gancli import recipes
 from gancli.cli.command import allowed, default_in_words, is_argument, metavar_of
 from gancli.config import TrainConfig
 from gancli.config.commands import COMMANDS
+from gancli.config.deploy_command import Exporting
 from gancli.config.evaluate_command import Measuring
 from gancli.config.sample_command import Reconstructing, Sampling
 from gancli.config.settings import Declared, declarations
 from gancli.config.train_command import Training
 
-FUNCTIONS = {"train": Training, "sample": Sampling, "eval": Measuring, "reconstruct": Reconstructing}
+FUNCTIONS = {
+    "train": Training, "sample": Sampling, "eval": Measuring, "reconstruct": Reconstructing, "export": Exporting,
+}  # fmt: skip
 """Commands that are also Python functions, each with the settings that are its keywords."""
 INTRODUCTION = """# Reference
 

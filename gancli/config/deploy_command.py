@@ -12,17 +12,10 @@ from gancli.config.train import Data, Machine
 
 
 @dataclass(frozen=True, kw_only=True)
-class InspectFlags(Output):
-    """Settings of ``gancli inspect``."""
+class Comparing(Settings):
+    """The generator that a picture may come from."""
 
-    files: Sequence[str] = setting(
-        REQUIRED,
-        "Pictures, arrays, network files, checkpoints, reports, folders of runs.",
-        metavar="FILE ...",
-        positional="only",
-        is_path=True,
-    )
-    ckpt: str | None = like(
+    ckpt: str | Path | None = like(
         Sampling,
         "ckpt",
         default=None,
@@ -34,15 +27,39 @@ class InspectFlags(Output):
 
 
 @dataclass(frozen=True)
+class Inspecting(Comparing):
+    """Settings of ``gancli.inspect``."""
+
+    file: str | Path = setting(
+        REQUIRED, "A picture, an array, a network file, a checkpoint, a report, or a run's folder.", is_path=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectFlags(Output, Comparing):
+    """Settings of ``gancli inspect``."""
+
+    files: Sequence[str] = setting(
+        REQUIRED,
+        "Pictures, arrays, network files, checkpoints, reports, folders of runs.",
+        metavar="FILE ...",
+        positional="only",
+        is_path=True,
+    )
+
+
+@dataclass(frozen=True)
 class Exporting(Settings):
     """Settings of ``gancli.export``."""
 
     ckpt: str | Path = like(Sampling, "ckpt")
     _: KW_ONLY
-    to: str | Path | None = setting(
-        None, "The model's file: ONNX, weights alone, or torch.export's.", metavar="FILE.onnx|.safetensors|.pt2",
+    to: str | Path = setting(
+        REQUIRED,
+        "The model's file: ONNX, weights alone, or torch.export's.",
+        metavar="FILE.onnx|.safetensors|.pt2",
         is_path=True,
-    )  # fmt: skip
+    )
     uint8: bool = setting(
         False, "Images leave the model as pixels, uint8 N H W C, in place of floats N C H W in [-1, 1].",
         flags=("--uint8",),
@@ -51,13 +68,17 @@ class Exporting(Settings):
         "fp32", "Of an .onnx: half precision, or weights as bytes; FD is measured before and after."
     )
     overwrite: bool = setting(False, "Replace what is at --to.", flags=("--overwrite",))
-    card: str | Path | None = setting(
-        None, "New folder for a model card: README.md and a picture, from the run's own records.", metavar="DIR",
-        is_path=True,
-    )  # fmt: skip
     data_root: str | Path | None = like(Data, "data_root")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportFlags(Output, Exporting):
     """Settings of ``gancli export``."""
+
+    to: str | Path | None = like(Exporting, "to", default=None)  # type: ignore[assignment]  # a card may be all
+    card: str | None = setting(
+        None,
+        "New folder for a model card: README.md and a picture, from the run's own records.",
+        metavar="DIR",
+        is_path=True,
+    )

@@ -54,7 +54,6 @@ def export(told: Exporting) -> Exported:
         UsageError: a setting is impossible for this generator or format, or a library is missing.
         GancliError: the model would draw other images, or its format lacks a layer.
     """
-    assert told.to is not None
     path = Path(told.to)
     suffix = _checked_suffix(path, told)
     ckpt = generator_called(told.ckpt)

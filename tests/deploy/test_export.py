@@ -14,6 +14,7 @@ import pytest
 import torch
 from small_generators import write_generator
 
+import gancli
 from gancli import cli, recipes
 from gancli.api import TrainResult
 from gancli.deploy import exporting, numpy_latents
@@ -21,6 +22,7 @@ from gancli.deploy.deployed import description
 from gancli.deploy.inspection import inspect
 from gancli.deploy.model_files import content_of, runner
 from gancli.deploy.proof_of_model import ModelProof, prove_model
+from gancli.errors import UsageError
 from gancli.randomness import numbered_latents
 from gancli.recipes.base import Spec
 from gancli.sampling.generator import LoadedGenerator, load_generator
@@ -87,6 +89,19 @@ def test_the_model_says_what_it_is_and_runs_without_gancli(cgan: Path, capsys: C
     told = json.loads(capsys.readouterr().out)["files"][0]
     assert (told["kind"], told["sound"], told["proof"]["verdict"]) == ("model", True, "same")
     assert told["generator"] == inspect(cgan / "gen.pth").facts["generator"] == about["generator"]
+
+
+def test_python_exports_and_inspects_as_the_commands_do(cgan: Path, tmp_path: Path) -> None:
+    exported = gancli.export(cgan / "gen.pth", to=tmp_path / "model.onnx", uint8=True)
+    assert exported.proof.holds and exported.bytes == exported.path.stat().st_size
+    assert exported.path.read_bytes() == (cgan / "model.onnx").read_bytes()
+    looked_at = gancli.inspect(exported.path, ckpt=cgan / "gen.pth")
+    assert looked_at.kind == "model" and looked_at.is_fine
+    other = write_generator(tmp_path / "other.pth", "cgan", Spec(1, 8, 8, 4), seed=1)
+    assert not gancli.inspect(exported.path, ckpt=other).is_fine
+    with pytest.raises(UsageError, match="exists already; choose another, or add overwrite=True") as wrong:
+        gancli.export(cgan / "gen.pth", to=exported.path)
+    assert "--" not in str(wrong.value)
 
 
 def test_nudged_weights_are_caught(
