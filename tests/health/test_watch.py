@@ -85,6 +85,7 @@ def test_only_a_d_that_guesses_and_gives_one_answer_is_held_down(other: dict[str
     assert {alarm.failure for alarm in diagnose(measured_before)[0]} == failures, "a run of an older gancli"
 
 
+@pytest.mark.usefixtures("untried")
 @pytest.mark.parametrize(
     ("config", "told"),
     [
@@ -404,6 +405,12 @@ def flags_in(told: str) -> str:
     return re.sub(r" \(.*?\)", "", told).removeprefix("Try ").rstrip(".")
 
 
+@pytest.fixture
+def untried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No remedy is known to help or to fail."""
+    monkeypatch.setattr(remedies, "TRIALS", {})
+
+
 def configuration(recipe: str) -> dict[str, Any]:
     """What a run of a recipe on small pictures has in its file."""
     hyperparameters = asdict(recipes.find(recipe)().fitted(Spec(1, 8, 8), 1000, 10_000))
@@ -435,6 +442,7 @@ def test_the_weight_of_every_gradient_penalty_is_known() -> None:
     assert {recipe: names[0] for recipe, names in weights.items() if names} == PENALTY_WEIGHTS
 
 
+@pytest.mark.usefixtures("untried")
 @pytest.mark.parametrize(
     ("recipe", "failure", "flag"),
     [
@@ -450,6 +458,7 @@ def test_an_advice_begins_with_the_flag_that_fits_the_recipe(recipe: str, failur
     assert flags_in(advice(failure, configuration(recipe))).startswith((f"{flag}, ", f"{flag} or "))
 
 
+@pytest.mark.usefixtures("untried")
 def test_an_advice_depends_on_what_the_run_does() -> None:
     with_r1 = {"recipe": "vanilla", "hyperparameters": {"r1_gamma": 20.0}, "batch_size": 32}
     assert advice("discriminator-won", with_r1).startswith("Try --set r1_gamma=80 ")
@@ -494,6 +503,7 @@ def test_each_failure_has_its_remedies_whatever_is_known_of_the_run() -> None:
     assert all(advice(failure, {"hyperparameters": 5}).startswith("Try ") for failure in REMEDIES)
 
 
+@pytest.mark.usefixtures("untried")
 def test_the_doctor_knows_what_a_run_does_already(tmp_path: Path) -> None:
     def told() -> str:
         return flags_in(doctor.examine(run).findings[0].spells[0].alarm.advice)
