@@ -63,6 +63,7 @@ class Step:
             self.stage = stage
             if state.step == 0 or setup.recipe.stage(setup.images_seen(state.step - 1)) != stage:
                 setup.recipe.begin(stage, state.g, state.d, state.ema)
+                state.running.clear()  # scalars of the same names have another meaning now
             real, update = setup.real, updates.g_alone if stage.without_d else self.update
             if stage.encoder is not None:
                 encoder = state.ema.get_submodule(stage.encoder)

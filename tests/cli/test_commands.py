@@ -48,7 +48,7 @@ def test_of_the_processes_of_a_machine_one_tells_what_is_wrong(
         (["trian"], "train"),
         (["train", "--lr", "1e-4"], "--set d_lr=VALUE and --set g_lr=VALUE"),
         (["train", "--d-lr", "1e-4"], "--set d_lr=VALUE."),
-        (["train", "--recipe", "stylegan2"], "choose from acgan"),
+        (["train", "--recipe", "pix2pix"], "choose from acgan"),
         (["train", "--batch-size", "0"], "--batch-size 0 must be more than 0"),
         (["train", "--freeze-d", "2"], "--freeze-d keeps weights that --init-from gave"),
         (["sample", "x.pth", "--ckpt", "x.pth"], "given twice"),

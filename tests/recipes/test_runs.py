@@ -174,7 +174,7 @@ def test_the_listing_has_year_paper_and_weights(capsys: pytest.CaptureFixture[st
     assert set(listed) == set(recipes.names())
     assert listed["dcgan"]["year"] == 2016 and listed["r3gan"]["year"] == 2024
     for name, facts in listed.items():
-        recipe = recipes.find(name)().fitted(recipes.Spec(1, 16, 16, 10), 1000, 100_000)
+        recipe = recipes.find(name)().fitted(recipes.Spec(1, 16, 16, 10), 50_000, 1_000_000)
         g, d = recipe.networks(recipes.Spec(1, 16, 16, 10))
         assert facts["parameters_g"] == sum(p.numel() for p in g.parameters()), name
         assert facts["parameters_d"] == sum(p.numel() for p in d.parameters()), name

@@ -87,6 +87,13 @@ def test_a_state_saved_at_or_beyond_the_border_goes_on_bit_for_bit() -> None:
             assert torch.equal(one, two), saved_at
 
 
+def test_means_are_of_one_stage() -> None:
+    step = made()
+    for count in (1, 2, 3, 1, 2, 3, 1):
+        step.state.running.add(step())
+        assert list(step.state.running.counts.values()) == [count], step.stage.name
+
+
 class Plain(nn.Module):
     """An encoder whose latents are the images."""
 
