@@ -26,7 +26,7 @@ DIVERGED = "diverged"
 """Name of the failure in which a loss or weight is not finite."""
 PENALTY_WEIGHTS = {
     "vanilla": "r1_gamma", "r3gan": "gamma", "latent": "gamma",
-    "dragan": "penalty", "wgan-gp": "penalty", "progressive": "penalty",
+    "stylegan2": "gamma", "dragan": "penalty", "wgan-gp": "penalty", "progressive": "penalty",
 }  # fmt: skip
 """By recipe, the hyperparameter that is the weight of its gradient penalty."""
 FIRST_GAMMA = 20
