@@ -5,6 +5,10 @@ STAMP := $(VENV)/.installed
 
 .PHONY: install demo demo-colour docs reference test test-slow check gpu bench bench-gpu bench-quality bench-health torture fuzz clean
 
+DRAW = run=$$(ls -d runs/[0-9]*/ | tail -n 1) && set -x && \
+	$(BIN)/gancli sample --ckpt $${run}gen.pth --n 100 --out $${run}demo.png
+SAY = { set +x; } 2>/dev/null && echo "The pictures are in $${run}demo.png, how they came about in $${run}samples."
+
 install: $(STAMP)
 
 $(STAMP): pyproject.toml
@@ -14,16 +18,14 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP)
 	$(BIN)/gancli train
-	@run=$$(ls -d runs/[0-9]*/ | tail -n 1) && set -x && \
-	$(BIN)/gancli sample --ckpt $${run}gen.pth --n 100 --out $${run}demo.png && \
+	@$(DRAW) && \
 	$(BIN)/gancli eval --ckpt $${run}gen.pth && \
-	{ set +x; } 2>/dev/null && echo "The pictures are in $${run}demo.png, how they came about in $${run}samples."
+	$(SAY)
 
 demo-colour: $(STAMP)
 	$(BIN)/gancli train --data faces --mirror --recipe latent --time 10m
-	@run=$$(ls -d runs/[0-9]*/ | tail -n 1) && set -x && \
-	$(BIN)/gancli sample --ckpt $${run}gen.pth --n 100 --out $${run}demo.png && \
-	{ set +x; } 2>/dev/null && echo "The pictures are in $${run}demo.png, how they came about in $${run}samples."
+	@$(DRAW) && \
+	$(SAY)
 
 reference: $(STAMP)
 	$(BIN)/python -m gancli.cli.reference > docs/reference.md

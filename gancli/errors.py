@@ -75,7 +75,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 MIN_LIKENESS = 0.75
-"""Lowest similarity of a name and its misspelling; high enough that stylegan2 does not suggest fastgan."""
+"""Lowest similarity of a name and its misspelling; high enough that stylegan3 does not suggest fastgan."""
 
 
 def nearest(wrong: str, allowed: Iterable[str]) -> str:

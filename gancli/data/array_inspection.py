@@ -18,8 +18,8 @@ from gancli.data.pictures.labels import imbalance
 def inspect_array(path: Path, size: tuple[int, int] | None, options: PictureOptions) -> Inspection:
     """Count the pictures of a NumPy file; arguments and errors are those of `arrays.load`."""
     began = time.perf_counter()
-    _, images = arrays.read(path)
-    dataset = arrays.load(path, size, options)
+    content, images = arrays.read(path)
+    dataset = arrays.dataset_of(path, content, images, size, options)
     count, channels, height, width = images.shape
     used = torch.cat([dataset.train.images[:], dataset.heldout.images[:]])
     inspection = Inspection(str(path), (used.shape[2], used.shape[3]), dict(dataset.options), other_files=0)

@@ -87,7 +87,13 @@ def load(path: Path, size: tuple[int, int] | None, options: PictureOptions) -> D
     ``size`` is (height, width); None keeps the size in the file. Raises FileFormatError for a file without pictures.
     Raises DataError if labels do not fit the pictures or if they cannot be split, UsageError for ``--labels folder``.
     """
-    arrays, images = read(path)
+    return dataset_of(path, *read(path), size, options)
+
+
+def dataset_of(
+    path: Path, arrays: Mapping[str, np.ndarray], images: Tensor, size: tuple[int, int] | None, options: PictureOptions
+) -> DataSet:
+    """What `load` makes of a file that is `read` already."""
     heldout, share = _split(path, images, options.holdout)
     labels = Labels() if options.labels == "none" else _labels(path, arrays, len(images), options)
     rows = {True: heldout.nonzero().flatten().tolist(), False: (~heldout).nonzero().flatten().tolist()}

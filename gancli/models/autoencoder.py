@@ -105,5 +105,8 @@ class Autoencoder(nn.Module):
 
     def forward(self, images: Tensor, noise: float = 0.0) -> Tensor:
         """Reconstruct pictures ``(N, C, H, W)``; ``noise`` is the standard deviation of noise on their latents."""
-        latents = self.encoder(images)
+        return self.decoded(self.encoder(images), noise)
+
+    def decoded(self, latents: Tensor, noise: float = 0.0) -> Tensor:
+        """Pictures ``(N, C, H, W)`` of latents ``(N, channels, h, w)``, with noise of this deviation on them."""
         return self.decoder(latents + noise * whole_batch.drawn(torch.randn_like, latents) if noise else latents)

@@ -1,9 +1,7 @@
 """G and D of a GAN in the latents of an autoencoder, as wholes that take and give pictures."""
 
-import torch
 from torch import Tensor, nn
 
-from gancli import whole_batch
 from gancli.models import projected
 from gancli.models.autoencoder import Autoencoder
 from gancli.models.efficientnet_lite0 import Lite0
@@ -24,13 +22,6 @@ class Generator(nn.Module):
     def reconstruct(self, images: Tensor) -> Tensor:
         """Encode and decode images ``(N, C, H, W)``."""
         return self.autoencoder(images)
-
-    def decoded_again(self, images: Tensor, noise: float) -> Tensor:
-        """The same, with noise of this deviation on the latents, and without gradients of the encoder."""
-        with torch.no_grad():
-            latents = self.autoencoder.encoder(images)
-            latents = latents + noise * whole_batch.drawn(torch.randn_like, latents)
-        return self.autoencoder.decoder(latents)
 
     def keep_encoder(self) -> None:
         """From now on, the encoder is not trained."""

@@ -59,12 +59,12 @@ class Sharpening(Projected):
     @override
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """G's losses of pictures and latents, and the autoencoder's loss of every fourth real picture."""
-        g, judge, images = cast(Generator, g), cast(Judge, d.judge), real.images[::REBUILT]
+        g, judge = cast(Generator, g), cast(Judge, d.judge)
+        codes = _encoded(g, real)
         terms = {"adv": self.adversarial * self.g_adversarial(judge(_augmented(fake).images))}
-        terms |= _named(
-            self.latents.g_loss(g.inner, cast(nn.Module, d.inner), _encoded(g, real), _drawn(g, fake), rates)
-        )
-        rebuilt = distances(g.decoded_again(images, self.noise), images, judge.perception, self.perceptual)
+        terms |= _named(self.latents.g_loss(g.inner, cast(nn.Module, d.inner), codes, _drawn(g, fake), rates))
+        images, again = real.images[::REBUILT], g.autoencoder.decoded(codes.images[::REBUILT], self.noise)
+        rebuilt = distances(again, images, judge.perception, self.perceptual)
         return Loss(terms | {name: self.rebuilding * value for name, value in rebuilt.items()})
 
 
