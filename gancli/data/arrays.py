@@ -93,7 +93,7 @@ def load(path: Path, size: tuple[int, int] | None, options: PictureOptions) -> D
 def dataset_of(
     path: Path, arrays: Mapping[str, np.ndarray], images: Tensor, size: tuple[int, int] | None, options: PictureOptions
 ) -> DataSet:
-    """What `load` makes of a file that is `read` already."""
+    """The data set of a file that is `read` already; see `load`."""
     heldout, share = _split(path, images, options.holdout)
     labels = Labels() if options.labels == "none" else _labels(path, arrays, len(images), options)
     rows = {True: heldout.nonzero().flatten().tolist(), False: (~heldout).nonzero().flatten().tolist()}

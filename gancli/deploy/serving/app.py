@@ -30,7 +30,7 @@ from gancli.sampling.stamping import Stamper
 from gancli.version import __version__
 
 DRAWN = {type: {"schema": {"type": "string", "format": "binary"}} for type in (*TYPES.values(), ZIP)} | {JSON: {}}
-"""What ``POST /v1/images`` answers, for the OpenAPI description."""
+"""Media types of the answers of ``POST /v1/images``, for the OpenAPI description."""
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"description": "The images.", "content": DRAWN},
     401: {"description": "A token is needed."},
@@ -45,7 +45,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Service:
-    """What the routes need."""
+    """The generators, bounds and marks of a service, and its token."""
 
     models: dict[str, Model]
     limits: Limits

@@ -1,4 +1,4 @@
-"""What the service counts, in the text form of Prometheus."""
+"""Counters of the service, in the text form of Prometheus."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 

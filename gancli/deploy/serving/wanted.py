@@ -110,7 +110,7 @@ def _in_own_names(message: str) -> str:
 
 
 def in_one_line(errors: Iterable[Mapping[str, Any]]) -> str:
-    """What is wrong with a body, without repeating its values, which may be such as JSON cannot hold (NaN)."""
+    """The faults of a body in one line, without its values, which may be such as JSON cannot hold (NaN)."""
     said = {_place(error): _reason(error) for error in reversed([*errors])}
     return "; ".join(f"{place}: {reason}" if place else reason for place, reason in reversed([*said.items()][-5:]))
 
