@@ -23,11 +23,13 @@ from gancli.cli import (
     serve,
     train,
     verify_resume,
+    zsh,
 )
 from gancli.cli.command import COMMANDS, CommandGroup, add
 from gancli.errors import GancliError, Interrupted, UsageError, is_out_of_memory
 from gancli.version import __version__
 
+zsh.replace_typers_script()
 app = typer.Typer(
     cls=CommandGroup,
     name="gancli",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.completion import get_completion_script
 
 from gancli import recipes, train
 from gancli.api import TrainResult
@@ -27,8 +28,15 @@ from gancli.recipes.base import Spec
 
 Capture = pytest.CaptureFixture[str]
 Offered = Callable[[str], list[str]]
-SHELLS = {"bash": ("--norc", ".bashrc", "\t"), "zsh": ("-f", ".zshrc", "\t\t")}
-"""How a shell starts without the user's files, its own file of them, and what completes; zsh loads at the first tab."""
+SHELLS = {"bash": ("--norc", ".bashrc"), "zsh": ("-f", ".zshrc")}
+"""How a shell starts without the user's files, and its own file of them."""
+COMPLETED = {
+    "train --recipe vani": ("lla", "train --recipe vanilla"),
+    "train --data mn": ("ist", "train --data mnist"),
+    "sample gen.pth --class it": (r"\'s", "sample gen.pth --class it's"),
+    "sample gen.pth --class re": (r"\ white", "sample gen.pth --class red, white"),
+}
+"""By what is typed before a tab: what a shell adds, and the line as it reads it then."""
 PATIENCE = 60.0
 """Seconds to wait for a shell on a busy machine."""
 
@@ -49,6 +57,12 @@ def offered(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> Offered:
         return [value for value in out.splitlines() if value]
 
     return completions
+
+
+def save_generator(path: Path, classes: tuple[str, ...]) -> None:
+    """A file of a generator that draws these classes, without its weights."""
+    origin = Origin("acgan", {}, Spec(1, 8, 8, classes=len(classes)), classes, "pets", "0")
+    network_file.save(path, NetworkFile("generator", origin, 1, 16, OrderedDict(layer=torch.ones(2))))
 
 
 def test_names_are_those_that_there_are(offered: Offered) -> None:
@@ -96,9 +110,7 @@ def test_classes_are_those_of_the_generator_before(
     tmp_path: Path, tiny_run: TrainResult, monkeypatch: pytest.MonkeyPatch, offered: Offered
 ) -> None:
     assert offered(f"gancli sample {tiny_run.generator} --class ") == []  # it draws no class on demand
-    origin = Origin("acgan", {}, Spec(1, 8, 8, classes=3), ("cat", "red, white", "it's"), "pets", "0")
-    weights = OrderedDict(layer=torch.ones(2))
-    network_file.save(tmp_path / "gen.pth", NetworkFile("generator", origin, 1, 16, weights))
+    save_generator(tmp_path / "gen.pth", ("cat", "red, white", "it's"))
     monkeypatch.chdir(tmp_path)
     assert offered("gancli sample gen.pth --class ") == ["cat", r"red,\ white", r"it\'s"]
     assert offered("gancli sample --ckpt gen.pth --classes cat,") == ["cat,cat", r"cat,it\'s"]
@@ -145,7 +157,8 @@ def test_no_completion_waits_for_torch(tiny_run: TrainResult) -> None:
 def test_a_shell_completes_once_it_is_installed(shell: str, tmp_path: Path) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not here")
-    option, start, tab = SHELLS[shell]
+    option, start = SHELLS[shell]
+    save_generator(tmp_path / "gen.pth", ("cat", "red, white", "it's"))
     script = tmp_path / "bin" / "gancli"
     script.parent.mkdir()
     script.write_text(f'#!/bin/sh\nexec {sys.executable} -m gancli "$@"\n')
@@ -158,11 +171,18 @@ def test_a_shell_completes_once_it_is_installed(shell: str, tmp_path: Path) -> N
     try:
         typed(terminal, "gancli --install-completion\n", "completion installed in")
         typed(terminal, f"source ~/{start}; PS1=now-$((1 + 1))\n", "now-2")
-        typed(terminal, f"gancli train --recipe vani{tab}", "lla")
-        typed(terminal, "\x01echo $((40 + 2)):\n", "42:gancli train --recipe vanilla")  # at the start of the line
+        for begun, (added, whole) in COMPLETED.items():
+            typed(terminal, f"gancli {begun}\t", added)
+            typed(terminal, "\x01echo $((40 + 2)):\n", f"42:gancli {whole}")  # at the start of the line
     finally:
         os.close(terminal)
         os.waitpid(process, 0)
+
+
+def test_zsh_gets_a_script_that_evaluates_no_name() -> None:
+    script = get_completion_script(prog_name="gancli", complete_var="_GANCLI_COMPLETE", shell="zsh")
+    assert "_GANCLI_COMPLETE=complete_fish" in script and "${line%%$" in script
+    assert "eval" not in script
 
 
 def typed(terminal: int, keys: str, awaited: str) -> None:
