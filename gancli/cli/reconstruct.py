@@ -9,14 +9,14 @@ if TYPE_CHECKING:
 
 
 def reconstruct(told: "ReconstructFlags") -> None:
-    """Encode held-out images and draw them again from their code.
+    """Encode held-out images, draw them again from their code, and measure how close they come.
 
     [bold]gancli reconstruct runs/0001-digits-vaegan --out pairs.png[/]
     """
     output.set_up_log(told.quiet)
     from gancli.config.sample_command import Marking, Reconstructing
     from gancli.config.settings import part_of
-    from gancli.runs.reconstruct import reconstructed
+    from gancli.runs.reconstruct import closeness, reconstructed
     from gancli.sampling import output as sample_output
     from gancli.sampling import reconstruction
     from gancli.sampling.stamping import stamper_for
@@ -29,5 +29,12 @@ def reconstruct(told: "ReconstructFlags") -> None:
         sample_output.write_picture(target, reconstruction.beside(images, rebuilt), stamp)
     else:
         sample_output.write(target, [rebuilt], range(len(rebuilt)), stamp=stamp)
-    error = (images.float() - rebuilt.float()).square().mean().sqrt().item()
-    output.print_result({"samples": str(target.path), "n": len(rebuilt), "rmse": round(error, 2)}, told.json)
+    near = closeness(made)
+    output.print_result(
+        {
+            "samples": str(target.path), "n": len(rebuilt), "measured": near.images, "rmse": round(near.rmse, 2),
+            "psnr": round(near.psnr, 2) if near.rmse else None, "ssim": round(near.ssim, 4),
+            "fd": None if near.fd is None else round(near.fd, 4), "extractor": near.extractor,
+        },
+        told.json,
+    )  # fmt: skip

@@ -8,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from gancli import data, train
+from gancli import data, reconstruct, train
 from gancli.cli import run
+from gancli.evaluation.paired import psnr, squared_errors, ssim
 from gancli.sampling.reconstruction import beside
 
 
@@ -27,8 +28,13 @@ def test_a_trained_encoder_gives_back_what_it_is_shown(capsys: pytest.CaptureFix
     assert run(["reconstruct", "--ckpt", str(trained.generator), "--out", str(target), "-q", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["n"] == 64 and np.load(target).shape == (64, 8, 8, 1)
-    shown = data.load("digits").heldout.images[:64].float()
-    assert answer["rmse"] < 0.95 * (shown - shown.mean(0)).square().mean().sqrt()
+    shown = data.load("digits").heldout.images
+    assert answer["measured"] == len(shown) > 64
+    assert answer["rmse"] < 0.95 * (shown.float() - shown.float().mean(0)).square().mean().sqrt()
+    everything, again = reconstruct(trained.generator, n=len(shown))
+    assert answer["psnr"] == pytest.approx(psnr(squared_errors(everything, again).mean().item()), abs=0.01)
+    assert answer["ssim"] == pytest.approx(ssim(everything, again).mean().item(), abs=1e-4)
+    assert answer["fd"] > 0 and answer["extractor"]
     pairs = tmp_path / "pairs.png"
     assert run(["reconstruct", "--ckpt", str(trained.generator), "--n", "8", "--out", str(pairs), "-q"]) == 0
     assert Image.open(pairs).size == (8 * 66 + 2, 2 * 66 + 2)
