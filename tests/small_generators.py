@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,9 +12,11 @@ from gancli.artifacts.network_file import NetworkFile, Origin
 from gancli.recipes.base import Spec
 
 
-def write_generator(path: Path, recipe: str, spec: Spec, classes: tuple[str, ...] = (), seed: int = 0) -> Path:
+def write_generator(
+    path: Path, recipe: str, spec: Spec, classes: tuple[str, ...] = (), seed: int = 0, **hyperparameters: Any
+) -> Path:
     """A ``gen.pth`` of a recipe whose networks are new, at the end of the training."""
-    chosen = recipes.find(recipe)().fitted(spec, 1000, 100_000)
+    chosen = recipes.find(recipe)(**hyperparameters).fitted(spec, 1000, 100_000)
     torch.manual_seed(seed)
     g, _ = chosen.networks(spec)
     chosen.advance(g, 10**9)

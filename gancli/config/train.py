@@ -91,9 +91,9 @@ class Gan(Settings):
         fixed=True,
         completes="run",
     )
-    augment: Literal["auto", "none", "diffaug", "ada"] = setting(
+    augment: Literal["auto", "none", "diffaug", "ada", "diffusion", "diffusion-uniform"] = setting(
         "auto",
-        "Differentiable augmentation of what D sees, for few images.",
+        "Differentiable augmentation of what D sees, for few images; ada and diffusion grow with D's overfitting.",
         fixed=True,
         default_in_words="auto, as the recipe does for so many images",
     )

@@ -1,6 +1,6 @@
 """Differentiable augmentation of D's inputs, so that D cannot memorise a small data set.
 
-Both augmentations map images, float ``(N, C, H, W)`` in [-1, 1], and random numbers ``uniform``, ``(N, numbers)`` in
+All augmentations map images, float ``(N, C, H, W)`` in [-1, 1], and random numbers ``uniform``, ``(N, numbers)`` in
 [0, 1), to images of the same shape. Image i depends on row i alone. The caller draws the numbers and can repeat them.
 """
 
@@ -16,6 +16,14 @@ DIFFAUG_NUMBERS = 7
 """Random numbers per image for `diffaug`."""
 ADA_NUMBERS = 28
 """Random numbers per image for `ada`."""
+DIFFUSION_NUMBERS = 2
+"""Random numbers per image for `diffusion`, beside one for each value of the image."""
+MIN_TIMESTEPS, MAX_TIMESTEPS = 10, 1000
+"""Number of timesteps T of `diffusion` at p = 0 and at p = 1."""
+MIN_BETA, MAX_BETA = 1e-4, 2e-2
+"""Variances of the first and of the last timestep's noise."""
+DIFFUSION_NOISE = 0.05
+"""Standard deviation of the noise of `diffusion`, for images in [-1, 1]."""
 SHIFT, HOLE = 0.125, 0.5
 """As shares of a side: the largest shift by whole pixels, and the hole of DiffAugment."""
 
@@ -59,6 +67,40 @@ def ada(images: Tensor, uniform: Tensor, p: Tensor) -> Tensor:
     geometry = reduce(torch.matmul, _geometry(dice, images.shape[2], images.shape[3]))
     grid = affine_grid(geometry[:, :2].to(images), list(images.shape), align_corners=False)
     return _recoloured(resampled(images, grid), dice)
+
+
+def diffusion(images: Tensor, uniform: Tensor, p: Tensor, priority: bool = True) -> tuple[Tensor, Tensor]:
+    """Diffuse images to random timesteps t: Wang 2022 (arXiv:2206.02262), section 3; returns also t / MAX_TIMESTEPS.
+
+    Half of the images keep t = 0. The others draw t from 1 to T, with probability proportional to t (``priority``) or
+    uniformly. T grows with ``p``, a scalar; the noise's variance beta rises linearly over the T timesteps.
+
+    Differs from the authors' code:
+    - Each image draws its own t, not one of a list of 64 that is drawn anew when T changes.
+    - The probability is proportional to t, as in the paper; in the code it is to t - 1.
+
+    Example:
+        >>> images, uniform = torch.ones(2, 1, 4, 4), torch.full((2, DIFFUSION_NUMBERS + 16), 0.5)
+        >>> uniform[0, 0] = 0.0  # the first image keeps t = 0
+        >>> diffused, timesteps = diffusion(images, uniform, torch.zeros(()))
+        >>> diffused[:, 0, 0, 0].mul(1000).round().tolist(), timesteps.mul(1000).round().tolist()
+        ([1000.0, 970.0], [0.0, 7.0])
+    """
+    steps = (MIN_TIMESTEPS + p * (MAX_TIMESTEPS - MIN_TIMESTEPS)).round()
+    places = uniform[:, 1]
+    if priority:  # the sum of the first t weights is t (t + 1) / 2
+        places = ((0.25 + places * steps * (steps + 1)).sqrt() - 0.5) / steps
+    timesteps = torch.where(uniform[:, 0] < 0.5, 0.0, (places * steps).ceil().clamp(min=1).minimum(steps))
+    kept = _kept(steps)[timesteps.long()].to(images).view(-1, 1, 1, 1)
+    noise = DIFFUSION_NOISE * _normal(uniform[:, DIFFUSION_NUMBERS:]).to(images).view(images.shape)
+    return kept.sqrt() * images + (1 - kept).sqrt() * noise, timesteps / MAX_TIMESTEPS
+
+
+def _kept(steps: Tensor) -> Tensor:
+    """alpha_bar_t for t = 0 to `MAX_TIMESTEPS`, of a diffusion of so many ``steps``; beyond them it means nothing."""
+    times = torch.arange(MAX_TIMESTEPS, device=steps.device, dtype=steps.dtype)
+    betas = (MIN_BETA + (MAX_BETA - MIN_BETA) * times / (steps - 1)).clamp(max=MAX_BETA)
+    return torch.cat([torch.ones_like(times[:1]), (1 - betas).cumprod(0)])
 
 
 def resampled(images: Tensor, grid: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ class Remedy:
 DIVERGED = "diverged"
 """Name of the failure in which a loss or weight is not finite."""
 PENALTY_WEIGHTS = {
-    "vanilla": "r1_gamma", "r3gan": "gamma", "latent": "gamma",
+    "vanilla": "r1_gamma", "r3gan": "gamma", "latent": "gamma", "ddgan": "gamma",
     "stylegan2": "gamma", "dragan": "penalty", "wgan-gp": "penalty", "progressive": "penalty",
 }  # fmt: skip
 """By recipe, the hyperparameter that is the weight of its gradient penalty."""

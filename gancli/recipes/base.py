@@ -7,7 +7,7 @@ rates. It opens no file, prints nothing and moves nothing to a device.
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -16,7 +16,7 @@ from torch.optim import Adam, Optimizer
 
 from gancli.config.settings import setting, wrong_numbers
 
-Augmentation = Literal["none", "diffaug", "ada"]
+Augmentation = Literal["none", "diffaug", "ada", "diffusion", "diffusion-uniform"]
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,12 @@ class Batch:
     labels: Tensor | None = None
     latents: Tensor | None = None
     """Latents of generated images, float ``(N, latent_dim)``; None for real ones."""
+    timesteps: Tensor | None = None
+    """How far each image is diffused, float ``(N,)`` in [0, 1]; None without ``--augment diffusion``."""
 
     def detach(self) -> "Batch":
         """The same batch, detached from the generator's graph."""
-        return Batch(self.images.detach(), self.labels, self.latents)
+        return replace(self, images=self.images.detach())
 
     def rows(self, chosen: Tensor | slice) -> "Batch":
         """The images with these indices, int64 ``(n,)`` or a slice, with their labels and latents."""
@@ -62,7 +64,8 @@ class Batch:
 
     def mapped(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         """The batch with the function applied to each of its tensors."""
-        rest = (None if value is None else function(value) for value in (self.labels, self.latents))
+        values = (self.labels, self.latents, self.timesteps)
+        rest = (None if value is None else function(value) for value in values)
         return Batch(function(self.images), *rest)
 
 
@@ -198,11 +201,17 @@ class Recipe:
 
     Only for networks that step in turn.
     """
+    uses_fakes: ClassVar[bool] = True
+    """False if the losses generate what they need from ``fake.latents`` and the real images.
+
+    ``fake.images`` are then empty, ``(N, 0)``."""
     border_at_zero: ClassVar[bool] = True
     """True if a logit above 0 means real; otherwise the border is midway between the mean logits of real and generated
     images."""
     augmentable: ClassVar[bool] = True
     """True if D may see augmented images instead of the images themselves."""
+    sees_timesteps: ClassVar[bool] = False
+    """True if D is given the timesteps of diffused images, see `Batch.timesteps`."""
     reconstructs: ClassVar[bool] = False
     """True if G has an encoder: ``G.reconstruct(images)`` encodes and decodes images ``(N, C, H, W)``."""
     autoencoder_sizes: ClassVar[tuple[str, ...]] = ()

@@ -136,9 +136,16 @@ def _filled_in(config: TrainConfig, recipe: Recipe, dataset: DataSet, spec: Spec
 
 def _chosen(config: TrainConfig, asked: Recipe, fitted: Recipe) -> str:
     chosen = fitted.changes_from(asked)
-    chosen |= {"augment": config.augment} if config.augment != "none" else {}
+    chosen |= {"augment": _augment_in_words(config.augment, fitted)} if config.augment != "none" else {}
     values = (f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in chosen.items())
     return f"{config.recipe}, fitted to the data: {', '.join(values)}" if chosen else config.recipe
+
+
+def _augment_in_words(augment: str, recipe: Recipe) -> str:
+    """The augmentation, and whether D is given the timesteps of one that has some."""
+    if not augment.startswith("diffusion"):
+        return augment
+    return f"{augment} ({'D sees the timestep' if recipe.sees_timesteps else 'D does not see the timestep'})"
 
 
 def in_packs(images: int, recipe: Recipe) -> int:
@@ -213,6 +220,10 @@ def _check(resolved: Resolved) -> None:
         raise UsageError(f"recipe {config.recipe} draws pictures, and {dataset.name} has points in the plane.")
     if config.mirror and spec.is_points:
         raise UsageError(f"--mirror flips pictures, and {dataset.name} has points in the plane; remove it.")
+    if config.top_k < 1 and not recipe.uses_fakes:
+        raise UsageError(
+            f"--top-k chooses among generated images, and recipe {config.recipe} trains without; remove it."
+        )
     if config.augment != "none" and (spec.is_points or not recipe.augmentable):
         what = dataset.name if spec.is_points else f"recipe {config.recipe}"
         raise UsageError(f"--augment {config.augment} makes no sense for {what}; remove it.")

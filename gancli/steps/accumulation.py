@@ -110,7 +110,7 @@ def normalises_batches(network: nn.Module) -> bool:
 
 def joined(batches: Sequence[Batch]) -> Batch:
     """The parts of a batch as one batch, detached."""
-    columns = ([getattr(b.detach(), name) for b in batches] for name in ("images", "labels", "latents"))
+    columns = ([getattr(b.detach(), name) for b in batches] for name in ("images", "labels", "latents", "timesteps"))
     images, *rest = (None if column[0] is None else torch.cat(column) for column in columns)
     assert images is not None
     return Batch(images, *rest)

@@ -89,11 +89,13 @@ class Setup:
         fakes = [] if self.recipe.simultaneous else [("d", number) for number in numbers]
         if self.recipe.simultaneous or not self.recipe.reuses_fakes:
             fakes.append(("g", step))
+        real = [self.real.batch(number) for number in numbers]
+        values = real[0].images[0].numel()
         return Draws(
-            real=[self.real.batch(number) for number in numbers],
+            real=real,
             fake=[self.noise.draw(*place) for place in fakes],
-            real_uniform=[self.augment.draw("real", number) for number in numbers],
-            fake_uniform=[self.augment.draw(*place) for place in fakes],
+            real_uniform=[self.augment.draw("real", number, values) for number in numbers],
+            fake_uniform=[self.augment.draw(*place, values) for place in fakes],
         )
 
 

@@ -89,7 +89,7 @@ class TrainState:
     d_optimizer: Optimizer
     scaler: torch.amp.GradScaler
     feedback: Tensor
-    """ADA's running statistics; see `gancli.steps.augmentation`."""
+    """Running statistics of an augmentation that adapts; see `gancli.steps.augmentation`."""
     rollbacks: int = 0
     """Number of times that the run went back to an earlier checkpoint."""
     step: int = 0

@@ -91,9 +91,14 @@ def real_images(setup: Setup, state: TrainState, draws: Draws, number: int) -> B
 
 
 def generated(setup: Setup, state: TrainState, draws: Draws, number: int, rows: slice = ALL) -> Batch:
-    """G's images for these rows of the latents ``number``, augmented; float32 or float64."""
+    """G's images for these rows of the latents ``number``, augmented; float32 or float64.
+
+    Empty if the losses do not use them, see `Recipe.uses_fakes`.
+    """
     latents, labels = draws.fake[number]
     latents, labels = latents[rows], None if labels is None else labels[rows]
+    if not setup.recipe.uses_fakes:
+        return Batch(latents.new_empty(len(latents), 0), labels, latents)
     with setup.autocast():
         images = state.g(latents, labels)
     batch = Batch(at_least_fp32(images), labels, latents)
@@ -114,7 +119,7 @@ def g_loss_of(setup: Setup, state: TrainState, real: Batch, fake: Batch, rates: 
     """
     recipe, share = setup.recipe, setup.best_share(setup.images_seen(state.step))
     with setup.autocast():
-        if share >= 1:
+        if share >= 1 or not recipe.uses_fakes:
             return recipe.g_loss(state.g, state.d, real, fake, rates)
         of_logits = type(recipe).g_loss is Recipe.g_loss
         with torch.set_grad_enabled(of_logits):
@@ -148,9 +153,9 @@ def without_graph(loss: Loss) -> Loss:
 
 
 def logits_for_feedback(setup: Setup, loss: Loss) -> Tensor:
-    """D's logits on real images; for ADA relative to D's border, see `Recipe.border_at_zero`."""
+    """D's logits on real images; for feedback relative to D's border, see `Recipe.border_at_zero`."""
     real = loss.logits["real"].detach()
-    if setup.recipe.border_at_zero or setup.augment.policy != "ada":
+    if setup.recipe.border_at_zero or not setup.augment.adapts:
         return real
     means = torch.stack([real.mean(), loss.logits["fake"].detach().mean()])
     return real - setup.group.total(means).mean() / setup.group.world

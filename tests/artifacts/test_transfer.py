@@ -15,6 +15,7 @@ CONDITIONAL: dict[str, dict[str, Any]] = {
     "acgan": {"width": 4},
     "cgan": {},
     "projection": {"width": 4},
+    "ddgan": {"conditional": True, "width": 4, "d_width": 4},
     "latent": {"conditional": True, "width": 8, "perceptual": 0.0, "network_width": 8},
 }
 BEFORE, AFTER = ("ant", "bee", "cat"), ("cat", "ant", "bee")
@@ -35,7 +36,7 @@ def moved(recipe: Recipe, before: tuple[str, ...], after: tuple[str, ...]) -> li
 def test_a_class_keeps_its_images_and_logits_wherever_it_stands(name: str) -> None:
     recipe = recipes.find(name)(**CONDITIONAL[name])
     (old_g, new_g), (old_d, new_d) = moved(recipe, BEFORE, AFTER)
-    latents = torch.randn(3, recipe.latent_dim)
+    latents = torch.randn(3, recipe.latent_values(SMALL))
     old, new = torch.arange(3), torch.tensor([AFTER.index(each) for each in BEFORE])
     images = old_g(latents, old)
     assert torch.allclose(new_g(latents, new), images, atol=1e-6)

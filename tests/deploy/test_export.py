@@ -30,6 +30,8 @@ from gancli.sampling.generator import LoadedGenerator, load_generator
 CPU = torch.device("cpu")
 DOCS = Path(__file__).parents[2] / "docs"
 Capture = pytest.CaptureFixture[str]
+SMALL = {"ddgan": {"diffusion_steps": 2, "width": 4}}
+"""Hyperparameters of networks that take long to export."""
 
 
 def proof_of(generator: LoadedGenerator, suffix: str, precision: str = "fp32", pixels: bool = False) -> ModelProof:
@@ -40,7 +42,8 @@ def proof_of(generator: LoadedGenerator, suffix: str, precision: str = "fp32", p
 
 @pytest.mark.parametrize("name", recipes.names())
 def test_every_recipe_exports_to_onnx(name: str, tmp_path: Path) -> None:
-    generator = load_generator(write_generator(tmp_path / "gen.pth", name, Spec(3, 8, 8, 3)), CPU)
+    path = write_generator(tmp_path / "gen.pth", name, Spec(3, 8, 8, 3), **SMALL.get(name, {}))
+    generator = load_generator(path, CPU)
     assert proof_of(generator, ".onnx").holds
     assert proof_of(generator, ".onnx", pixels=True).holds
 

@@ -166,3 +166,38 @@ def test_gradients_reach_the_images(policy: str) -> None:
         found = augment.ada(images, torch.rand(4, augment.ADA_NUMBERS), torch.tensor(0.7))
     (gradient,) = torch.autograd.grad(found.square().sum(), images)
     assert (gradient.flatten(1).abs().max(1).values > 0).all()
+
+
+def schedule(steps: int) -> list[float]:
+    """alpha_bar_t of Diffusion-GAN for t = 0 to ``steps``, in float64, factor by factor."""
+    kept = [1.0]
+    for step in range(steps):
+        kept.append(kept[-1] * (1 - (1e-4 + (0.02 - 1e-4) * step / (steps - 1))))
+    return kept
+
+
+@pytest.mark.parametrize(("p", "steps"), [(0.0, 10), (0.1, 109), (1.0, 1000)])
+def test_diffusion_draws_the_timesteps_and_the_noise_of_its_paper(p: float, steps: int) -> None:
+    count = 20_000
+    rows = torch.full((2 * count, augment.DIFFUSION_NUMBERS + 1), NORMAL_ONE)
+    rows[:, 0] = torch.arange(2 * count) % 2 / 2  # every second image keeps t = 0
+    rows[:, 1] = (torch.arange(2 * count) // 2 + 0.5) / count
+    for priority in (True, False):
+        images = torch.full((2 * count, 1, 1, 1), -0.8)
+        found, timesteps = augment.diffusion(images, rows, torch.tensor(p), priority)
+        times = (timesteps * augment.MAX_TIMESTEPS).round().long()
+        assert not times[::2].any() and torch.equal(found[::2], images[::2])
+        shares = times[1::2].bincount(minlength=steps + 1).double() / count
+        weights = torch.arange(steps + 1).double() if priority else torch.tensor([0.0] + [1.0] * steps).double()
+        torch.testing.assert_close(shares, weights / weights.sum(), atol=2 / count, rtol=0)
+        kept = torch.tensor(schedule(steps)).double()[times]
+        expected = kept.sqrt() * -0.8 + (1 - kept).sqrt() * 0.05  # the normal number is one
+        torch.testing.assert_close(found.flatten().double(), expected, atol=1e-4, rtol=0)
+
+
+def test_gradients_flow_through_diffusion_as_the_image_is_kept() -> None:
+    images = torch.rand(2, 1, 2, 2).requires_grad_()
+    rows = torch.full((2, augment.DIFFUSION_NUMBERS + 4), 0.999)
+    found, _ = augment.diffusion(images, rows, torch.tensor(1.0))
+    found.sum().backward()
+    torch.testing.assert_close(images.grad, torch.full_like(images, schedule(1000)[-1] ** 0.5), rtol=0.05, atol=0)

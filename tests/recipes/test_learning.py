@@ -6,7 +6,7 @@ import pytest
 
 from gancli import evaluate, recipes, train
 
-STEPS = {"began": 9000, "sngan": 300, "projection": 300, "wgan": 1000, "wgan-gp": 800}
+STEPS = {"began": 9000, "sngan": 300, "projection": 300, "wgan": 1000, "wgan-gp": 800, "ddgan": 600}
 """Where a step takes long, or much is to be learnt."""
 
 

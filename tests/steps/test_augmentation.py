@@ -1,5 +1,6 @@
 """ADA's feedback, the same draws for any number of processes, top-k and FreezeD."""
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -28,15 +29,15 @@ def made(policy: str, rank: int = 0, world: int = 1) -> Augmentation:
     return Augmentation(policy, 0, 8, Group(rank, world), CPU)
 
 
-@pytest.mark.parametrize("policy", ["diffaug", "ada"])
+@pytest.mark.parametrize("policy", ["diffaug", "ada", "diffusion", "diffusion-uniform"])
 def test_two_processes_draw_what_one_draws(policy: str) -> None:
     images = torch.rand(8, 3, 8, 8)
     whole, feedback = made(policy), torch.tensor([0.5, 0.0, 0.0])
     halves = []
     for rank in range(2):
         half = made(policy, rank, 2)
-        halves.append(half(Batch(images[4 * rank : 4 * rank + 4]), half.draw("real", 3), feedback).images)
-    assert torch.equal(whole(Batch(images), whole.draw("real", 3), feedback).images, torch.cat(halves))
+        halves.append(half(Batch(images[4 * rank : 4 * rank + 4]), half.draw("real", 3, 192), feedback).images)
+    assert torch.equal(whole(Batch(images), whole.draw("real", 3, 192), feedback).images, torch.cat(halves))
 
 
 def test_what_ada_has_counted_is_the_same_in_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +49,7 @@ def test_what_ada_has_counted_is_the_same_in_every_process(monkeypatch: pytest.M
 
 def test_ada_grows_where_d_is_sure_of_real_images_and_shrinks_where_it_is_not() -> None:
     ada, feedback = made("ada"), torch.zeros(3)
-    step = ada.STEPS * 8 / ada.IMAGES
+    step = ada.STEPS * 8 / ada.IMAGES["ada"]
     for number in range(2 * ada.STEPS):
         ada.observe(feedback, torch.ones(8), number)
     assert feedback[0].item() == pytest.approx(2 * step)
@@ -58,6 +59,31 @@ def test_ada_grows_where_d_is_sure_of_real_images_and_shrinks_where_it_is_not() 
     for number in range(5 * ada.STEPS):
         ada.observe(feedback, -torch.ones(8), number)
     assert feedback.tolist() == [0, 0, 0], "p stays in [0, 1]"
+
+
+def test_diffusion_grows_with_overfitting_five_times_as_fast_and_tells_its_timesteps() -> None:
+    augmentation, feedback = made("diffusion"), torch.zeros(3)
+    for number in range(augmentation.STEPS):
+        augmentation.observe(feedback, torch.ones(8), number)
+    assert feedback[0].item() == pytest.approx(4 * 8 / 100_000), "as the authors: from 0 to 1 in 100,000 images"
+    batch = augmentation(Batch(torch.zeros(8, 1, 8, 8)), augmentation.draw("real", 0, 64), feedback)
+    assert batch.timesteps is not None and batch.timesteps.shape == (8,)
+    assert torch.equal(batch.timesteps > 0, batch.images.flatten(1).abs().sum(1) > 0), "t = 0 adds no noise"
+    assert batch.rows(slice(2, 4)).detach().timesteps is not None
+
+
+def test_a_run_with_diffusion_resumes_bit_for_bit() -> None:
+    whole, resumed = (make_step(DCGAN(width=4), augmentation="diffusion") for _ in range(2))
+    for _ in range(6):
+        whole()
+    saved = copy.deepcopy(whole.state.state_dict())
+    resumed.state.load_state_dict(saved)
+    for step in (whole, resumed):
+        for _ in range(3):
+            step()
+    assert whole.state.feedback[2] > 0
+    assert torch.equal(whole.state.feedback, resumed.state.feedback)
+    assert all(torch.equal(a, b) for a, b in zip(tensors(whole.state.d), tensors(resumed.state.d), strict=True))
 
 
 @pytest.mark.parametrize("recipe", [R3GAN(), WGANGP(width=4)], ids=["r3gan", "wgan-gp"])

@@ -136,7 +136,7 @@ def cuda_step(name: str, precision: str = "fp32", augmentation: str = "none", **
     device, recipe = torch.device("cuda"), small(name).fitted(SPEC, 40, 1000)
     state = training_state.create(recipe, SPEC, 0, device, precision)
     real = ResidentImages(IMAGES.to(device), None, 8, 0, mirror=True)
-    noise = Noise(recipe.latent_dim, 0, 8, 0, device)
+    noise = Noise(recipe.latent_values(SPEC), 0, 8, 0, device)
     return fastest_step(Setup(recipe, real, noise, precision, augmentation=augmentation), state, **way)
 
 

@@ -27,7 +27,7 @@ ALL: Cases = {name: {"recipe": name} for name in recipes.names()}
 ALL |= {
     f"{name}, {policy}": {"recipe": name, "augmentation": policy}
     for name in ("vanilla", "began", "fastgan")
-    for policy in ("ada", "diffaug")
+    for policy in ("ada", "diffaug", "diffusion")
 }
 ALL |= {f"{name}, top-k": {"recipe": name, "top_k": 0.5} for name in ("vanilla", "acgan", "r3gan", "pacgan")}
 ALL |= {f"{name}, points": {"recipe": name, "spec": "points"} for name in ("pacgan", "unrolled", "wgan-gp")}
