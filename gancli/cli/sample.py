@@ -25,7 +25,7 @@ def sample(told: "SampleFlags") -> None:
 
     if told.classes is not None and told.one_class:
         raise UsageError("--classes and --class exclude each other; give one of them.")
-    target = sample_output.target(told.out, told.overwrite, told.form)
+    target = sample_output.target(told.out, told.overwrite, told.form, told.interpolate is not None)
     stamper = stamper_for(part_of(told, Marking), target.path.suffix.lower())
     drawing = plan_sample(part_of(told, Sampling, classes=told.one_class or told.classes))
     with output.bar("drawing", len(drawing.numbers), told.quiet) as advance:

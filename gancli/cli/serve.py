@@ -18,7 +18,7 @@ def serve(told: "ServeFlags") -> None:
     [bold]gancli serve digits=runs/0001-digits-r3gan emoji=emoji.pth --port 8080[/]
     """
     output.set_up_log(told.quiet)
-    from gancli.deploy.extras import required
+    from gancli.machine.extras import required
 
     for library in LIBRARIES:
         required(library, "serve", "gancli serve")

@@ -83,8 +83,8 @@ class Target(Settings):
 
     out: str | None = setting(
         None,
-        "A grid (.png, .jpg, .webp), an array (.npy, .npz; uint8 N H W C), an animation (.gif), or a folder for single "
-        "images.",
+        "A grid (.png, .jpg, .webp), an array (.npy, .npz; uint8 N H W C), a film (.gif, .apng, .mp4; .webp with "
+        "--interpolate), or a folder for single images.",
         metavar="PATH",
         is_path=True,
         default_in_words="samples-0001.png, counted up",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from gancli.artifacts import checkpoint, network_file
 from gancli.artifacts.run_folder import RunFolder
@@ -21,7 +21,7 @@ from gancli.errors import FileFormatError, GancliError, UsageError, counted
 from gancli.evaluation import load_report
 from gancli.evaluation.sources.arrays import read_array
 from gancli.runs.doctor import examine
-from gancli.sampling import embedding
+from gancli.sampling import embedding, film
 from gancli.sampling.generator import LoadedGenerator, build_generator, generator_of, recipe_of
 from gancli.sampling.mark import Mark, mark_in
 
@@ -91,18 +91,28 @@ def _kind_of(path: Path) -> tuple[str, Look]:
 
 def _picture(path: Path) -> Inspected:
     content = path.read_bytes()
+    if film.is_mp4(content):
+        return _video(path, content)
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=tuple(FORMS)) as picture:
-            frames = getattr(picture, "n_frames", 1)
             facts: Facts = {"format": picture.format, "width": picture.width, "height": picture.height}
-            facts |= {"frames": frames} if frames > 1 else {}
-            for number in range(frames):
-                picture.seek(number)
-                picture.load()
+            facts |= _length(getattr(picture, "n_frames", 1))
+            for frame in ImageSequence.Iterator(picture):
+                frame.load()
             packet = embedding.packet_in_picture(picture, content)
     except UnidentifiedImageError:
         return Inspected(path, "unknown", {}, "it is no file that gancli writes, or its beginning is damaged")
     return _marked(Inspected(path, "picture", facts), packet)
+
+
+def _video(path: Path, content: bytes) -> Inspected:
+    frames, height, width, _ = film.frames_of_mp4(content).shape
+    facts = {"format": "MP4", "width": width, "height": height} | _length(frames)
+    return _marked(Inspected(path, "picture", facts), embedding.packet_in_mp4(content))
+
+
+def _length(frames: int) -> Facts:
+    return {"frames": frames} if frames > 1 else {}
 
 
 def _array(path: Path) -> Inspected:

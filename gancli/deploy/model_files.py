@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 
 from gancli.deploy.deployed import LABELS, LATENTS, Deployed, Inputs, deployed, numbered_inputs
-from gancli.deploy.extras import required
 from gancli.deploy.precision import in_precision
 from gancli.errors import FileFormatError, GancliError
+from gancli.machine.extras import required
 from gancli.sampling.generator import LoadedGenerator, build_generator
 
 SUFFIXES = (".onnx", ".safetensors", ".pt2")

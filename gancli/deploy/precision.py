@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from gancli.deploy.extras import required
+from gancli.machine.extras import required
 
 LEAST_VALUES = 256
 """Tensors with fewer values stay float32, because converting them saves nothing."""

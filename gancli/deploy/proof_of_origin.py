@@ -7,20 +7,20 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image, ImageSequence
+from PIL import Image
 from torch import Tensor
 
 from gancli.config.sample_command import MAX_IMAGES
 from gancli.errors import GancliError, counted
+from gancli.sampling import film, output, rendering
 from gancli.sampling import generator as generators
-from gancli.sampling import output
 from gancli.sampling.generator import LoadedGenerator
 from gancli.sampling.mark import Mark
 from gancli.sampling.stamping import Stamp
 from gancli.sampling.visible_label import VisibleLabel
 
 FORMS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "GIF": "gif"}
-"""Pillow's names of formats, each with its name in `output.content_of`."""
+"""Pillow's names of formats, each with its name in `output.content_of` or `film.as_film`."""
 Verdict = Literal["same", "differs", "unknown"]
 
 
@@ -74,21 +74,32 @@ def _both(path: Path, mark: Mark, generator: LoadedGenerator, label_font: str | 
             return there, there[:0]
         again = drawn_again(mark, generator)
         return there, (again.permute(0, 2, 3, 1) if again.dtype == torch.uint8 else again.flatten(1)).numpy()
-    with Image.open(path) as picture:
-        form, there = FORMS[picture.format or ""], _pixels(picture)
-    spec = generator.file.origin.spec
-    if not spec.is_points and mark.count * spec.height * spec.width > there.size:
-        return there, there[:0]  # the file is too small for so many images
+    form, there = _frames(path.read_bytes())
     label = VisibleLabel(mark.label, label_font) if mark.label is not None else None
-    content = output.content_of(drawn_again(mark, generator), form, mark.columns, Stamp(None, label))
-    with Image.open(io.BytesIO(content)) as again_picture:
-        return there, _pixels(again_picture)
+    return there, _encoded_again(mark, generator, form, there, Stamp(None, label))
 
 
-def _pixels(picture: Image.Image) -> np.ndarray:
-    if picture.format == "GIF":
-        return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(picture)])
-    return np.asarray(picture)
+def _encoded_again(mark: Mark, generator: LoadedGenerator, form: str, there: np.ndarray, stamp: Stamp) -> np.ndarray:
+    """The frames of the picture or film that the mark says, in the format of the frames that are there."""
+    spec = generator.file.origin.spec
+    if spec.is_points:
+        return _frames(output.content_of(drawn_again(mark, generator), form, mark.columns, stamp))[1]
+    one = torch.zeros(1, *spec.shape, dtype=torch.uint8)
+    is_film = form in ("gif", "mp4") or (mark.count > 1 and film.shown(one, stamp).shape[2:] == there.shape[1:3])
+    if mark.count * one.numel() > (rendering.MAX_PIXELS if is_film else there.size):
+        return there[:0]  # there is no room for so many images
+    images = drawn_again(mark, generator)
+    if is_film:
+        return _frames(film.as_film(images, "apng" if form == "png" else form, stamp))[1]
+    return _frames(output.content_of(images, form, mark.columns, stamp))[1]
+
+
+def _frames(content: bytes) -> tuple[str, np.ndarray]:
+    """The format of a picture file's content, and its frames ``(N, H, W)`` or ``(N, H, W, C)``."""
+    if film.is_mp4(content):
+        return "mp4", film.frames_of_mp4(content)
+    with Image.open(io.BytesIO(content)) as picture:
+        return FORMS[picture.format or ""], film.frames_of(picture)
 
 
 def drawn_again(mark: Mark, generator: LoadedGenerator) -> Tensor:

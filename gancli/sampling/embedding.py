@@ -1,5 +1,6 @@
 """Write and read the XMP packet in each file format."""
 
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ GIF_BLOCK = b"\x21\xff\x0bXMP DataXMP"
 """An application extension, in which the packet stands as it is and not in blocks of 255 bytes."""
 GIF_END = bytes([1, *range(255, -1, -1), 0])
 """Leads a reader that takes the packet for blocks, wherever it is, to the end of the extension."""
+MP4_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+"""The type of an MP4 file's box for XMP (ISO 16684-3)."""
 
 
 def saving_options(form: str, mark: Mark) -> dict[str, Any]:
@@ -33,6 +36,27 @@ def into_gif(content: bytes, mark: Mark) -> bytes:
     flags = content[10]
     start = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)  # after the global table of colours, if there is one
     return content[:start] + GIF_BLOCK + mark.packet() + GIF_END + content[start:]
+
+
+def into_mp4(content: bytes, mark: Mark) -> bytes:
+    """An MP4 file's content with the mark, as its last box."""
+    packet = mark.packet()
+    return content + struct.pack(">I", 24 + len(packet)) + b"uuid" + MP4_UUID + packet
+
+
+def packet_in_mp4(content: bytes) -> bytes | None:
+    """The XMP packet of an MP4 file; None without one. Ends at a box that is damaged."""
+    place = 0
+    while place + 24 <= len(content):
+        size, head = int.from_bytes(content[place : place + 4], "big"), 8
+        if size == 1:
+            size, head = int.from_bytes(content[place + 8 : place + 16], "big"), 16
+        if content[place + 4 : place + 8] == b"uuid" and content[place + head : place + head + 16] == MP4_UUID:
+            return content[place + head + 16 : place + size]
+        if size < head:
+            return None
+        place += size
+    return None
 
 
 def packet_in_picture(picture: Image.Image, content: bytes) -> bytes | None:

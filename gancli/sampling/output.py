@@ -1,4 +1,4 @@
-"""Write samples to a grid, an array, an animation or a folder, without replacing anything by accident."""
+"""Write samples to a grid, an array, a film or a folder, without replacing anything by accident."""
 
 import io
 import itertools
@@ -20,18 +20,17 @@ from torch import Tensor
 from gancli.errors import UsageError, nearest
 from gancli.files.atomic import write_atomically
 from gancli.machine import cores
-from gancli.sampling import rendering
+from gancli.sampling import film, rendering
 from gancli.sampling.labels import Labelled, write_labels
 from gancli.sampling.mark import Mark
 from gancli.sampling.stamping import PLAIN, Stamp
 
 log = logging.getLogger(__name__)
-Kind = Literal["grid", "array", "animation", "folder"]
+Kind = Literal["grid", "array", "film", "folder"]
 KINDS: dict[str, Kind] = {
-    ".png": "grid", ".jpg": "grid", ".webp": "grid", ".npy": "array", ".npz": "array", ".gif": "animation"
+    ".png": "grid", ".jpg": "grid", ".webp": "grid", ".npy": "array", ".npz": "array",
+    ".gif": "film", ".apng": "film", ".mp4": "film",
 }  # fmt: skip
-MAX_PIXELS = 2**28
-"""Largest grid or animation, which is made in memory."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +40,16 @@ class Target:
     path: Path
     kind: Kind
     form: str
-    """Format of picture files, one of `rendering.FORMATS`, or ``gif``."""
+    """Format of picture files, one of `rendering.FORMATS`; of films, the suffix."""
 
 
-def target(place: str | Path | None, overwrite: bool, form: str | None = None) -> Target:
+def target(place: str | Path | None, overwrite: bool, form: str | None = None, is_walk: bool = False) -> Target:
     """The target of ``--out``, by its suffix; a folder without suffix or with a slash at its end.
 
-    None means the next free samples-0001.png.
+    None means the next free samples-0001.png. A ``.webp`` is a film of a walk between images, else a grid.
 
     Raises:
-        UsageError: the path exists (unless ``overwrite``) or cannot be written.
+        UsageError: the path exists (unless ``overwrite``) or cannot be written, or a library is missing.
     """
     if form is not None and form not in rendering.FORMATS:
         raise UsageError(f"--format {form!r}: {nearest(form, rendering.FORMATS)}")
@@ -62,12 +61,16 @@ def target(place: str | Path | None, overwrite: bool, form: str | None = None) -
     if kind == "folder" and suffix and not is_folder:
         kinds = ", ".join(KINDS)
         raise UsageError(f"--out {out}: cannot write {suffix}; use {kinds}, or a folder with a slash at its end.")
+    if is_walk and suffix == ".webp" and kind == "grid":
+        kind = "film"
     if form is not None and kind != "folder":
         raise UsageError(f"--format is for a folder of pictures; the name {out} says what it is.")
     if kind == "folder" and out.is_file():
         raise UsageError(f"--out {out} is a file; a folder, or a name with one of {', '.join(KINDS)}, is needed.")
     _require_place(out, overwrite)
-    return Target(out, kind, form or (suffix[1:] if kind in ("grid", "animation") else "png"))
+    if kind == "film":
+        film.require(suffix[1:])
+    return Target(out, kind, form or (suffix[1:] if kind in ("grid", "film") else "png"))
 
 
 def _require_place(out: Path, overwrite: bool) -> None:
@@ -108,17 +111,18 @@ def write(
         write_atomically(target.path, partial(_write_npy, batches=batches, count=len(numbers)))
     else:
         images = torch.cat([*_bounded(target, batches, len(numbers))])
-        content = content_of(images, target.form, columns, stamp)
+        if target.kind == "film":
+            content = film.as_film(images, target.form, stamp)
+        else:
+            content = content_of(images, target.form, columns, stamp)
         write_atomically(target.path, lambda file: file.write(content))
 
 
 def content_of(images: Tensor, form: str, columns: int | None = None, stamp: Stamp = PLAIN) -> bytes:
-    """The content of one picture file, or of an animation (``gif``), of images ``(N, C, H, W)`` or points.
+    """The content of one picture file of images ``(N, C, H, W)`` or points.
 
     A single image is the picture itself, several are a sheet.
     """
-    if form == "gif":
-        return rendering.as_animation([*images], stamp)
     alone = len(images) == 1 and _is_pictures(images)
     return rendering.as_file(images[0] if alone else rendering.sheet(images, columns=columns), form, stamp)
 
@@ -139,11 +143,11 @@ def _require_pictures(target: Target, batch: Tensor) -> None:
 
 
 def _bounded(target: Target, batches: Iterable[Tensor], count: int) -> Iterator[Tensor]:
-    """The same batches; UsageError if the picture or animation of all would not fit into memory."""
+    """The same batches; UsageError if the picture or film of all would not fit into memory."""
     for batch in batches:
-        if target.kind == "animation":
+        if target.kind == "film":
             _require_pictures(target, batch)
-        if _is_pictures(batch) and count * rendering.enlarged(batch[:1]).shape[2:].numel() > MAX_PIXELS:
+        if _is_pictures(batch) and count * rendering.enlarged(batch[:1]).shape[2:].numel() > rendering.MAX_PIXELS:
             raise UsageError(f"{count:,} images are too many for one {target.path.suffix}; use a folder or .npy.")
         yield batch
 

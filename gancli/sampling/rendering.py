@@ -14,20 +14,21 @@ from torch import Tensor
 from gancli.errors import UsageError
 from gancli.files.atomic import write_atomically
 from gancli.sampling import embedding
+from gancli.sampling.mark import Mark
 from gancli.sampling.stamping import PLAIN, Stamp
 
 GAP = 2
 """Pixels between tiles."""
 TILE_PIXELS = 64
 """Tiles with a smaller shorter side are enlarged by a whole factor."""
+MAX_PIXELS = 2**28
+"""Largest grid or film, which is made in memory."""
 FORMATS: dict[str, dict[str, Any]] = {
     "png": {"format": "PNG"},
     "jpg": {"format": "JPEG", "quality": 95},
     "webp": {"format": "WEBP", "lossless": True},
 }
 """Formats of picture files, each with Pillow's options."""
-FRAME_MILLISECONDS = 40
-"""Time that an animation shows a frame."""
 
 
 def enlarged(images: Tensor) -> Tensor:
@@ -80,20 +81,17 @@ def save_png(image: Tensor, path: Path, durable: bool = True, stamp: Stamp = PLA
 
 def as_file(image: Tensor, kind: str = "png", stamp: Stamp = PLAIN) -> bytes:
     """The content of a picture file in one of the `FORMATS`; UsageError if the format cannot hold the picture."""
-    return _saved([image], stamp, **FORMATS[kind])
+    return encoded([stamp.labelled(image)], stamp.mark, **FORMATS[kind])
 
 
-def as_animation(images: Sequence[Tensor], stamp: Stamp = PLAIN) -> bytes:
-    """The content of a looping GIF file of uint8 pictures ``(C, H, W)``, `enlarged`, 25 per second."""
-    frames = [enlarged(image) for image in images]
-    content = _saved(frames, stamp, format="GIF", save_all=True, duration=FRAME_MILLISECONDS, loop=0)
-    return content if stamp.mark is None else embedding.into_gif(content, stamp.mark)
+def encoded(pictures: Sequence[Tensor], mark: Mark | None, **options: Any) -> bytes:
+    """The content of a file of uint8 pictures ``(C, H, W)`` with the mark, by Pillow with these options.
 
-
-def _saved(images: Sequence[Tensor], stamp: Stamp, **options: Any) -> bytes:
-    if stamp.mark is not None:
-        options |= embedding.saving_options(options["format"], stamp.mark)
-    arrays = (image.permute(1, 2, 0).cpu().numpy() for image in map(stamp.labelled, images))
+    UsageError if the format cannot hold the pictures.
+    """
+    if mark is not None:
+        options |= embedding.saving_options(options["format"], mark)
+    arrays = (picture.permute(1, 2, 0).cpu().numpy() for picture in pictures)
     first, *others = (Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels) for pixels in arrays)
     content = io.BytesIO()
     try:

@@ -27,7 +27,9 @@ SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia
 NAMES = ("red, white & <blue>", "Ätna", "x\ty", "d")
 DRAWN = {
     "a.png": ["--n", "5"], "a.jpg": ["--n", "5"], "a.webp": ["--n", "3", "--trunc", "0.8"], "a.npz": ["--n", "9"],
-    "a.gif": ["--seeds", "1,5,6", "--interpolate", "4"], "one.png": ["--seeds", "7", "--producer", "Ä & Co"],
+    **{f"a.{form}": ["--seeds", "1,5,6", "--interpolate", "4"] for form in ("gif", "apng", "mp4")},
+    "walk.webp": ["--seeds", "4,2", "--interpolate", "3", "--label", "AI"],
+    "one.png": ["--seeds", "7", "--producer", "Ä & Co"],
     "labelled.png": ["--n", "4", "--label", "AI-generated"], "labelled.jpg": ["--n", "2", "--label", "AI-generated"],
     "folder/": ["--seeds", "3,8", "--interpolate", "3", "--class", "d", "--class", "Ätna"],
 }  # fmt: skip
@@ -55,6 +57,8 @@ def files(folder: Path) -> list[Path]:
 def packet_of(path: Path) -> bytes:
     if path.suffix == ".npz":
         return embedding.packet_in_array(path) or b""
+    if path.suffix == ".mp4":
+        return embedding.packet_in_mp4(path.read_bytes()) or b""
     with Image.open(path) as picture:
         return embedding.packet_in_picture(picture, path.read_bytes()) or b""
 
@@ -84,8 +88,9 @@ def test_other_tools_read_the_mark(drawn: Path) -> None:
             assert f"DigitalSourceType>{SOURCE}<".encode() in packet and b"AISystemUsed>gancli cgan<" in packet
         record = json.loads(png.info["AIGC"])
     assert (record["Label"], record["ContentProducer"], len(record)) == ("1", "Ä & Co", 7)
-    with Image.open(drawn / "a.gif") as gif:
-        assert len(list(ImageSequence.Iterator(gif))) == 12 and gif.info["loop"] == 0
+    for name, frames in ("a.gif", 12), ("a.apng", 12), ("walk.webp", 6):
+        with Image.open(drawn / name) as film:
+            assert len(list(ImageSequence.Iterator(film))) == frames and film.info["loop"] == 0
     assert np.load(drawn / "a.npz").files == ["arr_0", "labels", "classes"]
 
 
@@ -103,7 +108,7 @@ def test_exiftool_reads_the_mark(drawn: Path) -> None:
 
 
 def test_equal_pictures_are_equal_files_and_no_mark_leaves_none(drawn: Path, ckpt: Path, tmp_path: Path) -> None:
-    for name in ("a.png", "a.jpg", "a.webp", "a.gif", "a.npz"):
+    for name in ("a.png", "a.jpg", "a.webp", "a.gif", "a.npz", "a.apng", "a.mp4"):
         assert cli.run(["sample", str(ckpt), "--quiet", "--out", f"{tmp_path}/{name}", *DRAWN[name]]) == 0
         assert (tmp_path / name).read_bytes() == (drawn / name).read_bytes()
         bare = ["sample", str(ckpt), "--quiet", "--out", f"{tmp_path}/bare-{name}", *DRAWN[name], "--no-mark"]

@@ -1,19 +1,21 @@
 """Image k of a seed is one picture, whatever else is asked for; targets are never overwritten unasked."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 from scipy import stats
 
 from gancli import sample, train
 from gancli.api import TrainResult
 from gancli.config.sample_command import Sampling
 from gancli.errors import FileFormatError, UsageError
-from gancli.sampling import generator, output
+from gancli.sampling import film, generator, output
 from gancli.sampling import latents as latent_walk
 from gancli.sampling.plan import names_in, plan_sample
 
@@ -66,13 +68,36 @@ def test_formats_with_loss_come_near_and_those_without_are_exact(tmp_path: Path)
     assert not (tmp_path / "b.jpg").exists()
 
 
-def test_an_animation_shows_every_frame_in_a_loop(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["gif", "apng", "webp", "mp4"])
+def test_a_film_shows_every_frame(form: str, tmp_path: Path) -> None:
     frames = [torch.full((1, 1, 32, 32), 30 * number, dtype=torch.uint8) for number in range(6)]
-    output.write(output.target(tmp_path / "a.gif", False), frames, range(6))
-    with Image.open(tmp_path / "a.gif") as gif:
-        assert (gif.n_frames, gif.size, gif.info["loop"], gif.info["duration"]) == (6, (64, 64), 0, 40)
-        gif.seek(4)
-        assert np.all(np.asarray(gif.convert("L")) == 120)
+    target = output.target(tmp_path / f"a.{form}", False, is_walk=True)
+    output.write(target, frames, range(6))
+    if form == "mp4":
+        with av.open(str(target.path)) as video:
+            assert float(video.streams.video[0].average_rate) == 25
+            pixels = [frame.to_ndarray(format="gray") for frame in video.decode(video=0)]
+    else:
+        with Image.open(target.path) as picture:
+            pixels = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(picture)]
+            assert (picture.info["loop"], picture.info["duration"]) == (0, 40)
+    assert np.shape(pixels) == (6, 64, 64)
+    wanted = 30 * np.arange(6)[:, None, None]
+    assert np.abs(np.subtract(pixels, wanted, dtype=int)).max() <= (2 if form == "mp4" else 0)
+
+
+def test_a_webp_is_a_sheet_unless_it_is_a_walk_and_an_mp4_needs_its_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert output.target(tmp_path / "a.webp", False).kind == "grid"
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(UsageError, match=r"av, which is not installed: pip install 'gancli\[film\]'"):
+        output.target(tmp_path / "a.mp4", False)
+
+
+def test_a_film_of_odd_sides_fits_into_an_mp4(tmp_path: Path) -> None:
+    images = torch.randint(0, 256, (3, 3, 65, 67), dtype=torch.uint8)
+    assert film.frames_of_mp4(film.as_film(images, "mp4")).shape == (3, 66, 68, 3)
 
 
 def test_what_is_too_large_for_one_picture_is_refused(tmp_path: Path) -> None:
