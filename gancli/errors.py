@@ -86,6 +86,16 @@ def nearest(wrong: str, allowed: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(names)}"
 
 
+def in_a_list(name: str) -> str:
+    """A name as an entry of a list, in quotes if it has a comma.
+
+    Example:
+        >>> in_a_list("red"), in_a_list("red, white")
+        ('red', '"red, white"')
+    """
+    return f'"{name}"' if "," in name else name
+
+
 def counted(number: int, noun: str) -> str:
     """A number with its noun, in the plural unless the number is 1.
 

@@ -22,6 +22,7 @@ from gancli.cli import (
     sample,
     serve,
     train,
+    unknown_flag,
     verify_resume,
     zsh,
 )
@@ -128,15 +129,12 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _said(error: Any) -> str:
-    """The parser's message; if an unknown flag resembles a hyperparameter, how to set the hyperparameter."""
-    from gancli.recipes import hyperparameters_like
-
-    if flag := getattr(error, "option_name", ""):
-        names = hyperparameters_like(flag.lstrip("-"))
-        if names:
-            wanted = " and ".join(f"--set {name}=VALUE" for name in names)
-            return f"there is no flag {flag}; hyperparameters of a recipe are set with {wanted}."
-    return error.format_message()
+    """The parser's message; for an unknown flag, the flag or hyperparameter that was probably meant."""
+    flag, context = getattr(error, "option_name", ""), getattr(error, "ctx", None)
+    if not flag or context is None or hasattr(error, "param"):
+        return error.format_message()
+    known = [each for parameter in context.command.params for each in parameter.opts if each.startswith("--")]
+    return unknown_flag.answer(flag, known, context.command_path)
 
 
 def _require_values(given: list[str]) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from gancli.cli import output
 from gancli.cli.command import CommandGroup, add
-from gancli.errors import UsageError, counted
+from gancli.errors import UsageError, counted, in_a_list
 
 if TYPE_CHECKING:
     from gancli.config.commands import CacheFlags, CheckFlags
@@ -66,7 +66,9 @@ def check(told: "CheckFlags") -> None:
 
 def _print(inspection: "Inspection") -> None:
     def counts(of: dict[str, int]) -> str:
-        return ", ".join(f"{name} {count:,}" for name, count in sorted(of.items(), key=lambda pair: -pair[1]))
+        return ", ".join(
+            f"{in_a_list(name)} {count:,}" for name, count in sorted(of.items(), key=lambda pair: -pair[1])
+        )
 
     height, width = inspection.image_size
     by_area = sorted(inspection.sizes, key=lambda size: size[0] * size[1])

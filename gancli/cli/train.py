@@ -38,7 +38,7 @@ def train(given: dict[str, Any]) -> None:
 
 
 def _print(trained: "TrainResult", as_json: bool) -> None:
-    from gancli.training.views import shown_values
+    from gancli.training.views import short_name, shown_values
 
     result = asdict(trained) | {"seconds": round(trained.seconds, 1)}
     if as_json:
@@ -48,7 +48,7 @@ def _print(trained: "TrainResult", as_json: bool) -> None:
     for name in ("failures", "alarms", "best_generator"):  # the verdict and best lines include these
         del result[name]
     if best:
-        best = f"{best['metric']} {best['value']:.4g} at step {best['step']}: {trained.best_generator}"
+        best = f"{short_name(best['metric'])} {best['value']:.4g} at step {best['step']}: {trained.best_generator}"
     shown = {name: f"{value:.4g}" for name, value in shown_values(metrics).items()}
     end = {"verdict": verdict, "best": best or None} | dict(zip(("next", "then"), commands, strict=True))
     output.print_result(result | shown | end, as_json)

@@ -13,7 +13,7 @@ from gancli.artifacts.lookup import generator_called, run_called
 from gancli.artifacts.run_folder import RunFolder
 from gancli.config import load_toml
 from gancli.config.sample_command import Sampling
-from gancli.errors import UsageError
+from gancli.errors import UsageError, in_a_list
 from gancli.evaluation import Report
 from gancli.evaluation.sources.folders import report_of
 from gancli.evaluation.tables import multiple, with_error
@@ -90,7 +90,7 @@ def card(records: Records) -> Iterator[str]:
     yield f"A generator of images of {height} x {width} pixels in {channels} channels, made with gancli {__version__}."
     yield f"Recipe `{file.origin.recipe}`: {recipe.paper}.\n\n## Use\n\n{USE}\n"
     if records.generator.classes:
-        yield f"It draws these classes on demand: {', '.join(records.generator.classes)}.\n"
+        yield f"It draws these classes on demand: {', '.join(map(in_a_list, records.generator.classes))}.\n"
     yield "Images are marked as generated in their metadata; please leave the mark in.\n"
     yield from _training(records, data)
     yield from _figures(records.report)

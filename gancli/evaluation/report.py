@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from gancli.errors import FileFormatError, UsageError, nearest
+from gancli.errors import FileFormatError, UsageError, in_a_list, nearest
 from gancli.evaluation.pictures import Pictures
 from gancli.evaluation.tables import as_html, as_text, multiple, with_error
 
@@ -126,10 +126,11 @@ class Report:
         if any(figure.times_real is not None for figure in self.figures):
             yield "x real: a distance as a multiple of that between real images."
         if self.per_class:
-            shares = ", ".join(f"{name} {100 * share:.0f}" for name, share in self.per_class.items())
+            shares = ", ".join(f"{in_a_list(name)} {100 * share:.0f}" for name, share in self.per_class.items())
             yield f"images taken for the class that was asked for, in %: {shares}"
         if self.class_diversity:
-            kinds = ", ".join(f"{name} {ours:.1f} ({real:.1f})" for name, (ours, real) in self.class_diversity.items())
+            each = self.class_diversity.items()
+            kinds = ", ".join(f"{in_a_list(name)} {ours:.1f} ({real:.1f})" for name, (ours, real) in each)
             yield f"different images of a class, effectively (and of as many real ones): {kinds}"
         yield from (f"note: {warning}" for warning in self.warnings)
         if self.seconds:

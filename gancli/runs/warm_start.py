@@ -11,7 +11,7 @@ from gancli.artifacts import checkpoint, network_file
 from gancli.artifacts.network_file import Origin
 from gancli.artifacts.run_folder import RunFolder
 from gancli.artifacts.transfer import Taken, Weights, class_axes, take
-from gancli.errors import FileFormatError, UsageError, counted
+from gancli.errors import FileFormatError, UsageError, counted, in_a_list
 from gancli.recipes.base import Recipe, Spec
 from gancli.runs.feasible import shapes
 from gancli.runs.prepare import Prepared
@@ -184,7 +184,10 @@ def _described(recipe: str, spec: Spec, classes: Sequence[str]) -> str:
 
 def _names(classes: Sequence[str]) -> str:
     """``cat, dog and bird``, or the first ones and how many more there are."""
-    shown = [*classes[:MAX_NAMES], *([f"{len(classes) - MAX_NAMES} more"] if len(classes) > MAX_NAMES else [])]
+    shown = [
+        *map(in_a_list, classes[:MAX_NAMES]),
+        *([f"{len(classes) - MAX_NAMES} more"] if len(classes) > MAX_NAMES else []),
+    ]
     return " and ".join(filter(None, (", ".join(shown[:-1]), *shown[-1:])))
 
 

@@ -13,7 +13,7 @@ from gancli import config, recipes
 from gancli.artifacts import checkpoint, network_file
 from gancli.artifacts.network_file import NetworkFile, Origin
 from gancli.config.sample_command import MAX_IMAGES
-from gancli.errors import FileFormatError, UsageError, nearest
+from gancli.errors import FileFormatError, UsageError, in_a_list, nearest
 from gancli.machine import devices
 from gancli.randomness import numbered_latents
 from gancli.recipes.base import Recipe
@@ -195,11 +195,12 @@ def labels_of(generator: LoadedGenerator, names: Sequence[str], count: int) -> l
     """``count`` labels of the named classes in turn; UsageError for a class that the generator does not have."""
     known = generator.classes
     if not known:
-        raise UsageError("this generator draws no class on demand; remove --classes.")
+        raise UsageError("this generator draws no class on demand; remove the class.")
     for name in names:
         if name not in known:
-            quoted = [f'"{each}"' if "," in each else each for each in known]  # as --classes takes them
-            raise UsageError(f"--classes: the generator has no class {name!r}; {nearest(name, quoted)}")
+            several = " (repeat --class for several)" if "," in name else ""
+            allowed = nearest(name, map(in_a_list, known))
+            raise UsageError(f"the generator has no class {name!r}{several}; {allowed}")
     return [known.index(names[i % len(names)]) for i in range(count)]
 
 

@@ -46,8 +46,8 @@ def test_a_difference_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: 
     ("more", "message"),
     [
         (["--at", "12"], "--at 12: it must be more than 0"),
-        (["--out", "here"], "No such option: --out"),
-        (["--resume", "latest"], "No such option: --resume"),
+        (["--out", "here"], "there is no flag --out"),
+        (["--resume", "latest"], "there is no flag --resume"),
         (["--recpie", "dcgan"], "--recpie"),
         (["--recipe", "dcgna"], "did you mean 'dcgan'"),
     ],

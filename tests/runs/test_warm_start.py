@@ -50,7 +50,7 @@ def started(source: TrainResult, data: str, **options: Any) -> Prepared:
 @pytest.mark.parametrize(
     ("folders", "kind", "options", "said"),
     [
-        (("zebra", "ant"), {}, {}, "has other classes (cat and dog), so ant and zebra begin anew"),
+        (("zebra", "ant, red"), {}, {}, 'has other classes (cat and dog), so "ant, red" and zebra begin anew'),
         (("bird", "dog", "cat"), {}, {}, "classes are taken by name (cat and dog), bird begins anew"),
         (("cat", "dog"), {"size": 32}, {}, "took 4 of 7 layers of G and 3 of 7 of D, the others are new; "
          "with --image-size 16 all would fit"),

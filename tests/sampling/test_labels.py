@@ -86,6 +86,8 @@ def test_sample_writes_the_classes_that_it_draws(tmp_path: Path, capsys: pytest.
     draw = ["sample", str(tmp_path / "gen.pth"), "--n", "6", "-q", "--out"]
     assert run([*draw, str(tmp_path / "none.npz"), "--classes", "red, white"]) == 2
     assert 'choose from "ant, brown", 7, red fox' in capsys.readouterr().err
+    assert run([*draw, str(tmp_path / "none.npz"), "--class", "7,red fox"]) == 2
+    assert "no class '7,red fox' (repeat --class for several)" in capsys.readouterr().err
     assert run([*draw, str(tmp_path / "all.npz")]) == 0
     assert run([*draw, str(tmp_path / "some.npz"), "--class", "7", "--class", "ant, brown"]) == 0
     assert run([*draw, str(tmp_path / "walk"), "--class", "ant, brown", "--interpolate", "2"]) == 0
