@@ -53,11 +53,12 @@ class Run:
 
 
 STEPS = {"sngan": 500, "projection": 500, "unrolled": 600, "wgan-gp": 800, "wgan": 1000, "projected": 600,
-         "latent": 1700}  # fmt: skip
+         "latent": 1700, "stylegan2": 1000}  # fmt: skip
 """Of recipes whose steps take long, or that have a stage before the GAN."""
 SMALL: dict[str, Any] = {
-    "latent": {"settings": ("width=8", "network_width=64", "autoencoder_images=44800")},
+    "latent": {"settings": ("width=64", "network_width=128", "perceptual=0", "autoencoder_images=44800")},
     "projected": {"settings": ("width=4",), "batch_size": 8},
+    "stylegan2": {"settings": ("width=16", "max_width=32"), "batch_size": 32},
 }
 """Recipes for larger pictures than digits, at a size that one core bears."""
 
@@ -75,11 +76,25 @@ def runs(seed: int) -> list[Run]:
     broken += [Run(f"{name}, G's rate 0.05", name, ("g_lr=0.05",)) for name in ("dcgan", "cgan", "acgan", "r3gan")]
     broken += [Run(f"{name}, G stands still", name, ("g_lr=1e-9",), 1000) for name in ("dcgan", "dragan", "r3gan")]
     broken += [Run(f"{name}, both rates 1", name, ("g_lr=1.0", "d_lr=1.0"), 800) for name in ("vanilla", "dcgan")]
+    narrow = ("width=8", "network_width=64", "autoencoder_images=44800")
+    broken.append(Run("latent, an autoencoder of width 8", "latent", narrow, STEPS["latent"]))
+    usual.append(_small("stylegan2, no path lengths", "stylegan2", "path_weight=0"))
+    usual.append(_small("stylegan2, R1 of 0.1", "stylegan2", "gamma=0.1"))
+    usual.append(Run("stylegan2, as wide as it is", "stylegan2", (), STEPS["stylegan2"], batch_size=32))
+    broken += [_small(f"{name}, G stands still", name, "g_lr=1e-9") for name in ("stylegan2", "latent")]
+    broken.append(_small("stylegan2, G's rate 0.2", "stylegan2", "g_lr=0.2"))
+    broken.append(_small("latent, G's rate 0.05", "latent", "g_lr=0.05"))
     broken.append(Run("vanilla, minimax", "vanilla", ("objective=minimax",)))
     broken.append(Run("dcgan, beta1 0.9, rates 3e-3", "dcgan", ("beta1=0.9", "g_lr=3e-3", "d_lr=3e-3")))
     broken.append(Run("vanilla, R1 2000", "vanilla", ("r1_gamma=2000",)))
     broken.append(Run("dcgan, D's rate 1e-5", "dcgan", ("d_lr=1e-5", "g_lr=2e-3")))
     return [replace(run, seed=seed) for run in (*usual, *broken)]
+
+
+def _small(name: str, recipe: str, setting: str) -> Run:
+    """A recipe at the size of SMALL with one setting that breaks it."""
+    small = SMALL[recipe]
+    return Run(name, recipe, **small | {"settings": (*small["settings"], setting), "steps": STEPS[recipe]})
 
 
 def few_digits(folder: Path) -> Path:
@@ -166,13 +181,14 @@ def first_alarm(row: dict[str, Any]) -> Alarm | None:
 
 def print_table() -> None:
     """Each run with its verdict and its first alarm, then the rates."""
-    print("| run | seed | steps | coverage | verdict | first alarm | at step |\n|---|---|---|---|---|---|---|")
+    print("| run | of | seed | steps | coverage | verdict | first alarm | at step |\n|---|---|---|---|---|---|---|---|")
     for row in load():
         alarm = first_alarm(row)
         said = ("not finite", "") if "diverged" in row and not alarm else ("none", "")
         said = (alarm.failure, str(alarm.step)) if alarm else said
         coverage = f"{row['coverage']:.3f}" if "coverage" in row else "diverged"
-        print(f"| {row['name']} | {row['seed']} | {row['steps']} | {coverage} | {verdict(row)} | {' | '.join(said)} |")
+        which = f"{row['name']} | {row['date']} | {row['seed']} | {row['steps']}"
+        print(f"| {which} | {coverage} | {verdict(row)} | {' | '.join(said)} |")
     for seed in sorted({row["seed"] for row in load()}):
         print_rates(seed)
 

@@ -15,7 +15,8 @@ WARM_UP = 500
 """Steps at the start of a stage in which similar samples are normal."""
 WON_SEPARATION, WON_LOSS = 0.99, 0.05
 """D has won if its share of correctly ranked pairs is larger, and its loss, as a share of guessing, is smaller."""
-LOST_SEPARATION = 0.2
+LOST_SEPARATION = 0.25
+"""D has lost if it ranks a smaller share of pairs correctly."""
 ALIKE, TWINS = 0.4, 0.5
 """Samples have collapsed if their diversity is below ALIKE, or the share that have a twin is above TWINS."""
 FAINT = 0.05

@@ -61,7 +61,7 @@ def test_the_warm_up_of_a_stage_begins_at_its_border() -> None:
         ("vanishing-gradient", 3, {"separation": 0.95, "g_gradient": 0.001}),
         ("collapse", 4, {"diversity": 0.1, "duplicates": 0.9}),
         ("dead-generator", 2, {"contrast": 0.01}),
-        ("discriminator-lost", 4, {"separation": 0.1}),
+        ("discriminator-lost", 4, {"separation": 0.22}),  # as latent with a rate of .05 for G
         ("memorising", 5, {"heldout_separation": 0.4, "separation": 0.9}),
         ("overflow", 1, {"loss_scale": 0.5}),
         ("discriminator-held-down", 3, {"d_left": 1.0001, "logit_spread": 1e-6} | STILL),
