@@ -30,7 +30,7 @@ def test_any_picture_becomes_about_four_places_and_comes_back_in_its_size(
 def test_latents_have_no_mean_and_unit_variance_whatever_the_last_layer_does() -> None:
     network = Autoencoder((3, 32, 32), 4, 16).encoder
     with torch.no_grad():
-        network.layers[-2].weight.mul_(100)  # type: ignore[union-attr,operator]
+        network.layers[-1].weight.mul_(100)  # type: ignore[union-attr,operator]
         variance, mean = torch.var_mean(network(torch.rand(16, 3, 32, 32)), (0, 2, 3), correction=0)
     assert mean.abs().max() < 1e-3
     assert (variance - 1).abs().max() < 1e-3
@@ -44,3 +44,17 @@ def test_noise_is_what_the_decoder_sees_beside_the_latents() -> None:
     latents = network.encoder(images)
     assert torch.equal(noisy, network.decoder(latents + 0.5 * torch.randn_like(latents)))
     assert torch.equal(network(images), network.decoder(latents))
+
+
+def test_mean_colours_pass_both_halves_linearly() -> None:
+    """Where convolutions do nothing, two pictures' latents differ by their mean colours alone."""
+    network = Autoencoder((3, 16, 16), 3, 16).eval()
+    with torch.no_grad():
+        for half in (network.encoder, network.decoder):
+            half.layers[-1].weight.zero_()  # type: ignore[union-attr,operator]
+            half.layers[-1].bias.zero_()  # type: ignore[union-attr,operator]
+            half.colours.weight.copy_(torch.eye(3)[:, :, None, None])
+        network.decoder.colours.bias.zero_()  # type: ignore[union-attr]
+        colour = torch.tensor([0.5, -0.25, 0.75])[:, None, None].expand(3, 16, 16)
+        again = network(colour[None])
+    assert torch.allclose(again[0], colour, atol=1e-4)

@@ -38,6 +38,8 @@ MAX_LATENTS = 60_000
 """Latents to keep: the number of pictures times the versions of each."""
 MAX_VERSIONS = 8
 PERCEPTRON_WIDTH = 384
+PERCEIVED = 4
+"""The perceptual distance is that of one picture in so many while the autoencoder alone is trained."""
 AUTOENCODER_BETA1 = 0.5
 """Adam's decay of the gradients' mean for the autoencoder, in the last stage too."""
 SHARPENING_HALF_LIFE = 4000.0
@@ -241,7 +243,8 @@ class Latent(Recipe):
         images = moved(real.images, whole_batch.drawn(self._shifts, real.images))
         judge = cast(Discriminator, d).judge
         perception = None if judge is None else judge.perception
-        return Loss(distances(cast(Autoencoder, g)(images, self.noise), images, perception, self.perceptual))
+        rebuilt = cast(Autoencoder, g)(images, self.noise)
+        return Loss(distances(rebuilt, images, perception, self.perceptual, PERCEIVED))
 
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
         """R3GAN's pairing loss, with R1 and R2 on noisy latents."""
