@@ -87,7 +87,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The encoder's mirror, with transposed convolutions, plus enlarged colours."""
+    """The encoder's mirror, with transposed convolutions, plus enlarged colours, with which it begins."""
 
     def __init__(self, shape: Shape, channels: int, width: int) -> None:
         super().__init__()
@@ -97,7 +97,9 @@ class Decoder(nn.Module):
             layers += [*activated(before), nn.ConvTranspose2d(before, after, 4, 2, 1), Residual(after)]
         last = max(GROUPS, sizes[-1] // 2)
         layers += [*activated(sizes[-1]), nn.ConvTranspose2d(sizes[-1], last, 4, 2, 1), nn.SiLU()]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(last, shape[0], 3, 1, 1))
+        details = nn.Conv2d(last, shape[0], 3, 1, 1)
+        nn.init.zeros_(details.weight)
+        self.layers = nn.Sequential(*layers, details)
         self.colours = nn.Conv2d(channels, shape[0], 1)
 
     def forward(self, latents: Tensor) -> Tensor:
