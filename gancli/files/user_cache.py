@@ -10,7 +10,8 @@ from pathlib import Path
 def user_cache(*parts: str) -> Path:
     """A path in gancli's cache folder, at the operating system's usual place (below ``XDG_CACHE_HOME`` on Linux).
 
-    If the user has no home folder, as in many containers, it is a private folder among the temporary files.
+    If the user has no home folder, or one that cannot be written to, as in many containers, it is a private folder
+    among the temporary files. A folder that ``XDG_CACHE_HOME`` names is used in any case.
     """
     import platformdirs
 
@@ -18,7 +19,14 @@ def user_cache(*parts: str) -> Path:
         folder = platformdirs.user_cache_path("gancli")
     except RuntimeError:  # neither HOME nor an entry in passwd
         folder = _temporary()
-    return (folder if folder.is_absolute() else _temporary()).joinpath(*parts)
+    is_usable = folder.is_absolute() and ("XDG_CACHE_HOME" in os.environ or _can_exist(folder))
+    return (folder if is_usable else _temporary()).joinpath(*parts)
+
+
+def _can_exist(folder: Path) -> bool:
+    """True if the folder exists, or can be made."""
+    existing = next(each for each in (folder, *folder.parents) if each.exists())
+    return existing == folder or os.access(existing, os.W_OK)
 
 
 @lru_cache

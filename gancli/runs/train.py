@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -84,7 +85,12 @@ def _folder_to_resume(
     if config is not None:
         raise UsageError("--resume goes on with the run's own configuration; remove --config.")
     out = options.pop("out", None)
-    return resuming.folder_of(resume, None if out is None else Path(out))
+    folder = resuming.folder_of(resume, None if out is None else Path(out))
+    if not os.access(folder.path, os.W_OK):
+        raise UsageError(
+            f"--resume {resume}: nothing may be written to {folder.path}; copy it, or start a new run with --init-from."
+        )
+    return folder
 
 
 def _to_the_end(prepared: Prepared, folder: RunFolder | None, view: View, callbacks: Sequence[Callback]) -> TrainResult:

@@ -46,6 +46,21 @@ def test_a_home_that_is_taken_literally_is_none(homeless: Path, monkeypatch: pyt
     assert homeless in user_cache().parents
 
 
+def test_a_home_that_cannot_be_written_to_is_none_unless_it_has_a_cache(
+    homeless: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``docker run --user 12345`` gives HOME=/, which belongs to root."""
+    home = homeless / "home"
+    home.mkdir()
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda name: home / ".cache" / name)
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != home)
+    assert user_cache() == home / ".cache" / "gancli", "XDG_CACHE_HOME is set"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert home not in user_cache().parents
+    (home / ".cache" / "gancli").mkdir(parents=True)
+    assert user_cache() == home / ".cache" / "gancli"
+
+
 def test_a_folder_that_another_user_may_have_put_there_is_not_used(homeless: Path) -> None:
     elsewhere = homeless / "elsewhere"
     elsewhere.mkdir()

@@ -336,6 +336,14 @@ def test_a_resume_that_would_be_another_run_is_refused(tmp_path: Path, options: 
         train(resume=str(run.path), progress="none", **options)
 
 
+def test_a_run_that_belongs_to_somebody_else_is_refused(tiny_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sorted(tiny_run.run.rglob("*"))
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    with pytest.raises(UsageError, match=r"nothing may be written to .*; copy it, or start a new run with init_from"):
+        train(resume=tiny_run.run, steps=14, progress="none")
+    assert sorted(tiny_run.run.rglob("*")) == before
+
+
 def test_the_same_setting_again_is_no_change(tmp_path: Path) -> None:
     run = tiny(tmp_path, steps=4)
     same: dict[str, Any] = {"settings": ["d_lr=2e-4"], "name": "digits-vanilla", "out": tmp_path}
