@@ -168,6 +168,12 @@ def test_networks_that_grow_stay_grown_when_fine_tuned(tmp_path: Path, capsys: p
     assert [file.origin.hyperparameters["grown"] for file in files] == [False, True, False]
 
 
+def test_a_run_says_that_d_is_not_told_the_timestep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--recipe", "vanilla", "--augment", "diffusion", "--steps", "1", "--eval-every", "0", "--threads", "1"]
+    assert run(["train", *flags, "--sample-every", "0", "--out", str(tmp_path)]) == 0
+    assert "augment diffusion (D does not see the timestep)" in capsys.readouterr().err
+
+
 def test_the_listing_has_year_paper_and_weights(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["recipes", "--json", "--image-size", "16", "--channels", "1"]) == 0
     listed = json.loads(capsys.readouterr().out)
