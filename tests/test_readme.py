@@ -1,5 +1,6 @@
 """Every command of the README and of docs/ runs, with fewer steps, and their Python too; links lead somewhere."""
 
+import json
 import re
 import shlex
 import shutil
@@ -105,6 +106,9 @@ def test_a_command_of_the_readme_runs(
     said = capsys.readouterr()
     assert code in ((0, 4) if "--fail-if" in command else (0,)), said.err
     assert said.out
+    assert (code == 4) == (": --fail-if " in said.err)
+    if command.startswith("gancli train") and "--json" in command:
+        assert {"verdict", "generator", "steps"} <= json.loads(said.out).keys()
 
 
 def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

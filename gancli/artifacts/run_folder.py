@@ -144,10 +144,20 @@ def _reserved_number(out: Path) -> Iterator[int]:
 
 def newest(out: Path) -> RunFolder:
     """The newest run under ``out`` that has a config.toml; UsageError if there is none."""
-    runs = sorted(run for run in _numbered(out) if RunFolder(run[1]).config.is_file()) if out.is_dir() else []
+    runs = _configured(out)
     if not runs:
         raise UsageError(f"there is no run in {out}; name its folder, or start one with gancli train.")
-    return RunFolder(runs[-1][1])
+    return RunFolder(max(runs)[1])
+
+
+def has_run(out: Path) -> bool:
+    """True if there is a run for `newest`."""
+    return bool(_configured(out))
+
+
+def _configured(out: Path) -> list[tuple[int, Path]]:
+    """Runs under ``out`` that have a config.toml, with their numbers."""
+    return [run for run in _numbered(out) if RunFolder(run[1]).config.is_file()] if out.is_dir() else []
 
 
 def _numbered(out: Path) -> list[tuple[int, Path]]:

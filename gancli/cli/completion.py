@@ -69,8 +69,9 @@ def data_sets(declared: "Declared", line: typer.Context, incomplete: str) -> lis
 
 
 def runs(declared: "Declared", line: typer.Context, incomplete: str) -> list[Offered]:
-    """``latest`` and ``best`` where they are allowed, and the runs in the folder that is written, or in ``runs``."""
-    words: list[Offered] = [word for word in ("latest", "best") if word in (declared.setting.metavar or "").split("|")]
+    """The words that stand for a run where they are allowed, and the runs in the written folder, or in ``runs``."""
+    allowed = (declared.setting.metavar or "").split("|")
+    words: list[Offered] = [word for word in ("latest", "best", "auto") if word in allowed]
     folder = Path(incomplete.rpartition("/")[0] or "runs")
     found = folder.iterdir() if folder.is_dir() else ()
     return [*words, *sorted(str(path) for path in found if (path / "config.toml").is_file())]

@@ -46,8 +46,9 @@ class Resuming(Settings):
 
     resume: str | Path | None = setting(
         None,
-        "Go on exactly where a run stopped: 'latest' under --out, a run's folder, or a checkpoint.",
-        metavar="PATH|latest",
+        "Go on exactly where a run stopped: 'latest' under --out, a run's folder, or a checkpoint; 'auto' goes on "
+        "with the latest, or starts a run if there is none.",
+        metavar="PATH|latest|auto",
         is_path=True,
         completes="run",
     )

@@ -14,6 +14,7 @@ from gancli.artifacts.network_file import Origin
 from gancli.artifacts.run_folder import RunFolder
 from gancli.config import RESUME_FIXED, TrainConfig
 from gancli.errors import UsageError
+from gancli.machine.distributed import Group
 from gancli.runs import shared_autoencoder
 from gancli.runs.prepare import Prepared, after_rollbacks
 from gancli.runs.warm_start import warm_start
@@ -48,6 +49,11 @@ def read(resume: str | Path, folder: RunFolder, settings: Sequence[str], flags: 
         raise UsageError("--time is for a new run; a run that goes on is made longer with --steps or --epochs.")
     _require_same_settings(folder, own, asked)
     return Resumed(folder, loaded, own, asked)
+
+
+def auto(out: Path, group: Group) -> str | None:
+    """``latest`` if a process sees a run under ``out``, else None; all agree before the first one makes a folder."""
+    return "latest" if group.agree(int(run_folder.has_run(out))) else None
 
 
 def folder_of(resume: str | Path, out: Path | None) -> RunFolder:

@@ -33,6 +33,8 @@ from gancli.training.records import MetricsFile, TensorBoard
 from gancli.training.saving import Checkpoints, Samples
 
 log = logging.getLogger(__name__)
+AUTO = "auto"
+"""The value of ``resume`` that starts a run unless there is one to go on with."""
 
 
 def train(
@@ -48,7 +50,7 @@ def train(
 
     Args:
         config: A TOML file or a `TrainConfig`.
-        resume: "latest", a run's folder or a checkpoint.
+        resume: "latest", a run's folder or a checkpoint; "auto" starts a run if there is none under ``out``.
         progress: How progress is shown.
         settings: Texts such as ``"d_lr=5e-5"``.
         callbacks: Called after gancli's own; under torchrun only in the first process. After a rollback, ``on_start``
@@ -62,6 +64,12 @@ def train(
         Interrupted: SIGINT or SIGTERM arrived; the state is saved.
     """
     with joined() as group, global_state.restored(), contextlib.ExitStack() as stack:
+        if resume == AUTO:
+            out = asked_for(config, settings, options).out
+            resume = resuming.auto(Path(out), group)
+            if resume is not None:  # the run has its own configuration, with what was chosen and timed for it
+                config, options = None, {key: value for key, value in options.items() if value != AUTO}
+                options |= {"out": out, "time": None}
         folder = None if resume is None else _folder_to_resume(resume, config, options)
         if folder is not None and group.leads:
             stack.enter_context(lock.held(folder.path))

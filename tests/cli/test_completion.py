@@ -102,6 +102,7 @@ def test_runs_are_those_of_the_folder(
     (tmp_path / "runs" / "notes").mkdir()
     monkeypatch.chdir(tmp_path)
     assert offered("gancli sample ") == ["latest", "best", "runs/0001-a", "runs/0002-b"]
+    assert offered("gancli train --resume ") == ["latest", "auto", "runs/0001-a", "runs/0002-b"]
     assert offered("gancli train --resume runs/0002") == ["runs/0002-b"]
     assert offered(f"gancli doctor {tiny_run.run.parent}/") == [str(tiny_run.run)]
 

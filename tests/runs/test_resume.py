@@ -430,6 +430,62 @@ def test_two_processes_resume_bit_for_bit_what_their_networks_keep_of_images(tmp
         assert all(torch.equal(value, found[part][name]) for name, value in wanted[part].items())
 
 
+def test_auto_starts_a_run_and_goes_on_with_it(tmp_path: Path) -> None:
+    """The same command both times, with what a run that goes on cannot be given otherwise."""
+    (tmp_path / "a.toml").write_text('recipe = "vanilla"\nsave_every = 2\n')
+    command = [
+        "train",
+        "--config",
+        str(tmp_path / "a.toml"),
+        "--resume",
+        "auto",
+        "--augment",
+        "auto",
+        "--batch-size",
+        "8",
+    ]
+    command += ["--out", str(tmp_path / "runs"), *QUIET]
+    assert cli.run([*command, "--steps", "4"]) == 0
+    run = only_run(tmp_path / "runs")
+    for path in run.checkpoint(4), run.generator:
+        path.unlink()
+    assert cli.run([*command, "--steps", "4"]) == 0
+    assert only_run(tmp_path / "runs").generator.is_file()
+    assert [line["step"] for line in lines(run)][-1] == 4
+    run.config.unlink()  # of a run that has none, nothing can go on
+    assert cli.run([*command, "--steps", "4"]) == 0
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_rank_that_is_killed_is_started_again_and_the_run_ends_as_one_that_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")  # as docs/scale.md says
+    run = ["--nproc-per-node", "2", "-m", "gancli", "train", "--recipe", "vanilla", "--device", "cpu", *QUIET]
+    run += ["--batch-size", "16", "--steps", "200", "--save-every", "10", "--resume", "auto"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--max-restarts", "1"]
+    subprocess.run([*launcher, *run, "--out", str(tmp_path / "whole")], check=True)
+    with subprocess.Popen([*launcher, *run, "--out", str(tmp_path / "broken")], stderr=subprocess.PIPE) as broken:
+        while not list(tmp_path.glob("broken/*/checkpoints/step-*.pt")):
+            assert broken.poll() is None
+            time.sleep(0.02)
+        os.kill(rank_of(broken.pid, 1), signal.SIGKILL)
+        errors = broken.communicate()[1].decode()
+    assert broken.returncode == 0, errors
+    assert "failed" in errors  # as torchrun says of the process
+    whole, again = only_run(tmp_path / "whole"), only_run(tmp_path / "broken")
+    assert_same_state(whole, again, 200)
+    assert lines(whole) == lines(again)
+
+
+def rank_of(launcher: int, rank: int) -> int:
+    """The number of the process of a rank that this torchrun started."""
+    children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
+    return next(int(pid) for pid in children if f"\0RANK={rank}\0" in Path(f"/proc/{pid}/environ").read_text())
+
+
 @pytest.mark.parametrize(
     ("asked", "saves", "samples"),
     [

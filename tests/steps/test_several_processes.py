@@ -1,6 +1,7 @@
 """Batches that several processes share: in float64 they end where one process ends, whatever the recipe."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -42,24 +43,48 @@ ALL["stylegan2, labels, ada"] = {
 ALL["r3gan, residual"] = {"recipe": "r3gan", "spec": "colour", "hyperparameters": {"network": "residual", "width": 16}}
 
 
-def held_by(processes: int, cases: Cases, steps: int, folder: Path) -> dict[str, dict[str, torch.Tensor]]:
-    """What rank 0 holds of each case after so many steps of real processes."""
-    out = folder / "held.pt"
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [*launcher, str(SCRIPT), str(out), json.dumps(cases), str(steps)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
+
+
+def held_by(
+    processes: int, cases: Cases, steps: int, folder: Path, launchers: int = 1
+) -> dict[str, dict[str, torch.Tensor]]:
+    """What rank 0 holds of each case after so many steps of real processes, under one or more launchers of torchrun."""
+    out, meeting = folder / "held.pt", ["--standalone"]
+    if launchers > 1:
+        endpoint = f"127.0.0.1:{free_port()}"
+        meeting = ["--nnodes", str(launchers), "--rdzv-backend", "c10d", "--rdzv-endpoint", endpoint]
+        meeting += ["--local-addr", "127.0.0.1"]
+    command = [*TORCHRUN, *meeting, "--nproc-per-node", str(processes // launchers)]
+    command += [str(SCRIPT), str(out), json.dumps(cases), str(steps)]
+    started = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(launchers)]
+    for each in started:
+        errors = each.communicate()[1]
+        assert each.returncode == 0, errors[-3000:]
     return torch.load(out)
 
 
-def assert_as_one_process(processes: int, cases: Cases, steps: int, folder: Path) -> None:
-    held = held_by(processes, cases, steps, folder)
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def assert_as_one_process(processes: int, cases: Cases, steps: int, folder: Path, launchers: int = 1) -> None:
+    held = held_by(processes, cases, steps, folder, launchers)
     differences = {name: difference(held[name], after(steps, Group(), case)) for name, case in cases.items()}
     assert {name: found for name, found in differences.items() if not found[0] <= TOLERANCE} == {}
 
 
 def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
     assert_as_one_process(2, QUICK, 3, tmp_path)
+
+
+@pytest.mark.slow
+def test_processes_of_two_launchers_end_where_one_process_does(tmp_path: Path) -> None:
+    """As on two machines, here on the loopback."""
+    cases = {name: QUICK[name] for name in ("batch statistics", "a penalty that draws, top-k")}
+    assert_as_one_process(2, cases, 3, tmp_path, launchers=2)
 
 
 @pytest.mark.slow
