@@ -17,8 +17,12 @@ __all__ = ["Callback", "evaluate", "export", "inspect", "load", "reconstruct", "
 def __getattr__(name: str) -> Any:
     """Import torch only when one of these names is first used."""
     if name in __all__:
+        import random
+
+        before = random.getstate()  # Rich draws a number when it is imported
         from gancli import api
 
+        random.setstate(before)
         return getattr(api, name)
     raise AttributeError(f"module 'gancli' has no attribute {name!r}")
 

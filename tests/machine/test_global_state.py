@@ -2,6 +2,8 @@
 
 import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,3 +65,9 @@ def test_what_an_error_leaves_is_put_back_too() -> None:
             fails()
 
     assert seeded_draws(call) == expected and settings() == before
+
+
+def test_the_first_use_of_gancli_draws_no_number_of_the_callers() -> None:
+    """A library that draws when it is imported does so in a process that has not imported it."""
+    code = "import random, gancli; before = random.getstate(); gancli.sample; assert random.getstate() == before"
+    subprocess.run([sys.executable, "-c", code], check=True)
