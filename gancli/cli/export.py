@@ -46,4 +46,5 @@ def _in_words(exported: "Exported") -> dict[str, Any]:
     }
     fd = None if exported.fd is None else "{:.3f} before, {:.3f} after".format(*exported.fd)
     size = f"{exported.bytes / 2**20:.1f} MiB"
-    return {"model": str(exported.path), "size": size, "proof": str(exported.proof), **speeds, "fd": fd}
+    told = {"model": str(exported.path), "size": size, "proof": str(exported.proof), **speeds, "fd": fd}
+    return told | {"note": exported.note}

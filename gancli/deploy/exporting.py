@@ -26,6 +26,8 @@ from gancli.sampling.generator import LoadedGenerator, load_generator
 log = logging.getLogger(__name__)
 CPU = torch.device("cpu")
 DRAWN_AT_ONCE = 256
+MAX_FD_RISE, MIN_SAVING = 0.05, 0.25
+"""Shares by which fewer bits may raise the Frechet distance, and must shrink the file, to be worth having."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Exported:
     """Speed of the written model in onnxruntime or torch."""
     fd: tuple[float, float] | None = None
     """Frechet distances to the held-out images before and after reducing the bits; None if not measured."""
+    note: str | None = None
+    """Why fewer bits are not worth having, in words."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -61,16 +65,48 @@ def export(told: Exporting) -> Exported:
     if told.uint8 and generator.file.origin.spec.is_points:
         raise UsageError("--uint8: this generator draws points in the plane, which are no pixels; remove it.")
     module = deployed(generator, told.uint8)
-    about = description(generator, told.uint8, told.precision, sha256_of(ckpt))
-    content = content_of(suffix, generator, told.uint8, about, told.precision)
-    run = runner(suffix, content, generator)
-    proof = prove_model(run, generator, told.uint8, told.precision)
-    if not proof.holds:
-        raise GancliError(f"the exported model draws other images than torch ({proof}); nothing was written.")
-    in_torch, exported = speed_of(torch_runner(module), generator), speed_of(run, generator)
-    fd = None if told.precision == "fp32" else _fd_before_and_after(told, generator, module, run)
-    write_atomically(path, lambda file: file.write(content))
-    return Exported(path, len(content), proof, in_torch, exported, fd)
+    proved = _proved(told, suffix, generator, sha256_of(ckpt))
+    in_torch, exported = speed_of(torch_runner(module), generator), speed_of(proved.run, generator)
+    fd = None if told.precision == "fp32" else _fd_before_and_after(told, generator, module, proved.run)
+    write_atomically(path, lambda file: file.write(proved.content))
+    size = len(proved.content)
+    worth = note(told.precision, size / proved.bytes_in_float32, fd)
+    return Exported(path, size, proved.proof, in_torch, exported, fd, worth)
+
+
+@dataclass(frozen=True)
+class _Proved:
+    """A model that draws the same images, with its proof."""
+
+    content: bytes
+    run: Run
+    proof: ModelProof
+    bytes_in_float32: int
+
+
+def _proved(told: Exporting, suffix: str, generator: LoadedGenerator, sha256: str) -> _Proved:
+    """Convert and prove: always in float32, whose bounds are narrow, then with fewer bits."""
+    bytes_in_float32 = 0
+    for precision in dict.fromkeys(("fp32", told.precision)):
+        about = description(generator, told.uint8, precision, sha256)
+        content = content_of(suffix, generator, told.uint8, about, precision)
+        run = runner(suffix, content, generator)
+        proof = prove_model(run, generator, told.uint8, precision)
+        if not proof.holds:
+            raise GancliError(f"the exported model draws other images than torch ({proof}); nothing was written.")
+        bytes_in_float32 = bytes_in_float32 or len(content)
+    return _Proved(content, run, proof, bytes_in_float32)
+
+
+def note(precision: str, share: float, fd: tuple[float, float] | None) -> str | None:
+    """Why fewer bits are not worth having for this generator; None if they are, or if there are none."""
+    if precision == "fp32":
+        return None
+    if fd is not None and fd[1] > (1 + MAX_FD_RISE) * fd[0]:
+        return f"{precision} is not worth having here: it raises the FD by {fd[1] / fd[0] - 1:.0%}"
+    if share > 1 - MIN_SAVING:
+        return f"{precision} is not worth having here: the file is {share:.0%} of the size that it has in float32"
+    return None
 
 
 def _checked_suffix(path: Path, told: Exporting) -> str:

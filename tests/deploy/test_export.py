@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from gancli.deploy.proof_of_model import ModelProof, prove_model
 from gancli.errors import UsageError
 from gancli.randomness import numbered_latents
 from gancli.recipes.base import Spec
-from gancli.sampling.generator import LoadedGenerator, load_generator
+from gancli.sampling.generator import LoadedGenerator, build_generator, load_generator
 
 CPU = torch.device("cpu")
 DOCS = Path(__file__).parents[2] / "docs"
@@ -124,6 +125,42 @@ def test_nudged_weights_are_caught(
     assert "draws other images than torch" in capsys.readouterr().err and not to.exists()
     nudged.write_bytes(nudged.read_bytes()[:-500])
     assert not inspect(nudged).is_fine
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_wrong_model_is_caught_with_fewer_bits_too(precision: str, cgan: Path) -> None:
+    generator = load_generator(cgan / "gen.pth", CPU)
+    weights = dict(generator.file.weights)
+    layers = [name for name, value in weights.items() if value.ndim > 1]
+    swapped = {layers[-1]: weights[layers[-1]].flip(0)}
+    for wrong in ({name: 1.02 * weights[name] for name in layers}, swapped):
+        other = build_generator(replace(generator.file, weights=weights | wrong), CPU)
+        content = content_of(".onnx", other, False, description(other, False, precision, "0" * 64), precision)
+        assert not prove_model(runner(".onnx", content, other), generator, False, precision).holds
+
+
+def test_fewer_bits_are_proved_after_the_float32_form(
+    cgan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    weights = load_generator(cgan / "gen.pth", CPU).file.weights
+    other = {name: (1.001 if value.ndim > 1 else 1) * value for name, value in weights.items()}
+    wrong = build_generator(replace(load_generator(cgan / "gen.pth", CPU).file, weights=other), CPU)
+    monkeypatch.setattr(exporting, "content_of", lambda suffix, _, *more: content_of(suffix, wrong, *more))
+    to = tmp_path / "model.onnx"
+    assert cli.run(["export", str(cgan / "gen.pth"), "--to", str(to), "--precision", "int8"]) == 1
+    assert "allowed are 0.1 and 0.01" in capsys.readouterr().err and not to.exists()
+
+
+@pytest.mark.parametrize(
+    ("share", "fd", "words"),
+    [(0.3, None, None), (0.3, (2.0, 2.05), None), (0.3, (2.0, 2.5), "raises the FD by 25%"), (0.9, None, "90% of the")],
+)
+def test_fewer_bits_that_are_not_worth_having_are_told(
+    share: float, fd: tuple[float, float] | None, words: str | None
+) -> None:
+    note = exporting.note("int8", share, fd)
+    assert note is None if words is None else words in str(note)
+    assert exporting.note("fp32", 1.0, None) is None
 
 
 @pytest.mark.slow  # the data set's classifier is trained for the distance
