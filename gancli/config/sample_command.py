@@ -146,7 +146,7 @@ class Reconstructing(Settings):
     """Settings of ``gancli.reconstruct``."""
 
     ckpt: str | Path = like(
-        Sampling, "ckpt", meaning="A run or generator file of a recipe with an encoder, such as vaegan."
+        Sampling, "ckpt", meaning="A run or generator file of a recipe with an encoder, such as vaegan or autoencoder."
     )
     _: KW_ONLY
     data: str | Path | None = like(

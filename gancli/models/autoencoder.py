@@ -80,10 +80,18 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Pictures ``(N, C, H, W)`` in [-1, 1] -> latents ``(N, channels, h, w)``, each channel of unit variance."""
+        return self.code(*self.features(images))
+
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures ``(N, C, H, W)`` -> maps before the last convolution ``(N, width, h, w)``, and mean colours."""
         height, width = (-side % self.scale for side in images.shape[2:])
         edges = (width // 2, width - width // 2, height // 2, height - height // 2)
         images = pad(images, edges, mode="replicate")
-        return self.norm(self.layers(images) + self.colours(avg_pool2d(images, self.scale)))
+        return self.layers[:-1](images), avg_pool2d(images, self.scale)
+
+    def code(self, maps: Tensor, colours: Tensor) -> Tensor:
+        """The latents of pictures with these `features`."""
+        return self.norm(self.layers[-1](maps) + self.colours(colours))
 
 
 class Decoder(nn.Module):

@@ -50,7 +50,7 @@ class Batch:
     images: Tensor
     labels: Tensor | None = None
     latents: Tensor | None = None
-    """Latents of generated images, float ``(N, latent_dim)``; None for real ones."""
+    """Latents of generated images, float ``(N, latent_dim)``, or what `Recipe.generated` gives; None for real ones."""
     timesteps: Tensor | None = None
     """How far each image is diffused, float ``(N,)`` in [0, 1]; None without ``--augment diffusion``."""
 
@@ -115,6 +115,8 @@ class Stage:
     """True if only G is trained, with `Recipe.lone_loss` on real images."""
     encoder: str | None = None
     """Dotted name of the module of the averaged G that encodes all real images for this stage; None: images."""
+    fits: str | None = None
+    """Dotted name of the module of the averaged G whose codes of real images `Recipe.fit` gets before the stage."""
     versions: int = 1
     """Number of encodings per image; every second one is mirrored if the run mirrors images."""
     shift: int = 0
@@ -217,7 +219,8 @@ class Recipe:
     autoencoder_sizes: ClassVar[tuple[str, ...]] = ()
     """Hyperparameters that decide the shapes of ``G.autoencoder``, which a first stage trains; empty without one.
 
-    Such a recipe has a hyperparameter ``trained``, which says that this stage is over."""
+    A recipe that can go on with an autoencoder of another run has a hyperparameter ``trained``, which says that this
+    stage is over."""
     draws_points: ClassVar[bool] = True
     """True if there are networks for points in the plane."""
     features: ClassVar[str | None] = None
@@ -324,9 +327,28 @@ class Recipe:
     def begin(self, stage: Stage, g: nn.Module, d: nn.Module, ema: nn.Module) -> None:
         """Copy weights between the whole networks, in place, before the first step of a stage."""
 
+    def fit(self, codes: Tensor, g: nn.Module, ema: nn.Module) -> None:
+        """Fit what the whole networks draw with, in place, to codes ``(n, versions, ...)`` of real images.
+
+        Called before the first step of a stage that `fits`; a second version of an image is mirrored.
+        """
+        raise NotImplementedError
+
     def lone_loss(self, g: nn.Module, d: nn.Module, real: Batch, rates: Rates) -> Loss:
         """G's loss in a stage without D; ``g`` and ``d`` are the modules that the stage names."""
         raise NotImplementedError
+
+    def generated(self, g: nn.Module, real: Batch, latents: Tensor, labels: Tensor | None) -> Batch:
+        """The images that D learns to tell from real ones, with G's graph.
+
+        A recipe that overrides this may give reconstructions of the real images of the same step.
+        """
+        return Batch(g(latents, labels), labels, latents)
+
+    @property
+    def rebuilds(self) -> bool:
+        """True if the generated images of a training step belong to its real images, pair by pair."""
+        return type(self).generated is not Recipe.generated
 
     def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:
         """D's adversarial loss, a scalar function of its logits ``(N,)``."""
@@ -440,6 +462,26 @@ def ramped_half_life(half_life: float, images: float, ramp: float = 0.05) -> flo
         (50.0, 10000)
     """
     return min(half_life, ramp * images)
+
+
+def steps_of_stages(
+    seconds: float, stage_seconds: Sequence[float], given: Sequence[int], shares: Sequence[float]
+) -> list[int]:
+    """Steps of each stage that fit into a time.
+
+    Those that are ``given``, where they are not 0; else by the stage's share of the time that is left. The last stage
+    takes the rest.
+
+    Example:
+        >>> steps_of_stages(100, [1.0, 2.0, 0.5], given=[0, 10, 0], shares=[0.5, 0.3, 0.2])
+        [50, 10, 60]
+    """
+    steps, left = list[int](), seconds
+    for place, (each, wanted) in enumerate(zip(stage_seconds, given, strict=True)):
+        share = shares[place] / sum(shares[place : len(stage_seconds)])
+        steps.append(wanted or max(1, int(share * left / each)))
+        left -= steps[-1] * each
+    return steps
 
 
 def half_cosine(first: float, last: float, done: float) -> float:

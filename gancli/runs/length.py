@@ -45,6 +45,8 @@ class Part:
     steps: int
     stage: str = ""
     """Name of the stage of which it is all; empty in a run without stages."""
+    encodes: bool = False
+    """True if its first step encodes all training images."""
 
 
 def parts_of(recipe: Recipe, plan: Plan) -> list[Part]:
@@ -56,7 +58,10 @@ def parts_of(recipe: Recipe, plan: Plan) -> list[Part]:
         return [Part(first, last - first) for first, last in pairwise(edges)]
     stages = borders(recipe, plan.images_per_step, total)
     ends = [first for first, _ in stages[1:]] + [total]
-    return [Part(first, end - first, stage.name) for (first, stage), end in zip(stages, ends, strict=True)]
+    return [
+        Part(first, end - first, stage.name, stage.encoder is not None)
+        for (first, stage), end in zip(stages, ends, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -123,14 +128,15 @@ def _measured(usual: Resolved, build: Callable[[Resolved], Step]) -> tuple[float
     few = _on_few_images(usual)
     step = build(few)
     step = replace(step, setup=replace(step.setup, group=Group()))
-    parts = timed(step, parts_of(usual.recipe, usual.plan), rounds=ROUNDS)
-    encoding = sum(max(0.0, part.first - part.usual) for part in parts[1:] if usual.recipe.has_stages)
+    parts = parts_of(usual.recipe, usual.plan)
+    each_timed = timed(step, parts, rounds=ROUNDS)
+    encoding = sum(max(0.0, it.first - it.usual) for part, it in zip(parts, each_timed, strict=True) if part.encodes)
     encoding *= len(usual.dataset.train) / len(few.dataset.train)
 
     def agreed(seconds: float) -> float:
         return (usual.group.agree(round(1e6 * seconds)) or 0) / 1e6
 
-    return agreed(encoding), [max(1e-6, agreed(part.usual)) for part in parts]
+    return agreed(encoding), [max(1e-6, agreed(it.usual)) for it in each_timed]
 
 
 def _in_words(recipe: Recipe, plan: Plan, usual: Resolved, seconds: Sequence[float]) -> str:

@@ -220,7 +220,7 @@ def _check(resolved: Resolved) -> None:
         raise UsageError(f"recipe {config.recipe} draws pictures, and {dataset.name} has points in the plane.")
     if config.mirror and spec.is_points:
         raise UsageError(f"--mirror flips pictures, and {dataset.name} has points in the plane; remove it.")
-    if config.top_k < 1 and not recipe.uses_fakes:
+    if config.top_k < 1 and (recipe.rebuilds or not recipe.uses_fakes):
         raise UsageError(
             f"--top-k chooses among generated images, and recipe {config.recipe} trains without; remove it."
         )

@@ -25,10 +25,10 @@ class StageNotes(Callback):
     device: torch.device
 
     def on_stage(self, loop: Loop) -> None:
-        """Log the stage's name; if it uses an encoder, also the error that bounds every sample."""
+        """Log the stage's name; if it begins with encoded images, also the error that bounds every sample."""
         stage = loop.step.stage
         log.info("stage: %s, from step %d on", stage.name, loop.state.step)
-        if stage.encoder is not None and len(self.heldout):
+        if (stage.encoder or stage.fits) and len(self.heldout):
             images = torch.as_tensor(self.heldout.images[:MAX_REBUILT])
             error = reconstruction_error(loop.state.ema.reconstruct, images, self.device)  # type: ignore[arg-type]
             log.info("autoencoder: held-out L1 %.3f of the range [-1, 1]; no sample is drawn finer than that", error)

@@ -123,7 +123,7 @@ def _require_enough(prepared: Prepared, source: Source, of_g: Taken, of_d: Taken
             f"--init-from {source.path} {_difference(prepared, source)}, and none of the {of_g.total} layers of G "
             f"fits{_advice(prepared, source)}."
         )
-    if recipe.has_stages and not of_g.is_whole:
+    if getattr(recipe, "trained", False) and not of_g.is_whole:
         raise UsageError(
             f"--init-from {source.path} {_difference(prepared, source)}; the first stage of recipe {config.recipe} is "
             f"skipped only if all of G fits, or with --autoencoder{_advice(prepared, source)}."

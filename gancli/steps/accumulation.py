@@ -30,10 +30,10 @@ def alternate(setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> Ou
     for number in range(setup.recipe.d_steps):
         real = updates.real_images(setup, state, draws, number)
         with torch.no_grad():
-            fakes = [_fakes(setup, state, draws, number, rows) for rows in setup.parts]
+            fakes = [_fakes(setup, state, draws, number, real, rows) for rows in setup.parts]
         d_losses.append(_step_d(setup, state, real, joined(fakes), rates))
     last = len(draws.fake) - 1  # the fakes of D's last step if they are reused
-    g_loss = _step_g(setup, state, real, partial(updates.generated, setup, state, draws, last), rates)
+    g_loss = _step_g(setup, state, real, partial(updates.generated, setup, state, draws, last, real), rates)
     return updates.finish(setup, state, rates, d_losses, g_loss)
 
 
@@ -42,7 +42,7 @@ def simultaneous(setup: Setup, state: TrainState, draws: Draws, rates: Rates) ->
     real, made = updates.real_images(setup, state, draws, 0), list[Batch]()
 
     def fakes(rows: slice) -> Batch:
-        fake = updates.generated(setup, state, draws, 0, rows)
+        fake = updates.generated(setup, state, draws, 0, real, rows)
         made.append(fake.detach())
         return fake
 
@@ -51,9 +51,9 @@ def simultaneous(setup: Setup, state: TrainState, draws: Draws, rates: Rates) ->
     return updates.finish(setup, state, rates, [d_loss], g_loss)
 
 
-def _fakes(setup: Setup, state: TrainState, draws: Draws, number: int, rows: slice) -> Batch:
+def _fakes(setup: Setup, state: TrainState, draws: Draws, number: int, real: Batch, rows: slice) -> Batch:
     with _moved_once(state, rows):
-        return updates.generated(setup, state, draws, number, rows)
+        return updates.generated(setup, state, draws, number, real, rows)
 
 
 def _step_d(setup: Setup, state: TrainState, real: Batch, fake: Batch, rates: Rates) -> Loss:

@@ -45,7 +45,8 @@ def suits(recipe: Recipe, d: nn.Module, precision: str) -> bool:
 
 def simultaneous(setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> Outcome:
     """`updates.simultaneous` in one pass of D; in two where one is not exact, as in top-k training."""
-    real, fake = updates.real_images(setup, state, draws, 0), updates.generated(setup, state, draws, 0)
+    real = updates.real_images(setup, state, draws, 0)
+    fake = updates.generated(setup, state, draws, 0, real)
     if setup.best_share(setup.images_seen(state.step)) < 1:
         return updates.step_both(setup, state, real, fake, rates)
     for optimizer in (state.g_optimizer, state.d_optimizer):

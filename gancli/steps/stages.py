@@ -16,6 +16,8 @@ from gancli.steps.state import TrainState
 
 CHUNK = 256
 """Images to encode at once; constant, so that latents are bitwise the same after a resume."""
+MAX_FITTED = 10_000
+"""Images at most whose codes something is fitted to."""
 
 
 def borders(recipe: Recipe, images_per_step: int, steps: int) -> list[tuple[int, Stage]]:
@@ -52,6 +54,23 @@ def encoded(images: ResidentImages, encoder: nn.Module, stage: Stage, device: to
     ]  # fmt: skip
     labels = None if images.labels is None else images.labels.to(device).repeat(stage.versions)
     return replace(images, images=torch.cat(versions), labels=labels, mirror=False, _orders={})
+
+
+@torch.no_grad()
+def codes(images: ResidentImages, encoder: nn.Module, device: torch.device) -> Tensor:
+    """Codes ``(n, versions, ...)`` of all images, or of `MAX_FITTED` at even distances.
+
+    A run that mirrors images has a second version of each, which is mirrored.
+    """
+    count = len(images.images)
+    n = min(count, MAX_FITTED)
+    chosen = torch.arange(n) * count // n
+    return torch.stack([
+        torch.cat([
+            at_least_fp32(encoder(_version(images, rows, version, 0, device))) for rows in chosen.split(CHUNK)
+        ])
+        for version in range(2 if images.mirror else 1)
+    ], 1)  # fmt: skip
 
 
 def _version(images: ResidentImages, rows: Tensor, version: int, shift: int, device: torch.device) -> Tensor:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gancli.randomness import key
 from gancli.recipes.base import WHOLE, Recipe, Stage
@@ -63,6 +63,8 @@ class Step:
             self.stage = stage
             if state.step == 0 or setup.recipe.stage(setup.images_seen(state.step - 1)) != stage:
                 setup.recipe.begin(stage, state.g, state.d, state.ema)
+                if stage.fits is not None:
+                    self._fit(state.ema.get_submodule(stage.fits))
                 state.running.clear()  # scalars of the same names have another meaning now
             real, update = setup.real, updates.g_alone if stage.without_d else self.update
             if stage.encoder is not None:
@@ -71,6 +73,11 @@ class Step:
             self._staged = replace(setup, real=real, recipe=self.recipe), stages.part_of(state, stage), update
         self._staged[1].step = state.step
         return self._staged
+
+    def _fit(self, encoder: nn.Module) -> None:
+        setup, state = self.setup, self.state
+        codes = stages.codes(source_of(setup.real), encoder, setup.noise.device)
+        setup.recipe.fit(codes, state.g, state.ema)
 
     @property
     def recipe(self) -> Recipe:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -26,17 +27,18 @@ def alternate(setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> Ou
         real = real_images(setup, state, draws, number)
         reused = recipe.reuses_fakes and number == recipe.d_steps - 1
         with torch.set_grad_enabled(reused):
-            fake = generated(setup, state, draws, number)
+            fake = generated(setup, state, draws, number, real)
         d_losses.append(step_d(setup, state, real, fake.detach(), rates))
     if not recipe.reuses_fakes:
-        fake = generated(setup, state, draws, recipe.d_steps)
+        fake = generated(setup, state, draws, recipe.d_steps, real)
     g_loss = step_g(setup, state, real, fake, rates)
     return finish(setup, state, rates, d_losses, g_loss)
 
 
 def simultaneous(setup: Setup, state: TrainState, draws: Draws, rates: Rates) -> Outcome:
     """Both networks step from the same fakes and the same D; G first."""
-    real, fake = real_images(setup, state, draws, 0), generated(setup, state, draws, 0)
+    real = real_images(setup, state, draws, 0)
+    fake = generated(setup, state, draws, 0, real)
     return step_both(setup, state, real, fake, rates)
 
 
@@ -90,8 +92,8 @@ def real_images(setup: Setup, state: TrainState, draws: Draws, number: int) -> B
     return setup.augment(draws.real[number], draws.real_uniform[number], state.feedback)
 
 
-def generated(setup: Setup, state: TrainState, draws: Draws, number: int, rows: slice = ALL) -> Batch:
-    """G's images for these rows of the latents ``number``, augmented; float32 or float64.
+def generated(setup: Setup, state: TrainState, draws: Draws, number: int, real: Batch, rows: slice = ALL) -> Batch:
+    """`Recipe.generated` for these rows of the latents ``number`` and of ``real``, augmented; float32 or float64.
 
     Empty if the losses do not use them, see `Recipe.uses_fakes`.
     """
@@ -100,8 +102,8 @@ def generated(setup: Setup, state: TrainState, draws: Draws, number: int, rows: 
     if not setup.recipe.uses_fakes:
         return Batch(latents.new_empty(len(latents), 0), labels, latents)
     with setup.autocast():
-        images = state.g(latents, labels)
-    batch = Batch(at_least_fp32(images), labels, latents)
+        batch = setup.recipe.generated(state.g, real.rows(rows), latents, labels)
+    batch = replace(batch, images=at_least_fp32(batch.images))
     return setup.augment(batch, draws.fake_uniform[number], state.feedback, first=rows.start)
 
 

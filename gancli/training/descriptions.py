@@ -24,6 +24,7 @@ DESCRIPTIONS = {
     "g/l1": "Mean absolute difference of pictures and their reconstructions, in the range [-1, 1].",
     "g/perceptual": "Relative difference of their features in a pretrained network, with its weight.",
     "g/prior": "Divergence of the encoder's latents from the prior.",
+    "g/kl": "Divergence of the codes' distributions from N(0, I), with its weight.",
     "health/separation": "Share of pairs of a training image and a sample that D ranks correctly. D has won above .99, "
     "and lost below .2.",
     "health/logit_spread": "Deviation of D's logits over training images and samples. Below .005, D is constant.",

@@ -55,6 +55,8 @@ def losses_at(recipe: Any, seen: int, spec: Spec, g: nn.Module, d: nn.Module) ->
     if stage.without_d:
         parts = g.get_submodule(stage.g), d.get_submodule(stage.d)
         return [("g", g, recipe.lone_loss(*parts, real, rates))]
+    if recipe.rebuilds:
+        fake = recipe.generated(g, real, fake.latents, None)
     trained = stage.recipe or recipe
     d_loss, g_loss = trained.d_loss(g, d, real, fake.detach(), rates), trained.g_loss(g, d, real, fake, rates)
     return [("d", d, d_loss), ("g", g, g_loss)]

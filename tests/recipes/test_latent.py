@@ -196,7 +196,7 @@ def test_the_autoencoder_of_another_run_is_kept_as_it_is(
     ("options", "message"),
     [
         ({"image_size": "16"}, "is for pictures of 3 x 32 x 32 .* and these are 3 x 16 x 16"),
-        ({"recipe": "dcgan"}, "is of recipe latent, not dcgan"),
+        ({"recipe": "dcgan"}, r"train in its latents \(latent\), not dcgan"),
         ({"hyperparameters": {"channels": 8}}, "channels=8: .*decides that"),
         ({"init_from": "runs/1"}, "brings an autoencoder too"),
     ],
@@ -212,5 +212,5 @@ def test_an_autoencoder_that_does_not_suit_is_refused(
 
 
 def test_only_a_recipe_with_an_autoencoder_has_one_to_share(tiny_run: TrainResult, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is of recipe r3gan, which trains none first"):
+    with pytest.raises(UsageError, match="is of recipe r3gan, which trains none"):
         train(autoencoder=tiny_run.run, out=str(tmp_path), progress="none")

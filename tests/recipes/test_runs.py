@@ -21,7 +21,10 @@ SMALL = {
         "improved": 8, "pacgan": 8, "unrolled": 8, "began": 4, "progressive": 4, "fastgan": 4, "vaegan": 8,
         "projected": 4, "stylegan2": 4,
     }.items()
-} | {"ddgan": ["width=4", "d_width=4", "diffusion_steps=2"]}  # fmt: skip
+} | {
+    "ddgan": ["width=4", "d_width=4", "diffusion_steps=2"],
+    "autoencoder": ["width=16", "channels=4", "d_width=4", "latent_dim=9"],
+}  # fmt: skip
 """Settings that make the networks small."""
 SMALL_BATCH = {"projected": "4"}
 """Images of a batch where D sees 64 x 64 pixels however small the pictures are."""

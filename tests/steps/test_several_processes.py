@@ -37,6 +37,10 @@ ALL["improved, features and history"] = {
 }  # fmt: skip
 ALL["progressive, grown"] = {"recipe": "progressive", "hyperparameters": {"grown": True}}
 ALL["latent, pictures"] = {"recipe": "latent", "hyperparameters": {"trained": True, "latent_images": 16.0}}
+ALL["autoencoder"] = {"recipe": "autoencoder", "batch_size": 8}
+ALL["autoencoder, all stages"] = ALL["autoencoder"] | {
+    "hyperparameters": {"alone_images": 64.0, "joint_images": 64.0, "latent_dim": 9, "components": 2},
+}  # fmt: skip
 ALL["stylegan2, labels, ada"] = {
     "recipe": "stylegan2", "hyperparameters": {"conditional": True}, "augmentation": "ada",
 }  # fmt: skip

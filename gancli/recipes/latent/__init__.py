@@ -21,7 +21,18 @@ from gancli.models.efficientnet_lite0 import Lite0
 from gancli.models.latent_networks import Discriminator, Generator, Judge
 from gancli.models.perceptual import CHANNELS
 from gancli.pretrained import lite0_weights
-from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, Stage, half_cosine, hyper, ramped_half_life
+from gancli.recipes.base import (
+    Batch,
+    Loss,
+    Rates,
+    Recipe,
+    Spec,
+    Stage,
+    half_cosine,
+    hyper,
+    ramped_half_life,
+    steps_of_stages,
+)
 from gancli.recipes.latent.sharpening import Sharpening, distances
 from gancli.recipes.projected import MIN_SIDE
 from gancli.recipes.r3gan import pairing_with_penalties
@@ -138,19 +149,14 @@ class Latent(Recipe):
 
     def lasting(self, seconds: float, stage_seconds: Sequence[float], images_per_step: int) -> tuple[Self, int]:
         """See `Recipe.lasting`: the stages take `TIME_SHARES` of the time unless their lengths are given."""
-        left, total, lengths = seconds, 0, dict[str, Any]()
-        given = {"autoencoder_images": self.autoencoder_images, "latent_images": self.latent_images}
-        names = [*given, "last"][int(self.trained) :][: len(stage_seconds)]
-        shares = TIME_SHARES[int(self.trained) :]
-        for place, (name, each) in enumerate(zip(names, stage_seconds, strict=True)):
-            last = place == len(names) - 1
-            share = 1.0 if last else shares[place] / sum(shares[place : len(names)])
-            wanted = 0 if last else math.ceil(given[name] / images_per_step)
-            steps = wanted or max(1, int(share * left / each))
-            left, total = left - steps * each, total + steps
-            if not last:
-                lengths[name] = float(steps * images_per_step)
-        return replace(self, **lengths), total
+        first = int(self.trained)
+        names = ("autoencoder_images", "latent_images")[first:][: len(stage_seconds) - 1]
+        given = [math.ceil(getattr(self, name) / images_per_step) for name in names]
+        steps = steps_of_stages(seconds, stage_seconds, [*given, 0], TIME_SHARES[first:])
+        lengths: dict[str, Any] = {
+            name: float(count * images_per_step) for name, count in zip(names, steps, strict=False)
+        }
+        return replace(self, **lengths), sum(steps)
 
     def continued(self) -> Self:
         """The recipe with a trained autoencoder, which keeps the meaning of the latents."""
