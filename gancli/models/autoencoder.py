@@ -13,11 +13,12 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, pad
+from torch.nn.functional import avg_pool2d, pad
 
 from gancli import whole_batch
 from gancli.models.batch_layers import BatchNorm2d
 from gancli.models.convolutional import Shape, cropped
+from gancli.models.resampling import upsampled
 
 LATENT_SIDE = 4
 """Side of the latent map along the picture's shorter side, up to rounding to a power of two."""
@@ -95,25 +96,34 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The encoder's mirror, with transposed convolutions, plus enlarged colours, with which it begins."""
+    """The encoder's mirror, with transposed convolutions; a picture is the sum of what maps of each size draw.
+
+    As the generator with skip connections of Karras et al. 2020 (arXiv:1912.04958), section 4.1.
+    """
 
     def __init__(self, shape: Shape, channels: int, width: int) -> None:
         super().__init__()
-        self.size, self.scale, sizes = shape[1:], 2 ** halvings(shape), widths(shape, width)[::-1]
-        layers: list[nn.Module] = [nn.Conv2d(channels, sizes[0], 3, 1, 1), Residual(sizes[0]), Residual(sizes[0])]
-        for before, after in pairwise(sizes):
-            layers += [*activated(before), nn.ConvTranspose2d(before, after, 4, 2, 1), Residual(after)]
+        self.size, sizes = shape[1:], widths(shape, width)[::-1]
         last = max(GROUPS, sizes[-1] // 2)
-        layers += [*activated(sizes[-1]), nn.ConvTranspose2d(sizes[-1], last, 4, 2, 1), nn.SiLU()]
-        details = nn.Conv2d(last, shape[0], 3, 1, 1)
-        nn.init.zeros_(details.weight)
-        self.layers = nn.Sequential(*layers, details)
+        self.first = nn.Sequential(nn.Conv2d(channels, sizes[0], 3, 1, 1), Residual(sizes[0]), Residual(sizes[0]))
         self.colours = nn.Conv2d(channels, shape[0], 1)
+        levels = [
+            nn.Sequential(*activated(before), nn.ConvTranspose2d(before, after, 4, 2, 1), Residual(after))
+            for before, after in pairwise(sizes)
+        ]
+        levels.append(nn.Sequential(*activated(sizes[-1]), nn.ConvTranspose2d(sizes[-1], last, 4, 2, 1), nn.SiLU()))
+        self.levels = nn.ModuleList(levels)
+        finest = nn.Conv2d(last, shape[0], 3, 1, 1)
+        nn.init.zeros_(finest.weight)
+        self.details = nn.ModuleList([*(nn.Conv2d(after, shape[0], 1) for after in sizes[1:]), finest])
 
     def forward(self, latents: Tensor) -> Tensor:
         """Latents ``(N, channels, h, w)`` -> pictures ``(N, C, H, W)``, not bounded to [-1, 1]."""
-        colours = interpolate(self.colours(latents), scale_factor=self.scale, mode="bilinear", align_corners=False)
-        return cropped(self.layers(latents) + colours, *self.size)
+        maps, images = self.first(latents), self.colours(latents)
+        for level, details in zip(self.levels, self.details, strict=True):
+            maps = level(maps)
+            images = upsampled(images) + details(maps)
+        return cropped(images, *self.size)
 
 
 class Autoencoder(nn.Module):

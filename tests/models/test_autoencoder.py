@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from gancli.models.autoencoder import Autoencoder, latent_shape
 
@@ -49,12 +50,13 @@ def test_noise_is_what_the_decoder_sees_beside_the_latents() -> None:
 def test_mean_colours_pass_both_halves_linearly() -> None:
     """Where convolutions do nothing, two pictures' latents differ by their mean colours alone."""
     network = Autoencoder((3, 16, 16), 3, 16).eval()
+    encoder, decoder = network.encoder, network.decoder
     with torch.no_grad():
-        for half in (network.encoder, network.decoder):
-            half.layers[-1].weight.zero_()  # type: ignore[union-attr,operator]
-            half.layers[-1].bias.zero_()  # type: ignore[union-attr,operator]
-            half.colours.weight.copy_(torch.eye(3)[:, :, None, None])
-        network.decoder.colours.bias.zero_()  # type: ignore[union-attr]
+        for layer in (encoder.layers[-1], *decoder.details, decoder.colours):
+            nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        for layer in (encoder.colours, decoder.colours):
+            layer.weight.copy_(torch.eye(3)[:, :, None, None])
         colour = torch.tensor([0.5, -0.25, 0.75])[:, None, None].expand(3, 16, 16)
         again = network(colour[None])
     assert torch.allclose(again[0], colour, atol=1e-4)

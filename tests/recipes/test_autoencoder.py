@@ -100,7 +100,7 @@ def reference_loss(recipe: KLAutoencoder, g: Any, d: Any, images: Tensor, seed: 
     again = g.autoencoder.decoder(mean + log_variance.exp().sqrt() * torch.randn_like(mean))
     rebuilding = (again - images).abs().mean() + recipe.perceptual * d.perception(again, images)
     adversarial = -d.patches(again).mean()
-    last = g.autoencoder.decoder.layers[-1].weight
+    last = g.autoencoder.decoder.details[-1].weight
     above, below = (torch.autograd.grad(each, last, retain_graph=True)[0] for each in (rebuilding, adversarial))
     weight = above.norm() / (below.norm() + 1e-6)
     divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum() / images.numel()

@@ -214,7 +214,7 @@ class KLAutoencoder(Recipe):
 
 def _at_last_layer(g: nn.Module, images: Tensor, slope: Tensor) -> Tensor:
     """The gradient of the decoder's last weights, for a gradient ``slope`` of its images; its graph is kept."""
-    weight = cast(Generator, g).autoencoder.decoder.layers[-1].weight
+    weight = cast(Generator, g).autoencoder.decoder.details[-1].weight
     (slopes,) = torch.autograd.grad(images, cast(Tensor, weight), slope, retain_graph=True)
     return slopes
 
