@@ -36,12 +36,17 @@ def hyperparameters_like(word: str) -> list[str]:
 
 SMALL_VALUES = 32 * 32
 """Pictures of at most so many values (channels times pixels) get the best recipe on MNIST and digits."""
+LARGE_SIDE = 48
+"""Colour pictures whose shorter side is at least so many pixels get the best recipe on colour pictures of 64."""
 
 
 def default_for(spec: Spec) -> str:
-    """The default recipe for such data: the best one in ``benchmarks/quality.py``, given equal time.
+    """The default recipe for such data: the best one, given equal time.
 
-    Larger pictures were not compared; there the default is DCGAN, the fastest on a CPU.
+    ``benchmarks/quality.py`` compares recipes on small pictures, ``benchmarks/colour.py`` on large colour pictures. Of
+    sizes between, and of large grey pictures, no table says more than that DCGAN is the fastest on a CPU.
     """
-    values = spec.channels * spec.height * spec.width
-    return "r3gan" if spec.is_points or values <= SMALL_VALUES else "dcgan"
+    if spec.is_points or spec.channels * spec.height * spec.width <= SMALL_VALUES:
+        return "r3gan"
+    is_large = spec.channels >= 3 and min(spec.height, spec.width) >= LARGE_SIDE
+    return "latent" if is_large else "dcgan"

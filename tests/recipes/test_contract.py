@@ -180,3 +180,19 @@ def test_the_objectives_of_vanilla_differ_as_in_the_paper() -> None:
         probability = torch.sigmoid(d(fake.images).double())
     assert losses["minimax"].item() == pytest.approx((1 - probability).log().mean().item(), rel=1e-5)
     assert losses["non-saturating"].item() == pytest.approx(-probability.log().mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        (Spec(2, 1, 1, 0, 4.0), "r3gan"),
+        (Spec(1, 28, 28, 10), "r3gan"),
+        (Spec(3, 32, 32, 10), "dcgan"),
+        (Spec(1, 64, 64, 0), "dcgan"),
+        (Spec(3, 48, 64, 0), "latent"),
+        (Spec(4, 128, 128, 0), "latent"),
+    ],
+    ids=str,
+)
+def test_the_default_follows_the_data(spec: Spec, name: str) -> None:
+    assert recipes.default_for(spec) == name
