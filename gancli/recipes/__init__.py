@@ -40,8 +40,8 @@ LARGE_SIDE = 48
 """Colour pictures whose shorter side is at least so many pixels get the best recipe on colour pictures of 64."""
 
 
-def default_for(spec: Spec) -> str:
-    """The default recipe for such data: the best one, given equal time.
+def default_for(spec: Spec, augmented: bool = False) -> str:
+    """The default recipe for such data: the best one, given equal time, of those that allow augmented images.
 
     ``benchmarks/quality.py`` compares recipes on small pictures, ``benchmarks/colour.py`` on large colour pictures. Of
     sizes between, and of large grey pictures, no table says more than that DCGAN is the fastest on a CPU.
@@ -49,4 +49,4 @@ def default_for(spec: Spec) -> str:
     if spec.is_points or spec.channels * spec.height * spec.width <= SMALL_VALUES:
         return "r3gan"
     is_large = spec.channels >= 3 and min(spec.height, spec.width) >= LARGE_SIDE
-    return "latent" if is_large else "dcgan"
+    return "latent" if is_large and not augmented else "dcgan"

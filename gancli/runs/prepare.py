@@ -61,7 +61,7 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
     if config.autoencoder and not config.hyperparameters.get("trained"):  # a run that resumes has taken it over
         config = shared_autoencoder.taken_over(config, spec)
     if config.recipe == recipes.AUTO:
-        config = replace(config, recipe=recipes.default_for(spec))
+        config = replace(config, recipe=recipes.default_for(spec, config.augment not in ("auto", "none")))
     config = with_matmul(config, device, group)
     if config.time is not None:
         usual = _feasible(replace(config, time=None), dataset, spec, device, group)

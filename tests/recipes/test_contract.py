@@ -196,3 +196,4 @@ def test_the_objectives_of_vanilla_differ_as_in_the_paper() -> None:
 )
 def test_the_default_follows_the_data(spec: Spec, name: str) -> None:
     assert recipes.default_for(spec) == name
+    assert recipes.find(recipes.default_for(spec, augmented=True)).augmentable
