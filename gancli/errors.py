@@ -79,10 +79,11 @@ MIN_LIKENESS = 0.75
 
 
 def nearest(wrong: str, allowed: Iterable[str]) -> str:
-    """A hint for the end of a message: the nearest correct spelling, or all allowed names."""
+    """A hint for the end of a message: the nearest correct spelling, swapped letters first, or all allowed names."""
     names = sorted(allowed)
     same = [name for name in names if name.casefold() == wrong.casefold()]
-    close = same or difflib.get_close_matches(wrong, names, n=1, cutoff=MIN_LIKENESS)
+    swapped = [name for name in names if sorted(name.casefold()) == sorted(wrong.casefold())]
+    close = same or swapped or difflib.get_close_matches(wrong, names, n=1, cutoff=MIN_LIKENESS)
     return f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(names)}"
 
 
