@@ -34,7 +34,7 @@ def test_curves_of_one_panel_share_a_scale_and_every_threshold_is_drawn() -> Non
     assert not any("seconds" in title for title in panels)
     thresholds = {title: dashed(axes) for title, axes in panels.items() if dashed(axes)}
     assert thresholds == {
-        "pairs that D ranks correctly": [0.2, 0.99], "D's loss, 1 = guessing": [0.05],
+        "pairs that D ranks correctly": [0.25, 0.99], "D's loss, 1 = guessing": [0.05],
         "the same of held-out images": [0.55],
         "diversity, real images = 1": [0.4], "samples with a twin": [0.5], "contrast, real images = 1": [0.05],
         "G's gradient": [0.02], "spread of D's logits": [0.005],
