@@ -185,7 +185,7 @@ def test_what_is_no_list_of_numbers_is_refused(text: str) -> None:
 
 
 def test_an_unconditional_generator_draws_no_class_on_demand(tiny_run: TrainResult) -> None:
-    with pytest.raises(UsageError, match="remove classes"):
+    with pytest.raises(UsageError, match="remove the class"):
         sample(tiny_run.generator, classes=["3"])
 
 
