@@ -140,7 +140,8 @@ def test_top_k_lets_g_learn_from_the_most_real_fakes() -> None:
 def test_top_k_takes_the_best_of_the_logits_of_the_whole_batch() -> None:
     step = make_step(DCGAN(width=4), dtype=torch.float64, spec=Spec(1, 16, 16), best_share=lambda images_seen: 0.25)
     setup, state = step.setup, step.state
-    fake = updates.generated(setup, state, setup.draws(0), 0)
+    draws = setup.draws(0)
+    fake = updates.generated(setup, state, draws, 0, updates.real_images(setup, state, draws, 0))
     logits = state.d(fake.images)  # with batch normalisation, which other images would change
     loss = updates.g_loss_of(setup, state, fake, fake, setup.rates(0))
     torch.testing.assert_close(loss.terms["adv"], softplus(-logits).topk(2, largest=False).values.mean())
