@@ -58,7 +58,7 @@ def test_messages_name_keywords(tmp_path: Path, keywords: dict[str, Any], messag
 def test_other_functions_name_keywords_too(tiny_run: TrainResult) -> None:
     for call, message in (
         (lambda: gancli.sample(tiny_run.generator, n=0), "n=0 must be more than 0."),
-        (lambda: gancli.sample(tiny_run.generator, classes=["3"]), "remove classes"),
+        (lambda: gancli.sample(tiny_run.generator, classes=["3"]), "remove the class"),
         (lambda: gancli.evaluate(tiny_run.generator, sets=0), "sets=0 must be more than 0 and at most 1,000."),
         (lambda: gancli.evaluate(), "(ckpt)"),
     ):

@@ -84,7 +84,7 @@ def diffusion(images: Tensor, uniform: Tensor, p: Tensor, priority: bool = True)
         >>> uniform[0, 0] = 0.0  # the first image keeps t = 0
         >>> diffused, timesteps = diffusion(images, uniform, torch.zeros(()))
         >>> diffused[:, 0, 0, 0].mul(1000).round().tolist(), timesteps.mul(1000).round().tolist()
-        ([1000.0, 970.0], [0.0, 7.0])
+        ([1000.0, 977.0], [0.0, 7.0])
     """
     steps = (MIN_TIMESTEPS + p * (MAX_TIMESTEPS - MIN_TIMESTEPS)).round()
     places = uniform[:, 1]

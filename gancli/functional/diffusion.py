@@ -17,7 +17,7 @@ def continuous_schedule(steps: int, beta_min: float = 0.1, beta_max: float = 20.
 
     Example:
         >>> [round(value, 4) for value in continuous_schedule(2)]
-        [1.0, 0.079, 0.0]
+        [1.0, 0.0791, 0.0]
     """
     times = (step / steps for step in range(steps + 1))
     return [math.exp(-beta_min * time - 0.5 * (beta_max - beta_min) * time**2) for time in times]
