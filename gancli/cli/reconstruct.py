@@ -34,7 +34,7 @@ def reconstruct(told: "ReconstructFlags") -> None:
         {
             "samples": str(target.path), "n": len(rebuilt), "measured": near.images, "rmse": round(near.rmse, 2),
             "psnr": round(near.psnr, 2) if near.rmse else None, "ssim": round(near.ssim, 4),
-            "fd": None if near.fd is None else round(near.fd, 4), "extractor": near.extractor,
+            "fd": None if near.fd is None else float(f"{near.fd:.4g}"), "extractor": near.extractor,
         },
         told.json,
     )  # fmt: skip

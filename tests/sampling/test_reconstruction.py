@@ -11,6 +11,7 @@ from PIL import Image
 from gancli import data, reconstruct, train
 from gancli.cli import run
 from gancli.evaluation.paired import psnr, squared_errors, ssim
+from gancli.runs.reconstruct import Closeness
 from gancli.sampling.reconstruction import beside
 
 
@@ -20,7 +21,9 @@ def test_each_row_of_images_is_above_its_reconstructions() -> None:
     assert middles.tolist() == [[0, 1, 2], [100, 101, 102], [3, 4, 128], [103, 104, 128]]
 
 
-def test_a_trained_encoder_gives_back_what_it_is_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_trained_encoder_gives_back_what_it_is_shown(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Closer than the mean image, which is the best answer that ignores what is shown."""
     chosen = {"width": 8, "ema_half_life": 0.0, "g_lr": 1e-3, "d_lr": 1e-3}
     trained = train(recipe="vaegan", steps=400, hyperparameters=chosen, out=str(tmp_path), progress="none", threads=1)
@@ -38,6 +41,12 @@ def test_a_trained_encoder_gives_back_what_it_is_shown(capsys: pytest.CaptureFix
     pairs = tmp_path / "pairs.png"
     assert run(["reconstruct", "--ckpt", str(trained.generator), "--n", "8", "--out", str(pairs), "-q"]) == 0
     assert Image.open(pairs).size == (8 * 66 + 2, 2 * 66 + 2)
+    tiny = Closeness(64, 1.0, 48.1, 0.9, 0.00023312, "randconv")  # as distances of random convolutions are
+    monkeypatch.setattr("gancli.runs.reconstruct.closeness", lambda made: tiny)
+    capsys.readouterr()
+    flags = ["--n", "8", "--out", str(pairs), "--overwrite", "-q", "--json"]
+    assert run(["reconstruct", "--ckpt", str(trained.generator), *flags]) == 0
+    assert json.loads(capsys.readouterr().out)["fd"] == 0.0002331
 
 
 def test_a_generator_without_an_encoder_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
