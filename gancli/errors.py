@@ -1,7 +1,7 @@
 """Exceptions whose messages the command line prints as one line, each with its exit code."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class GancliError(Exception):
@@ -79,12 +79,23 @@ MIN_LIKENESS = 0.75
 
 
 def nearest(wrong: str, allowed: Iterable[str]) -> str:
-    """A hint for the end of a message: the nearest correct spelling, swapped letters first, or all allowed names."""
+    """A hint for the end of a message: the nearest correct spelling, or all allowed names."""
     names = sorted(allowed)
+    close = closest(wrong, names)
+    return f"did you mean {close!r}?" if close else f"choose from {', '.join(names)}"
+
+
+def closest(wrong: str, names: Sequence[str]) -> str | None:
+    """The name that was probably meant: with other capitals, else with swapped letters, else the most alike; or None.
+
+    Example:
+        >>> closest("dgcan", ["ddgan", "dcgan"]), closest("pigeon", ["ddgan", "dcgan"])
+        ('dcgan', None)
+    """
     same = [name for name in names if name.casefold() == wrong.casefold()]
     swapped = [name for name in names if sorted(name.casefold()) == sorted(wrong.casefold())]
     close = same or swapped or difflib.get_close_matches(wrong, names, n=1, cutoff=MIN_LIKENESS)
-    return f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(names)}"
+    return close[0] if close else None
 
 
 def in_a_list(name: str) -> str:

@@ -1,9 +1,8 @@
 """Answer a flag that a command does not have, above all the names that other tools use for the same thing."""
 
-import difflib
 from collections.abc import Sequence
 
-from gancli.errors import MIN_LIKENESS
+from gancli.errors import closest
 
 OTHER_NAMES = {
     "--data": "dataset dataroot data-dir data-path data-folder dataset-path train-dir path input",
@@ -46,7 +45,7 @@ def answer(flag: str, known: Sequence[str], help_command: str) -> str:
     if not meant and "--set" in known and (names := hyperparameters_like("lr" if word in RATE else word)):
         wanted = " and ".join(f"--set {name}=VALUE" for name in names)
         return f"there is no flag {flag}; hyperparameters of a recipe are set with {wanted}."
-    meant = meant or difflib.get_close_matches(f"--{word}", known, n=1, cutoff=MIN_LIKENESS)
-    if not meant:
+    best = meant[0] if meant else closest(f"--{word}", known)
+    if best is None:
         return f"there is no flag {flag}; {help_command} --help lists those that there are."
-    return f"there is no flag {flag}; did you mean {meant[0]}?"
+    return f"there is no flag {flag}; did you mean {best}?"

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from gancli.functional.diffusion import diffused
+
 DIFFAUG_NUMBERS = 7
 """Random numbers per image for `diffaug`."""
 ADA_NUMBERS = 28
@@ -82,8 +84,8 @@ def diffusion(images: Tensor, uniform: Tensor, p: Tensor, priority: bool = True)
     Example:
         >>> images, uniform = torch.ones(2, 1, 4, 4), torch.full((2, DIFFUSION_NUMBERS + 16), 0.5)
         >>> uniform[0, 0] = 0.0  # the first image keeps t = 0
-        >>> diffused, timesteps = diffusion(images, uniform, torch.zeros(()))
-        >>> diffused[:, 0, 0, 0].mul(1000).round().tolist(), timesteps.mul(1000).round().tolist()
+        >>> noisy, timesteps = diffusion(images, uniform, torch.zeros(()))
+        >>> noisy[:, 0, 0, 0].mul(1000).round().tolist(), timesteps.mul(1000).round().tolist()
         ([1000.0, 977.0], [0.0, 7.0])
     """
     steps = (MIN_TIMESTEPS + p * (MAX_TIMESTEPS - MIN_TIMESTEPS)).round()
@@ -93,7 +95,7 @@ def diffusion(images: Tensor, uniform: Tensor, p: Tensor, priority: bool = True)
     timesteps = torch.where(uniform[:, 0] < 0.5, 0.0, (places * steps).ceil().clamp(min=1).minimum(steps))
     kept = _kept(steps)[timesteps.long()].to(images).view(-1, 1, 1, 1)
     noise = DIFFUSION_NOISE * _normal(uniform[:, DIFFUSION_NUMBERS:]).to(images).view(images.shape)
-    return kept.sqrt() * images + (1 - kept).sqrt() * noise, timesteps / MAX_TIMESTEPS
+    return diffused(images, kept, noise), timesteps / MAX_TIMESTEPS
 
 
 def _kept(steps: Tensor) -> Tensor:

@@ -269,6 +269,27 @@ class Recipe:
         """
         return self, max(1, int(seconds / (sum(stage_seconds) / len(stage_seconds))))
 
+    def in_stages(
+        self,
+        lengths: Sequence[str],
+        shares: Sequence[float],
+        seconds: float,
+        stage_seconds: Sequence[float],
+        images_per_step: int,
+    ) -> tuple[Self, int]:
+        """`lasting` of stages, by `steps_of_stages`.
+
+        ``lengths`` names the hyperparameters that hold the images of each stage but the last; 0 means that the time
+        decides.
+        """
+        names = lengths[: len(stage_seconds) - 1]
+        given = [math.ceil(getattr(self, name) / images_per_step) for name in names]
+        steps = steps_of_stages(seconds, stage_seconds, [*given, 0], shares)
+        fitted: dict[str, Any] = {
+            name: float(count * images_per_step) for name, count in zip(names, steps, strict=False)
+        }
+        return replace(self, **fitted), sum(steps)
+
     def continued(self) -> Self:
         """This recipe for a run that starts from trained networks (``--init-from``)."""
         return self

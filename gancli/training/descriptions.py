@@ -26,7 +26,7 @@ DESCRIPTIONS = {
     "g/prior": "Divergence of the encoder's latents from the prior.",
     "g/kl": "Divergence of the codes' distributions from N(0, I), with its weight.",
     "health/separation": "Share of pairs of a training image and a sample that D ranks correctly. D has won above .99, "
-    "and lost below .2.",
+    "and lost below .25.",
     "health/logit_spread": "Deviation of D's logits over training images and samples. Below .005, D is constant.",
     "health/memorised": "How far D places held-out images from training ones towards samples; at 1, where it "
     "places samples.",

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self, cast
+from typing import ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,18 +18,7 @@ from gancli.models.patch_discriminator import MIN_SIDE
 from gancli.models.perceptual import CHANNELS, Perception
 from gancli.pretrained import lite0_weights
 from gancli.recipes.autoencoder.mixture import fitted_mixture
-from gancli.recipes.base import (
-    Batch,
-    Loss,
-    Rates,
-    Recipe,
-    Spec,
-    Stage,
-    half_cosine,
-    hyper,
-    ramped_half_life,
-    steps_of_stages,
-)
+from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, Stage, half_cosine, hyper, ramped_half_life
 from gancli.recipes.latent.sharpening import distances
 from gancli.recipes.vaegan import prior_divergence
 
@@ -105,13 +94,7 @@ class KLAutoencoder(Recipe):
 
     @override
     def lasting(self, seconds: float, stage_seconds: Sequence[float], images_per_step: int) -> tuple[Self, int]:
-        names = ("alone_images", "joint_images")[: len(stage_seconds) - 1]
-        given = [math.ceil(getattr(self, name) / images_per_step) for name in names]
-        steps = steps_of_stages(seconds, stage_seconds, [*given, 0], SHARES)
-        lengths: dict[str, Any] = {
-            name: float(count * images_per_step) for name, count in zip(names, steps, strict=False)
-        }
-        return replace(self, **lengths), sum(steps)
+        return self.in_stages(("alone_images", "joint_images"), SHARES, seconds, stage_seconds, images_per_step)
 
     @override
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:

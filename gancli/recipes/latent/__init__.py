@@ -4,7 +4,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Self, cast
+from typing import ClassVar, Literal, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,18 +21,7 @@ from gancli.models.efficientnet_lite0 import Lite0
 from gancli.models.latent_networks import Discriminator, Generator, Judge
 from gancli.models.perceptual import CHANNELS
 from gancli.pretrained import lite0_weights
-from gancli.recipes.base import (
-    Batch,
-    Loss,
-    Rates,
-    Recipe,
-    Spec,
-    Stage,
-    half_cosine,
-    hyper,
-    ramped_half_life,
-    steps_of_stages,
-)
+from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, Stage, half_cosine, hyper, ramped_half_life
 from gancli.recipes.latent.sharpening import Sharpening, distances
 from gancli.recipes.projected import MIN_SIDE
 from gancli.recipes.r3gan import pairing_with_penalties
@@ -150,13 +139,8 @@ class Latent(Recipe):
     def lasting(self, seconds: float, stage_seconds: Sequence[float], images_per_step: int) -> tuple[Self, int]:
         """See `Recipe.lasting`: the stages take `TIME_SHARES` of the time unless their lengths are given."""
         first = int(self.trained)
-        names = ("autoencoder_images", "latent_images")[first:][: len(stage_seconds) - 1]
-        given = [math.ceil(getattr(self, name) / images_per_step) for name in names]
-        steps = steps_of_stages(seconds, stage_seconds, [*given, 0], TIME_SHARES[first:])
-        lengths: dict[str, Any] = {
-            name: float(count * images_per_step) for name, count in zip(names, steps, strict=False)
-        }
-        return replace(self, **lengths), sum(steps)
+        names = ("autoencoder_images", "latent_images")[first:]
+        return self.in_stages(names, TIME_SHARES[first:], seconds, stage_seconds, images_per_step)
 
     def continued(self) -> Self:
         """The recipe with a trained autoencoder, which keeps the meaning of the latents."""
