@@ -34,21 +34,21 @@ def page() -> Iterator[str]:
     yield INTRODUCTION
     for name, cls in COMMANDS.items():
         yield f"## gancli {name}\n"
-        yield from _table(("flag", "value", "default", "meaning", "also"), _rows(name, cls))
+        yield from _table(("flag", "meaning", "value", "default", "also"), _rows(name, cls))
     yield "## Hyperparameters\n"
     yield "Set by `--set name=value`, in Python by `hyperparameters={...}`, in TOML below `[hyperparameters]`.\n"
     for name in recipes.names():
         recipe = recipes.find(name)
         yield f"### {name}\n\n{recipe.title}; {recipe.paper}.\n"
-        yield from _table(("name", "default", "allowed", "meaning"), _hyperparameters(recipe))
+        yield from _table(("name", "meaning", "default", "allowed"), _hyperparameters(recipe))
 
 
 def _rows(command: str, cls: type) -> Iterator[tuple[str, ...]]:
     for each in declarations(cls).values():
         if each.name != "hyperparameters":
-            flags = metavar_of(each) if is_argument(each) else ", ".join(each.flags)
+            flags = _code(metavar_of(each)) if is_argument(each) else _flags(each)
             value = "" if each.hint is bool or is_argument(each) else metavar_of(each)
-            yield f"`{flags}`", _code(value), default_in_words(each), _meaning(each), ", ".join(_also(command, each))
+            yield flags, _meaning(each), _code(value), default_in_words(each), ", ".join(_also(command, each))
 
 
 def _meaning(each: Declared) -> str:
@@ -73,11 +73,17 @@ def _also(command: str, each: Declared) -> Iterator[str]:
 
 def _hyperparameters(recipe: type) -> Iterator[tuple[str, ...]]:
     for each in declarations(recipe).values():
-        yield f"`{each.name}`", f"`{each.default}`", allowed(each), each.setting.meaning
+        yield f"`{each.name}`", each.setting.meaning, f"`{each.default}`", allowed(each)
+
+
+def _flags(each: Declared) -> str:
+    return ", ".join(_code(flag) for pair in each.flags for flag in pair.split("/"))
 
 
 def _code(text: str) -> str:
-    return f"`{text}`" if text else ""
+    """Alternatives are spans of their own: not every Markdown takes the escape of a ``|`` inside of code away."""
+    *others, last = (f"`{each}`" if each else "" for each in text.split("|"))
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

@@ -207,7 +207,7 @@ def test_a_missing_library_is_named_with_what_to_install(
 
 
 def code_of_page(language: str) -> str:
-    (code,) = re.findall(rf"```{language}\n(.*?)```", (DOCS / "deployment.md").read_text(), re.DOTALL)
+    (code,) = re.findall(rf"```{language}\n(.*?)```", (DOCS / "latents.md").read_text(), re.DOTALL)
     return code
 
 
