@@ -29,6 +29,8 @@ MEMORISED_SEPARATION = 0.8
 """D has memorised if it ranks a larger share of training images correctly, but held-out ones only by chance."""
 FLAT_LOGITS, CHANCE_MARGIN = 5e-3, 0.005
 """D is constant if its logits spread less than the first, and its loss is within the second share of guessing."""
+LEAST_SCALE = 1.0
+"""Gradients overflow if half precision's loss scale is below it."""
 OSCILLATION = 10
 """Number of newest measurements in which swings of D's ranking are counted."""
 EARLY = 5
@@ -101,7 +103,7 @@ def _memorising(signs: Sequence[Signs]) -> bool:
 
 
 def _overflowing(signs: Sequence[Signs]) -> bool:
-    return signs[-1].get("loss_scale", 1.0) < 1
+    return signs[-1].get("loss_scale", LEAST_SCALE) < LEAST_SCALE
 
 
 def early_gradient(signs: Sequence[Signs]) -> float:

@@ -35,14 +35,15 @@ PANELS = (
     Panel(
         "pairs that D ranks correctly", ("health/separation",), (rules.LOST_SEPARATION, rules.WON_SEPARATION)
     ),
+    Panel("held-out pairs that D ranks correctly", ("health/heldout_separation",), (rules.CHANCE,)),
     Panel("D's loss, 1 = guessing", ("health/d_left",), (rules.WON_LOSS,)),
-    Panel("the same of held-out images", ("health/heldout_separation",), (rules.CHANCE,)),
     Panel("memorised", ("health/memorised",)),
     Panel("diversity, real images = 1", ("health/diversity",), (rules.ALIKE,)),
     Panel("samples with a twin", ("health/duplicates",), (rules.TWINS,)),
     Panel("contrast, real images = 1", ("health/contrast",), (rules.FAINT,)),
     Panel("G's gradient", ("health/g_gradient",), scale="log"),
     Panel("spread of D's logits", ("health/logit_spread",), (rules.FLAT_LOGITS,), scale="log"),
+    Panel("loss scale of half precision", ("health/loss_scale",), (rules.LEAST_SCALE,), scale="log"),
 )  # fmt: skip
 
 

@@ -75,8 +75,13 @@ def _best(loop: Loop, folder: RunFolder) -> dict[str, Any]:
 def _next_commands(folder: RunFolder, generator: Path, is_failing: bool) -> tuple[str, ...]:
     """Draw from the best generator; then diagnose a failing run, or evaluate the generator."""
     draw = ("gancli", "sample", str(generator), "--n", "64", "--out", str(folder.path / "drawn.png"))
-    then = ("gancli", "doctor", str(folder.path)) if is_failing else ("gancli", "eval", str(generator))
-    return shlex.join(draw), shlex.join(then)
+    evaluation = shlex.join(("gancli", "eval", str(generator)))
+    return shlex.join(draw), diagnosis_command(folder) if is_failing else evaluation
+
+
+def diagnosis_command(folder: RunFolder) -> str:
+    """The command that diagnoses a run."""
+    return shlex.join(("gancli", "doctor", str(folder.path)))
 
 
 def resume_command(folder: RunFolder, processes: int = 1) -> str:

@@ -9,6 +9,7 @@ from gancli.errors import TrainingDiverged, TrainingFailed, UsageError
 from gancli.machine.distributed import Group
 from gancli.runs import resume
 from gancli.runs.prepare import Prepared, after_rollbacks
+from gancli.runs.result import diagnosis_command
 from gancli.training.records import tolerated
 
 log = logging.getLogger(__name__)
@@ -25,12 +26,13 @@ def check(on_failure: str, group: Group) -> None:
 def rolled_back(prepared: Prepared, folder: RunFolder, failure: TrainingFailed | TrainingDiverged) -> Prepared:
     """The run at its newest checkpoint before the failure, or at its start if there is none.
 
-    Deletes later checkpoints, since they show the failure. Raises ``failure`` again if ``--on-failure`` is not
-    rollback, or after `MAX_ROLLBACKS`.
+    Deletes later checkpoints, since they show the failure. Raises ``failure`` again, with the command that
+    diagnoses the run, if ``--on-failure`` is not rollback, or after `MAX_ROLLBACKS`.
     """
     count = prepared.step.state.rollbacks + 1
     config = prepared.resolved.config
     if config.on_failure != "rollback" or count > MAX_ROLLBACKS:
+        failure.args = (f"{failure} See its course with: {diagnosis_command(folder)}", *failure.args[1:])
         raise failure
     healthy = [path for path in folder.checkpoints() if step_of(path) < getattr(failure, "since", float("inf"))]
     newest = checkpoint.newest_sound(healthy)

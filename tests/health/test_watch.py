@@ -285,8 +285,8 @@ def test_stop_ends_with_3_and_saves_nothing_after_it(tmp_path: Path, capsys: pyt
     flags = [f"--set={name}={value}" for name, value in STRONG.items()]
     arguments = ["--steps", "400", "--batch-size", "16", "--watch-every", "20", "--save-every", "1000", "--recipe"]
     code = run(["train", *arguments, "vanilla", *flags, "--on-failure", "stop", "--out", str(tmp_path), "-q"])
-    assert code == 3 and "stopped at step" in capsys.readouterr().err
-    folder = next(tmp_path.iterdir())
+    said, folder = capsys.readouterr().err, next(tmp_path.iterdir())
+    assert code == 3 and "stopped at step" in said and said.endswith(f" See its course with: gancli doctor {folder}\n")
     assert not RunFolder(folder).checkpoints() and alarms_of(folder)[-1][1] == metrics(folder)[-1]["step"]
     assert run(["doctor", str(folder), "--json", "-q"]) == 3
     found = json.loads(capsys.readouterr().out)
@@ -324,8 +324,8 @@ def test_a_training_that_diverges_says_so_in_its_files(
     monkeypatch.setattr(training, "train", partial(training.train, callbacks=[Ruins()]))
     flags = ["--recipe", "vanilla", "--batch-size", "16", "--steps", "100", "--save-every", "40", "--on-failure", act]
     assert run(["train", *flags, "--out", str(tmp_path), "--quiet", "--threads", "1"]) == 3
-    assert "diverged" in capsys.readouterr().err
-    folder = next(tmp_path.iterdir())
+    said, folder = capsys.readouterr().err, next(tmp_path.iterdir())
+    assert "diverged" in said and said.endswith(f" See its course with: gancli doctor {folder}\n")
     text = (folder / "metrics.jsonl").read_text()
     assert "NaN" not in text and metrics(folder)[-1]["d/adv"] is None
     assert alarms_of(folder) == [("diverged", 100)]

@@ -11,7 +11,7 @@ from gancli.runs.health_plot import figure_of
 MEASURED = {
     "health/separation": 0.8, "health/memorised": 0.05, "health/g_gradient": 2.0, "health/diversity": 0.1,
     "health/duplicates": 0.0, "health/contrast": 1.0, "health/d_left": 0.7, "health/logit_spread": 0.5,
-    "health/heldout_separation": 0.7,
+    "health/heldout_separation": 0.7, "health/loss_scale": 64.0,
 }  # fmt: skip
 EVALUATED = {"eval/fd_lenet_6ec3": 40.0, "eval/coverage_lenet_6ec3": 0.5, "eval/kid_lenet_6ec3": 0.01}
 
@@ -35,7 +35,7 @@ def test_curves_of_one_panel_share_a_scale_and_every_threshold_is_drawn() -> Non
     thresholds = {title: dashed(axes) for title, axes in panels.items() if dashed(axes)}
     assert thresholds == {
         "pairs that D ranks correctly": [0.25, 0.99], "D's loss, 1 = guessing": [0.05],
-        "the same of held-out images": [0.55],
+        "held-out pairs that D ranks correctly": [0.55], "loss scale of half precision": [1.0],
         "diversity, real images = 1": [0.4], "samples with a twin": [0.5], "contrast, real images = 1": [0.05],
         "G's gradient": [0.02], "spread of D's logits": [0.005],
     }  # fmt: skip
