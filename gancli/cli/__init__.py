@@ -93,13 +93,21 @@ class Stopped(BaseException):
         self.exit_code = 128 + number
 
 
+_stopped: Stopped | None = None
+"""The signal that has arrived. A library may turn it into an error of its own, above all while it is imported."""
+
+
 def _stop(number: int, frame: object) -> None:
+    global _stopped
     signal.signal(number, signal.SIG_DFL)  # a second signal kills at once
-    raise Stopped(number)
+    _stopped = Stopped(number)
+    raise _stopped
 
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    global _stopped
+    _stopped = None
     given = sys.argv[1:] if arguments is None else arguments
     output.debug = "--debug" in given  # before or after the command's name
     try:
@@ -116,16 +124,22 @@ def run(arguments: list[str] | None = None) -> int:
         return error.exit_code if told else _fail(error, str(error), error.exit_code)
     except typer.Abort:
         return 1
-    except Stopped as error:
-        print("gancli: interrupted.", file=sys.stderr)
-        return error.exit_code
+    except Stopped as stopped:
+        return _interrupted(stopped)
     except BrokenPipeError:
         sys.stderr.close()
         return 1
     except Exception as error:
+        if _stopped:
+            return _interrupted(_stopped)
         if hasattr(error, "format_message"):  # the parser's error for a wrong command line
             return _fail(error, _said(error), getattr(error, "exit_code", 2))
         return _fail(error, describe(error), 1)
+
+
+def _interrupted(stopped: Stopped) -> int:
+    print("gancli: interrupted.", file=sys.stderr)
+    return stopped.exit_code
 
 
 def _said(error: Any) -> str:

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -217,12 +218,29 @@ def test_a_result_that_an_ascii_terminal_cannot_show_is_no_failure(tiny_run: Tra
     assert finished.stdout.startswith("samples  sch\\xf6n.png")
 
 
+def stopped(number: signal.Signals) -> None:
+    signal.raise_signal(number)
+
+
+def stopped_in_an_import(number: signal.Signals) -> None:
+    """As when a library that is imported half reports an error of its own."""
+    try:
+        signal.raise_signal(number)
+    except BaseException:
+        raise AttributeError("module 'sympy' has no attribute 'logic'") from None
+
+
+@pytest.mark.parametrize("stop", [stopped, stopped_in_an_import])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_outside_of_training_is_one_line_and_its_exit_code(
-    number: signal.Signals, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: signal.Signals,
+    stop: Callable[[signal.Signals], None],
+    capsys: Capture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     handlers = {each: signal.signal(each, signal.SIG_DFL) for each in (signal.SIGINT, signal.SIGTERM)}
-    monkeypatch.setattr(doctor, "examine", lambda run: signal.raise_signal(number))
+    monkeypatch.setattr(doctor, "examine", lambda run: stop(number))
     try:
         with pytest.raises(SystemExit) as left:
             main(["doctor", str(tmp_path)])

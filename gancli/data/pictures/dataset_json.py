@@ -63,7 +63,7 @@ def _labels(document: Any) -> dict[str, str] | None:
         name, both = next(iter(conflicts.items()))
         raise ValueError(
             f"{_count(len(conflicts), 'picture')} listed with more than one label, such as {name!r} with "
-            f"{both[0]} and {both[1]}; a picture has one class here, so leave one of them"
+            f"{both[0]} and {both[1]}; a picture has one class here, so keep one of them"
         )
     labelled = {name: label for name, label in labels.items() if label is not None}
     return labelled if labelled or not labels else None
