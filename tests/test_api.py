@@ -98,6 +98,7 @@ def test_a_loaded_generator_draws_what_sample_draws(tiny_run: TrainResult) -> No
     assert (generator.shape, generator.classes, generator.steps) == ((1, 8, 8), (), 12)
     images = generator.module(generator.latents(5, seed=3), None)
     assert images.abs().max() <= 1
+    assert repr(generator).startswith(f"<Generator {generator.path}: ") and len(repr(generator).splitlines()) == 1
     assert generator._repr_png_().startswith(b"\x89PNG")
     with pytest.raises(UsageError, match="n=0 must be more than 0"):
         generator.draw(0)

@@ -1,7 +1,7 @@
-"""Find the run or generator for ``runs/0003-digits``, ``gen.pth``, ``latest`` or ``best``.
+"""Find the run or generator for ``runs/0003-digits``, ``runs/0003``, ``gen.pth``, ``latest`` or ``best``.
 
 ``latest`` is the newest run under ``runs``; ``best`` its best generator. ``DIR/latest`` and ``DIR/best`` look in
-another folder, and ``RUN/best`` in one run.
+another folder, and ``RUN/best`` in one run. ``DIR/0003`` is the run of this number, and ``0003`` that under ``runs``.
 """
 
 import logging
@@ -20,7 +20,7 @@ LATEST, BEST = "latest", "best"
 
 def run_called(name: str | Path, flag: str = "") -> RunFolder:
     """Find a run by its folder, a file in it, or ``latest``; UsageError, naming ``flag``, if there is none."""
-    path = Path(name)
+    path = run_folder.by_number(Path(name), RUNS)
     if path.name in (LATEST, BEST) and not path.exists():
         return _newest(path)
     if path.is_file():
@@ -36,7 +36,7 @@ def generator_called(name: str | Path) -> Path:
 
     A path that is neither a folder nor ends in ``latest`` or ``best`` is returned unchanged.
     """
-    path = Path(name)
+    path = run_folder.by_number(Path(name), RUNS)
     is_best = path.name == BEST and not path.exists()
     if not is_best and not path.is_dir() and (path.name != LATEST or path.exists()):
         return path
@@ -50,7 +50,7 @@ def start_called(name: str, out: Path) -> Path:
     ``latest`` and ``best`` without a folder look in ``out``. For ``best``, the checkpoint is preferred to ``best.pth``,
     because it also has the discriminator.
     """
-    path = Path(name)
+    path = run_folder.by_number(Path(name), out)
     if path.exists():
         return path
     if path.name not in (LATEST, BEST):
@@ -63,7 +63,8 @@ def _newest(path: Path, runs: Path = RUNS) -> RunFolder:
     """The newest run in the folder of ``DIR/latest`` or ``DIR/best``, or the run itself in ``RUN/best``."""
     if path.parent == Path():
         return run_folder.newest(runs)
-    return RunFolder(path.parent) if RunFolder(path.parent).config.is_file() else run_folder.newest(path.parent)
+    run = RunFolder(run_folder.by_number(path.parent, runs))
+    return run if run.config.is_file() else run_folder.newest(path.parent)
 
 
 def _last_of(run: RunFolder) -> Path:

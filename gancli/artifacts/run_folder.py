@@ -150,6 +150,19 @@ def newest(out: Path) -> RunFolder:
     return RunFolder(max(runs)[1])
 
 
+def by_number(path: Path, out: Path) -> Path:
+    """The run that ``DIR/0003`` names, or ``0003`` in ``out``; the path itself if that is none, or something else.
+
+    Example:
+        >>> by_number(Path("nowhere/0003"), Path("runs")).as_posix()
+        'nowhere/0003'
+    """
+    folder = out if path.parent == Path() else path.parent
+    if not path.name.isdecimal() or path.exists() or not folder.is_dir():
+        return path
+    return next((run for number, run in _numbered(folder) if number == int(path.name)), path)
+
+
 def has_run(out: Path) -> bool:
     """True if there is a run for `newest`."""
     return bool(_configured(out))

@@ -57,11 +57,12 @@ def auto(out: Path, group: Group) -> str | None:
 
 
 def folder_of(resume: str | Path, out: Path | None) -> RunFolder:
-    """The folder of the run that ``--resume`` names: ``latest`` in ``out``, a run's folder, or a checkpoint in it.
+    """The folder of the run that ``--resume`` names: ``latest`` in ``out``, a run's folder or number, or a checkpoint.
 
     UsageError if there is none, or if it does not lie in ``out``, where that is given.
     """
-    path = Path(resume)
+    runs = out or Path(TrainConfig().out)
+    path = run_folder.by_number(Path(resume), runs)
     if resume != "latest" and path.is_file():
         if path.suffix == ".pth":
             raise UsageError(
@@ -71,7 +72,7 @@ def folder_of(resume: str | Path, out: Path | None) -> RunFolder:
         run_folder.step_of(path)
         folder = RunFolder(path.absolute().parent.parent)
     else:
-        folder = run_folder.newest(out or Path(TrainConfig().out)) if resume == "latest" else RunFolder(path)
+        folder = run_folder.newest(runs) if resume == "latest" else RunFolder(path)
     if not folder.config.is_file():
         raise UsageError(f"--resume {resume}: {folder.path} is not the folder of a run (it has no config.toml).")
     if out is not None and folder.path.resolve().parent != out.resolve():

@@ -22,7 +22,7 @@ SHOWN = 64
 """Number of images that a notebook shows."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Generator:
     """A loaded generator. A notebook shows a grid of its images.
 
@@ -92,6 +92,9 @@ class Generator:
         channels, height, width = self.shape
         classes = f", {len(self.classes)} classes" if self.classes else ""
         return f"{self.recipe} of {self.data}: {channels} x {height} x {width}{classes}, after {self.steps:,} steps"
+
+    def __repr__(self) -> str:
+        return f"<Generator {self.path}: {self}>"
 
     def _repr_png_(self) -> bytes:
         """A grid for a notebook."""
