@@ -11,9 +11,10 @@ from typing_extensions import override
 from gancli import whole_batch
 from gancli.functional import losses, penalties
 from gancli.functional.diffusion import continuous_schedule, diffused, posterior
+from gancli.functional.schedules import half_cosine, ramped_half_life
 from gancli.models.convolutional import Shape
 from gancli.models.denoising import PairDiscriminator, UNet
-from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, half_cosine, hyper, ramped_half_life
+from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, hyper
 
 
 class Chain(nn.Module):

@@ -10,10 +10,11 @@ from torch.nn.functional import leaky_relu
 from typing_extensions import override
 
 from gancli.functional import losses, penalties
+from gancli.functional.schedules import half_cosine
 from gancli.models import perceptron, points
 from gancli.models.convolutional import Shape, cropped, doublings
 from gancli.models.resampling import Downsample, Upsample
-from gancli.recipes.base import Augmentation, Batch, Loss, Rates, Recipe, Spec, half_cosine, hyper
+from gancli.recipes.base import Augmentation, Batch, Loss, Rates, Recipe, Spec, hyper
 
 PERCEPTRON_VALUES = 32 * 32
 """Pictures of at most so many values (channels times pixels) have perceptrons by default."""

@@ -1,8 +1,8 @@
 """Lazy regularisation: optimizer steps of their own down terms that are computed at intervals only.
 
 Karras et al. 2020 (arXiv:1912.04958), section 3.1 and appendix B. Terms are multiplied by their interval k, and Adam is
-corrected for k + 1 steps in place of k; see `gancli.recipes.base.lazy_share`. These steps come before the others of
-their step, so that the gradients left for the health watch are those of the adversarial loss.
+corrected for k + 1 steps in place of k; see `gancli.functional.schedules.lazy_share`. These steps come before the
+others of their step, so that the gradients left for the health watch are those of the adversarial loss.
 """
 
 from collections.abc import Callable

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
+from gancli.functional.schedules import ramped_half_life
 from gancli.models.style_discriminator import Discriminator
 from gancli.models.style_generator import Generator, Mapping, Modulated
-from gancli.recipes.base import Batch, Spec, ramped_half_life
+from gancli.recipes.base import Batch, Spec
 from gancli.recipes.stylegan2 import StyleGAN2, path_lengths
 
 SPEC = Spec(3, 8, 12, 4)

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from gancli.functional import losses
 from gancli.functional.balance import adaptive_weight, gradient, with_gradient
+from gancli.functional.schedules import half_cosine, ramped_half_life
 from gancli.models.autoencoder import latent_shape
 from gancli.models.efficientnet_lite0 import Lite0
 from gancli.models.kl_autoencoder import Discriminator, Generator
@@ -18,7 +19,7 @@ from gancli.models.patch_discriminator import MIN_SIDE
 from gancli.models.perceptual import CHANNELS, Perception
 from gancli.pretrained import lite0_weights
 from gancli.recipes.autoencoder.mixture import fitted_mixture
-from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, Stage, half_cosine, hyper, ramped_half_life
+from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, Stage, hyper
 from gancli.recipes.latent.sharpening import distances
 from gancli.recipes.vaegan import prior_divergence
 

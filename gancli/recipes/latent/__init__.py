@@ -14,6 +14,7 @@ from typing_extensions import override
 from gancli import whole_batch
 from gancli.functional import losses
 from gancli.functional.pixels import moved
+from gancli.functional.schedules import half_cosine, ramped_half_life
 from gancli.models import autoencoder, latent_gan
 from gancli.models.autoencoder import Autoencoder
 from gancli.models.convolutional import Shape
@@ -21,7 +22,7 @@ from gancli.models.efficientnet_lite0 import Lite0
 from gancli.models.latent_networks import Discriminator, Generator, Judge
 from gancli.models.perceptual import CHANNELS
 from gancli.pretrained import lite0_weights
-from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, Stage, half_cosine, hyper, ramped_half_life
+from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, Stage, hyper
 from gancli.recipes.latent.sharpening import Sharpening, distances
 from gancli.recipes.projected import MIN_SIDE
 from gancli.recipes.r3gan import pairing_with_penalties
