@@ -81,6 +81,8 @@ def runs(seed: int) -> list[Run]:
     usual.append(_small("stylegan2, no path lengths", "stylegan2", "path_weight=0"))
     usual.append(_small("stylegan2, R1 of 0.1", "stylegan2", "gamma=0.1"))
     usual.append(Run("stylegan2, as wide as it is", "stylegan2", (), STEPS["stylegan2"], batch_size=32))
+    regular = ("width=16", "max_width=32", "path_weight=0", "mixing=0", "gamma=3")
+    usual.append(Run("stylegan2, R1 of 3", "stylegan2", regular, augment="none"))
     broken += [_small(f"{name}, G stands still", name, "g_lr=1e-9") for name in ("stylegan2", "latent")]
     broken.append(_small("stylegan2, G's rate 0.2", "stylegan2", "g_lr=0.2"))
     broken.append(_small("latent, G's rate 0.05", "latent", "g_lr=0.05"))

@@ -2,9 +2,11 @@
 
 import io
 import logging
+import os
 import signal
 import sys
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -73,13 +75,24 @@ add(app, "recipes", recipes.recipes, "RecipesFlags")
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code; an error is one line on stderr."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a closed stream is None
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # an ASCII terminal shows escapes instead of failing
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _stop)
     sys.exit(run(arguments))
+
+
+def _open_closed_streams() -> None:
+    """Read and write nothing where the caller closed a standard stream, as ``2>&-`` does.
+
+    Otherwise the stream is None, and the first file that is opened gets its number, to which libraries print.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
 
 
 class Stopped(BaseException):

@@ -218,6 +218,16 @@ def test_a_result_that_an_ascii_terminal_cannot_show_is_no_failure(tiny_run: Tra
     assert finished.stdout.startswith("samples  sch\\xf6n.png")
 
 
+def test_closed_streams_stop_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    with pytest.raises(SystemExit) as left:
+        main(["train", *TINY, "--out", str(tmp_path)])
+    for name in ("stdin", "stdout", "stderr"):
+        getattr(sys, name).close()
+    assert left.value.code == 0 and (next(tmp_path.iterdir()) / "gen.pth").exists()
+
+
 def stopped(number: signal.Signals) -> None:
     signal.raise_signal(number)
 
