@@ -24,7 +24,7 @@ class PictureOptions(Settings):
 
     labels: Labels = setting(
         "auto",
-        "Classes of pictures: the top folder of each (folder), or those of a dataset.json if there is one (auto).",
+        "Labels of pictures: the top folder of each (folder), or a dataset.json or labels.csv if there is one (auto).",
         fixed=True,
     )
     color: Colour = setting(

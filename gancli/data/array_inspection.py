@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gancli.config.pictures import PictureOptions
 from gancli.data import arrays
+from gancli.data.conditions import summary_of
 from gancli.data.pictures.inspection import SHEET, Inspection
 from gancli.data.pictures.labels import imbalance
 
@@ -29,6 +30,9 @@ def inspect_array(path: Path, size: tuple[int, int] | None, options: PictureOpti
     inspection.sizes = Counter({(height, width): count})
     labels = [each.labels for each in (dataset.train, dataset.heldout) if each.labels is not None]
     inspection.classes = Counter(dataset.classes[number] for each in labels for number in each.tolist())
+    if dataset.conditions is not None:
+        rows = [each.conditions for each in (dataset.train, dataset.heldout) if each.conditions is not None]
+        inspection.conditions = summary_of(dataset.conditions.names, torch.cat(rows))
     inspection.duplicates = _copies(images)
     inspection.transparent = int((images[:, 3] < 255).any(-1).any(-1).sum()) if channels == 4 else 0
     inspection.enlarged = count if used.shape[2] > height or used.shape[3] > width else 0

@@ -12,7 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from gancli.config.pictures import PictureOptions
-from gancli.data.dataset import DataSet, Split, split_by_content
+from gancli.data.conditions import conditions_of
+from gancli.data.dataset import DataSet, split_by_content
+from gancli.data.pictures.label_file import require_condition_names
 from gancli.data.pictures.labels import Labels, numbered, used
 from gancli.data.pictures.shaping import shaped
 from gancli.errors import DataError, FileFormatError, UsageError, counted
@@ -21,8 +23,9 @@ log = logging.getLogger(__name__)
 SUFFIXES = (".npz", ".npy")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}
-LABELS, CLASSES = "labels", "classes"
-"""Arrays of an ``.npz``: the class of each picture, as a name or a number; and the class names by number."""
+LABELS, CLASSES, CONDITIONS = "labels", "classes", "conditions"
+"""Arrays of an ``.npz``: the class of each picture, as a name or a number, or its row of conditions; the class names by
+number; and the names of the conditions."""
 SHARES = tuple(percent / 100 for percent in range(5, 100, 5))
 """Held-out shares to try if the wanted one leaves a split empty."""
 
@@ -100,14 +103,14 @@ def dataset_of(
     labels = used(labels, rows[False], rows[True])
     channels = CHANNELS.get(options.color, min(images.shape[1], 3))
     images = at_shape(images, (channels, *(size or images.shape[2:])), options)
-    numbers = torch.tensor(labels.numbers) if labels.numbers else None
-    train, held = (Split(images[mask], None if numbers is None else numbers[mask]) for mask in (~heldout, heldout))
+    train, held = (labels.split(images[mask], rows[part]) for mask, part in ((~heldout, False), (heldout, True)))
     log.info(
         "%s: %s to train on, %d held out by content%s",
         path, counted(len(train), "picture"), len(held), f"; classes: {len(labels.classes)}" if labels.classes else "",
     )  # fmt: skip
     plain = replace(options, holdout=share).as_dict()
-    return DataSet(str(path.absolute()), train, held, labels.classes, options=plain)
+    known = conditions_of(labels.conditions, train.conditions)
+    return DataSet(str(path.absolute()), train, held, labels.classes, options=plain, conditions=known)
 
 
 def _split(path: Path, images: Tensor, wanted: float) -> tuple[Tensor, float]:
@@ -125,12 +128,25 @@ def _labels(path: Path, arrays: Mapping[str, np.ndarray], count: int, options: P
         raise UsageError(f"--labels folder: {path} is an array, which has no folders; its labels are read without.")
     if given is None:
         return Labels()
+    if given.ndim == 2 and len(given) == count and given.shape[1] and given.dtype.kind in "fiu":
+        return _conditions(path, given, arrays.get(CONDITIONS))
     if given.shape != (count,) or given.dtype.kind not in "iuU":
         raise DataError(
-            f"{path}: its labels are {given.dtype} {given.shape}; wanted is a number or name for each of {count:,} "
-            "pictures, or use --labels none."
+            f"{path}: its labels are {given.dtype} {given.shape}; wanted is a number, a name or a row of numbers for "
+            f"each of {count:,} pictures, or use --labels none."
         )
     return numbered(_names(path, given, arrays.get(CLASSES)))
+
+
+def _conditions(path: Path, given: np.ndarray, names: np.ndarray | None) -> Labels:
+    called = [f"c{number}" for number in range(given.shape[1])] if names is None else [str(name) for name in names.flat]
+    try:
+        require_condition_names(called)
+    except ValueError as error:
+        raise DataError(f"{path}: {error}; or use --labels none.") from error
+    if len(called) != given.shape[1] or not np.isfinite(given).all():
+        raise DataError(f"{path}: its labels need a finite number for each of the conditions, or use --labels none.")
+    return Labels(rows=tuple(map(tuple, given.astype(np.float64).tolist())), conditions=tuple(called))
 
 
 def _names(path: Path, given: np.ndarray, classes: np.ndarray | None) -> Sequence[str]:

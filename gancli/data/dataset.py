@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from gancli.data.conditions import Conditions
 from gancli.errors import UsageError
 
 
@@ -26,14 +27,15 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Split:
-    """Images or points, with optional labels.
+    """Images or points, with optional labels or conditions.
 
     Images are uint8 ``(N, C, H, W)``. Points are float32 ``(N, 2, 1, 1)``, nearly all in [-1, 1]. Labels are int64
-    ``(N,)``.
+    ``(N,)``. Conditions are float64 ``(N, K)``, in the user's units.
     """
 
     images: Tensor
     labels: Tensor | None = None
+    conditions: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -57,6 +59,8 @@ class DataSet:
     """Options that a folder or archive was read with; see `PictureOptions`."""
     channels: "DataSet | None" = None
     """Labelled grey images, from which each image takes its channels; the channels' classes are its mode."""
+    conditions: Conditions | None = None
+    """Names and scales of the conditions, in place of classes."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -67,8 +71,9 @@ class DataSet:
         for split in (self.train, self.heldout):
             digest.update(str(tuple(split.images.shape)).encode())
             digest.update(_bytes(split.images))
-            if split.labels is not None:
-                digest.update(_bytes(split.labels))
+            for labels in (split.labels, split.conditions):
+                if labels is not None:
+                    digest.update(_bytes(labels))
         return digest.hexdigest()
 
     def resized(self, height: int, width: int) -> "DataSet":

@@ -69,7 +69,7 @@ def test_labels_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "beyond.npz", arr_0=pixels, labels=np.array(LABELS), classes=np.array(["a", "b"]))
     np.savez(tmp_path / "features.npz", np.zeros((60, 8)))
     for name, error, said in (
-        ("few", DataError, "wanted is a number or name for each of 60"),
+        ("few", DataError, "wanted is a number, a name or a row of numbers for each of 60"),
         ("beyond", DataError, "its classes are no name for each of its labels"),
         ("features", FileFormatError, "wanted are uint8 pictures"),
     ):

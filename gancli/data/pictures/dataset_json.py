@@ -1,34 +1,37 @@
 """Read labels from a ``dataset.json`` that the StyleGAN tools or a person wrote."""
 
 import json
-import logging
-import unicodedata
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
+from gancli.data.pictures.label_file import FileLabels, Row, are, key_of, matched, require_condition_names
 from gancli.data.pictures.listing import Listing
 from gancli.errors import DataError
 
-log = logging.getLogger(__name__)
 MAX_SHOWN = 40
 """Characters of a wrong value that an error message shows."""
+MAX_VALUE = 1e30
+"""Largest number, which float32 can still standardise."""
 FORM = 'write {"labels": [["folder/name.png", 0], ...]}'
 
 
-def json_labels(listing: Listing) -> dict[str, str] | None:
-    r"""The class of each picture, by its name in the listing; None if there is no ``dataset.json`` or no label.
+def json_labels(listing: Listing) -> FileLabels | None:
+    r"""The labels of a listing's ``dataset.json``; None if it has none.
 
-    A class is a number, a name or a one-hot list; a list ``classes`` in the file may name the numbers. A picture is
-    named by its path from ``dataset.json`` or from the root, or by its file name alone. Paths may start with ``./`` and
-    use ``\``. Raises DataError, which names the file, for anything else.
+    A class is a number, a name or a one-hot list; a list ``classes`` in the file may name the numbers. Lists of other
+    numbers are conditions, which a list ``conditions`` may name (else ``c0``, ``c1``, ...). A picture is named by its
+    path from ``dataset.json`` or from the root, or by its file name alone. Paths may start with ``./`` and use ``\``.
+    Raises DataError, which names the file, for anything else.
     """
-    if listing.labels is None:
-        return None
+    assert listing.labels is not None
     try:
-        given = _labels(_parsed(listing.read(listing.labels)))
-        return None if given is None else _matched(given, listing)
+        document = _parsed(listing.read(listing.labels))
+        if (vectors := _vectors(document)) is not None:
+            return FileLabels(
+                {}, matched(vectors, listing), _condition_names(document, len(next(iter(vectors.values()))))
+            )
+        given = _labels(document)
+        return None if given is None else FileLabels(matched(given, listing), {})
     except (OSError, ValueError) as error:
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise DataError(f"{listing.labels.name} of {listing.root}: {said}; or use --labels none.") from error
@@ -45,16 +48,66 @@ def _parsed(content: bytes) -> Any:
         raise ValueError(f"it is nested too deeply; {FORM}") from error
 
 
+def _vectors(document: Any) -> dict[str, Row] | None:
+    """Rows of conditions by normalised name; None if labels are classes, or if there are none."""
+    is_named, entries = isinstance(document, Mapping) and "conditions" in document, _entries(document)
+    if entries is None or not (is_named or any(_is_vector(value) for _, value in _pairs(entries))):
+        return None
+    rows: dict[str, Row] = {}
+    for name, value in _pairs(entries):
+        if value is None:
+            continue
+        row = _row(name, value)
+        if len(row) != len(next(iter(rows.values()), row)):
+            raise ValueError(f"{name!r} has the label {_short(value)}; all pictures must have as many numbers")
+        if rows.setdefault(key_of(name), row) != row:
+            raise ValueError(f"{name!r} is listed with more than one label; keep one of them")
+    return rows or None
+
+
+def _is_vector(value: Any) -> bool:
+    """True for a list of several numbers that is not one-hot."""
+    return (
+        isinstance(value, list)
+        and len(value) > 1
+        and all(type(each) in (int, float) for each in value)
+        and (any(each not in (0, 1) for each in value) or sum(value) != 1)
+    )
+
+
+def _row(name: str, value: Any) -> Row:
+    numbers = value if isinstance(value, list) else [value]
+    if not numbers or not all(type(each) in (int, float) and abs(each) <= MAX_VALUE for each in numbers):
+        raise ValueError(f"{name!r} has the label {_short(value)}, which is not a list of finite numbers")
+    return tuple(map(float, numbers))
+
+
+def _condition_names(document: Any, count: int) -> tuple[str, ...]:
+    """The names in the file, or ``c0``, ``c1``, ... for ``count`` conditions."""
+    names = document.get("conditions") if isinstance(document, Mapping) else None
+    if names is None:
+        return tuple(f"c{number}" for number in range(count))
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(names) != count:
+        raise ValueError(f"its conditions are {_short(names)}, and pictures have {count} numbers; name each")
+    require_condition_names(names)
+    return tuple(names)
+
+
+def _entries(document: Any) -> Any:
+    """The entries of the file; None if it has no key for them."""
+    return document.get("labels") if isinstance(document, Mapping) else document
+
+
 def _labels(document: Any) -> dict[str, str] | None:
     """Labels by normalised name; None if there are none."""
-    entries = document.get("labels") if isinstance(document, Mapping) else document
+    entries = _entries(document)
     if entries is None and isinstance(document, Mapping):
         return None
     names = _class_names(document)
     labels: dict[str, str | None] = {}
     conflicts: dict[str, tuple[str | None, str | None]] = {}
     for name, value in _pairs(entries):
-        key, label = _key(name), _label(name, value)
+        key, label = key_of(name), _label(name, value)
         if label is not None and not _is_name(value) and int(label) < len(names):
             label = names[int(label)]
         if labels.setdefault(key, label) != label:
@@ -62,7 +115,7 @@ def _labels(document: Any) -> dict[str, str] | None:
     if conflicts:
         name, both = next(iter(conflicts.items()))
         raise ValueError(
-            f"{_count(len(conflicts), 'picture')} listed with more than one label, such as {name!r} with "
+            f"{are(len(conflicts), 'picture')} listed with more than one label, such as {name!r} with "
             f"{both[0]} and {both[1]}; a picture has one class here, so keep one of them"
         )
     labelled = {name: label for name, label in labels.items() if label is not None}
@@ -97,7 +150,8 @@ def _label(name: str, value: Any) -> str | None:
     if isinstance(value, list) and len(value) > 1:
         if any(type(each) not in (int, float) or each not in (0, 1) for each in value) or sum(value) != 1:
             raise ValueError(
-                f"{name!r} has the label {_short(value)}, which is not one class; a list must be one-hot like [0, 1, 0]"
+                f"{name!r} has the label {_short(value)}, which is not one class; a list must be one-hot like "
+                "[0, 1, 0], or all must be numbers"
             )
         return str(value.index(1))
     single = value[0] if isinstance(value, list) and value else value
@@ -110,50 +164,6 @@ def _label(name: str, value: Any) -> str | None:
             f"{name!r} has the label {_short(value)}; a label is a class's number from 0 on, its name, or one-hot"
         )
     return str(single)
-
-
-def _matched(given: Mapping[str, str], listing: Listing) -> dict[str, str]:
-    """Labels by the name of a picture in the listing; pictures without a label are left out."""
-    assert listing.labels is not None
-    folder = PurePosixPath(listing.labels.name).parent.as_posix()
-    keys = {entry.name: _key(entry.name) for entry in listing.entries}
-    prefix = "" if folder == "." else _key(folder) + "/"
-    labels: dict[str, str] = {}
-    for name, key in keys.items():
-        wanted = next((each for each in (key.removeprefix(prefix), key) if each in given), None)
-        if wanted is not None:
-            labels[name] = given[wanted]
-    if not labels:
-        labels = _by_file_name(given, keys)
-    unknown = set(given) - {form for key in keys.values() for form in (key, key.removeprefix(prefix), _last(key))}
-    if unknown:
-        log.warning(
-            "%s of %s: %s for no picture that is there, such as %r.",
-            listing.labels.name, listing.root, _count(len(unknown), "label"), min(unknown),
-        )  # fmt: skip
-    return labels
-
-
-def _by_file_name(given: Mapping[str, str], keys: Mapping[str, str]) -> dict[str, str]:
-    """Match labels by file name alone, if it is unique."""
-    times = Counter(_last(key) for key in keys.values())
-    return {name: given[_last(key)] for name, key in keys.items() if _last(key) in given and times[_last(key)] == 1}
-
-
-def _key(name: str) -> str:
-    """Normalise a name: ``/`` as separator, no leading ``./``, composed characters (NFC)."""
-    plain = unicodedata.normalize("NFC", name).replace("\\", "/")
-    while plain.startswith("./"):
-        plain = plain[2:]
-    return plain
-
-
-def _last(key: str) -> str:
-    return key.rpartition("/")[2]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun} is" if number == 1 else f"{number:,} {noun}s are"
 
 
 def _short(value: Any) -> str:

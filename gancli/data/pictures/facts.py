@@ -109,10 +109,17 @@ class Facts:
         """Return True if all pictures are grey and ``--color auto`` may use one channel."""
         return options.color == "auto" and all(seen.traits.is_grey for seen in self.seen())
 
-    def fingerprint(self, shape: tuple[int, int, int], options: PictureOptions, labels: Sequence[int]) -> str:
+    def fingerprint(
+        self,
+        shape: tuple[int, int, int],
+        options: PictureOptions,
+        labels: Sequence[object],
+        conditions: Sequence[str] = (),
+    ) -> str:
         """16 hexadecimal digits that identify pixels, order, split and labels, computed without reading pixels.
 
-        ``labels`` has one for each entry of the listing, or none. ``shape`` is ``(C, H, W)``.
+        ``labels`` has one for each entry of the listing, or none. ``conditions`` are the names of their numbers.
+        ``shape`` is ``(C, H, W)``.
         """
         made = (VERSION, shape, options.fit, options.alpha)
         digest = hashlib.blake2b(str(made).encode(), digest_size=8)
@@ -125,6 +132,8 @@ class Facts:
             digest.update(str(ranges).encode())  # all others decode as in version 0.1.0
         if any(each.is_inverted for each in self.deep()):
             digest.update(b"inverted")
+        if conditions:
+            digest.update(str(tuple(conditions)).encode())
         return digest.hexdigest()
 
 

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from gancli.config.pictures import PictureOptions
+from gancli.data.conditions import summary_of
 from gancli.data.pictures import deep
 from gancli.data.pictures.decoded_cache import Progress
 from gancli.data.pictures.decoding import Picture
 from gancli.data.pictures.facts import Facts, share_that_splits
+from gancli.data.pictures.label_file import Row
 from gancli.data.pictures.labels import imbalance, labels_of
 from gancli.data.pictures.listing import Entry, Listing, list_pictures
 from gancli.data.pictures.load import CHANNELS, say_other_share, usual_size
@@ -45,6 +47,8 @@ class Inspection:
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     """Height and width in the files."""
     classes: Counter[str] = field(default_factory=Counter)
+    conditions: dict[str, dict[str, float]] = field(default_factory=dict)
+    """See `conditions.summary_of`."""
     duplicates: list[list[str]] = field(default_factory=list)
     """Names of files with equal content."""
     transparent: int = 0
@@ -87,6 +91,7 @@ def inspect(
     height, width = size or usual_size(listing)
     inspection = Inspection(str(path), (height, width), options.as_dict(), listing.others, listing.unread)
     facts, shown, decoder = Facts(), list[Entry](), Decoder(listing, height, width, options)
+    rows: list[Row] = []
     began, every = time.perf_counter(), max(1, len(listing.entries) // SHEET)
     on_progress(0, len(listing.entries))
     for number, reading in enumerate(read_pictures(decoder, listing.entries)):
@@ -95,10 +100,13 @@ def inspect(
             _count(inspection, reading.picture)
             if labels.numbers:
                 inspection.classes[labels.classes[labels.numbers[number]]] += 1
+            rows += labels.rows[number : number + 1]
             if number % every == 0 and len(shown) < SHEET:
                 shown.append(reading.entry)
         on_progress(number + 1, len(listing.entries))
     inspection.seconds = round(time.perf_counter() - began, 3)
+    if rows:
+        inspection.conditions = summary_of(labels.conditions, torch.tensor(rows, dtype=torch.float64))
     _conclude(inspection, facts, listing, options)
     inspection.sheet = _sheet(replace(decoder, ranges=facts.ranges(options)), shown, inspection.channels)
     return inspection

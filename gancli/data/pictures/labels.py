@@ -1,15 +1,23 @@
-"""The class of each picture, from its folder or from ``dataset.json``."""
+"""The class or the conditions of each picture, from its folder, ``dataset.json`` or ``labels.csv``."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
 
 from gancli.config.pictures import PictureOptions
+from gancli.data.dataset import Split
 from gancli.data.pictures.dataset_json import json_labels
+from gancli.data.pictures.label_file import FileLabels, Row
+from gancli.data.pictures.labels_csv import csv_labels
 from gancli.data.pictures.listing import Listing, enclosing, is_plain
 from gancli.errors import DataError, UsageError, counted
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 MAX_SHOWN_CLASSES = 3
 SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"}
 """If all folders have these names, they are splits, not classes."""
@@ -19,24 +27,54 @@ MIN_IMBALANCE = 10
 
 @dataclass(frozen=True)
 class Labels:
-    """The class of each entry of a listing (-1: none) and the names of the classes; both empty without labels."""
+    """The class of each entry of a listing, or its conditions; all empty without labels."""
 
     numbers: tuple[int, ...] = ()
+    """The class of each entry; -1: none."""
     classes: tuple[str, ...] = ()
+    """Names of the classes."""
+    rows: tuple[Row, ...] = ()
+    """The conditions of each entry, in place of a class."""
+    conditions: tuple[str, ...] = ()
+    """Names of the conditions."""
+
+    def split(self, images: Tensor, rows: Sequence[int]) -> Split:
+        """A split of ``images`` with the labels of these entries."""
+        if self.conditions:
+            return Split(images, conditions=torch.tensor([self.rows[row] for row in rows], dtype=torch.float64))
+        return Split(images, torch.tensor([self.numbers[row] for row in rows]) if self.numbers else None)
 
 
 def labels_of(listing: Listing, options: PictureOptions) -> Labels:
     """The labels of all pictures, for a value of ``--labels``.
 
     Raises UsageError if ``folder`` does not give each picture one of at least two classes. Raises DataError for a
-    ``dataset.json`` that is damaged or lacks a picture.
+    ``dataset.json`` or ``labels.csv`` that is damaged or lacks a picture.
     """
     if options.labels == "folder":
         return _of_folders(listing)
-    by_name = None if options.labels == "none" else json_labels(listing)
-    if by_name is None:
+    given = None if options.labels == "none" else _given(listing)
+    if given is None:
         _mention_folders(listing)
         return Labels()
+    if given.conditions:
+        return Labels(rows=tuple(_of_all(listing, given.rows)), conditions=given.conditions)
+    names = _of_all(listing, given.classes)
+    if len(set(names)) == 1:
+        log.warning(
+            "all pictures of %s have the label %r; with one class, labels teach nothing.", listing.root, names[0]
+        )
+    return numbered(names)
+
+
+def _given(listing: Listing) -> FileLabels | None:
+    if listing.labels is None:
+        return None
+    return csv_labels(listing) if listing.labels.name.endswith(".csv") else json_labels(listing)
+
+
+def _of_all(listing: Listing, by_name: Mapping[str, T]) -> list[T]:
+    """The label of each entry; DataError if one is missing."""
     missing = [entry.name for entry in listing.entries if entry.name not in by_name]
     if missing:
         more = f" and {len(missing) - 1:,} more of {len(listing.entries):,} pictures" if len(missing) > 1 else ""
@@ -45,12 +83,7 @@ def labels_of(listing: Listing, options: PictureOptions) -> Labels:
             f"{listing.labels.name} of {listing.root} has no label for {missing[0]!r}{more}; add what is missing, or "
             "use --labels none."
         )
-    names = [by_name[entry.name] for entry in listing.entries]
-    if len(set(names)) == 1:
-        log.warning(
-            "all pictures of %s have the label %r; with one class, labels teach nothing.", listing.root, names[0]
-        )
-    return numbered(names)
+    return [by_name[entry.name] for entry in listing.entries]
 
 
 def numbered(names: Sequence[str]) -> Labels:
@@ -65,8 +98,10 @@ def numbered(names: Sequence[str]) -> Labels:
 def used(labels: Labels, train: Sequence[int], heldout: Sequence[int]) -> Labels:
     """Keep the classes that have a picture in ``train`` or ``heldout``, which are indices of the listing.
 
-    Warns about classes without training pictures, and about classes of very different sizes.
+    Warns about classes without training pictures, and about classes of very different sizes. Conditions stay.
     """
+    if labels.conditions:
+        return labels
     learnt, shown = ({labels.numbers[row] for row in rows} if labels.numbers else set() for rows in (train, heldout))
     missing = [name for number, name in enumerate(labels.classes) if number not in learnt]
     if missing:

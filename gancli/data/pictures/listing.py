@@ -18,7 +18,8 @@ from gancli.errors import DataError, UsageError
 LITTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 RUN_FILES = {"config.toml", "environment.json"}
 """Files that mark a run's folder, which is skipped: the samples in it are not the user's pictures."""
-LABELS = "dataset.json"
+LABELS = ("dataset.json", "labels.csv")
+"""Files of labels; the first that is there is read."""
 MAX_BYTES = 2**28
 """Size of the largest file that is read."""
 
@@ -53,8 +54,8 @@ class Listing:
     """Number of files that, by their names, are neither pictures nor labels."""
     archive: zipfile.ZipFile | None = None
     labels: Entry | None = None
-    """``dataset.json``, the StyleGAN tools' file of labels, if there is one at the root or in a folder that encloses
-    all pictures."""
+    """``dataset.json``, the StyleGAN tools' file of labels, or ``labels.csv``, if there is one at the root or in a
+    folder that encloses all pictures."""
     unread: dict[str, int] = field(default_factory=dict)
     """Number of pictures in unsupported formats, by suffix; ``others`` includes them."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -194,7 +195,7 @@ def _labels_among(names: Sequence[str]) -> str | None:
     if not folders:
         return None
     above = enclosing(folders)
-    places = ["/".join([*above[:depth], LABELS]) for depth in range(len(above) + 1)]
+    places = ["/".join([*above[:depth], name]) for name in LABELS for depth in range(len(above) + 1)]
     present = set(names)
     return next((place for place in places if place in present), None)
 

@@ -2,7 +2,6 @@
 
 import logging
 import statistics
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +9,12 @@ import torch
 from torch import Tensor
 
 from gancli.config.pictures import Colour, PictureOptions
-from gancli.data.dataset import DataSet, Split
+from gancli.data.conditions import conditions_of
+from gancli.data.dataset import DataSet
 from gancli.data.pictures import deep
 from gancli.data.pictures.decoded_cache import Progress, Shape, decoded
 from gancli.data.pictures.facts import PARTS, Facts, share_that_splits
-from gancli.data.pictures.labels import Labels, labels_of, used
+from gancli.data.pictures.labels import labels_of, used
 from gancli.data.pictures.listing import Listing, list_pictures
 from gancli.data.pictures.opening import header_size
 from gancli.data.pictures.reading import with_frames
@@ -56,14 +56,18 @@ def load(
         raise DataError(f"{path}: {refused}.")
     labels = used(labels, facts.rows("train"), facts.rows("heldout"))
     shape = (images["train"].shape[1], *shape[1:])
-    say_what_is_done(listing, facts, shape, options, labels.classes, size is None)
+    say_what_is_done(listing, facts, shape, options, labels, size is None)
     if facts.deep():  # a fixed range keeps these pixels the same when pictures are added
         options = replace(options, range=deep.as_choice(facts.deep(), facts.ranges(options)))
-    train, heldout = (Split(images[part], _chosen(labels, facts.rows(part))) for part in PARTS)
-    fingerprint = facts.fingerprint(shape, options, labels.numbers)
-    skipped = named(listing, facts.bad) + named(listing, facts.too_small)
-    name = str(path.absolute())
-    return DataSet(name, train, heldout, labels.classes, None, fingerprint, skipped, options.as_dict())
+    train, heldout = (labels.split(images[part], facts.rows(part)) for part in PARTS)
+    fingerprint = facts.fingerprint(shape, options, labels.numbers or labels.rows, labels.conditions)
+    return DataSet(
+        str(path.absolute()), train, heldout, labels.classes,
+        known_fingerprint=fingerprint,
+        skipped=named(listing, facts.bad) + named(listing, facts.too_small),
+        options=options.as_dict(),
+        conditions=conditions_of(labels.conditions, train.conditions),
+    )  # fmt: skip
 
 
 def say_other_share(facts: Facts, options: PictureOptions, share: float | None) -> None:
@@ -122,7 +126,3 @@ def usual_size(listing: Listing) -> tuple[int, int]:
     shorter = statistics.median(min(size) for size in sizes)
     side = next((side for side in USUAL_SIDES if side <= shorter), USUAL_SIDES[-1])
     return side, side
-
-
-def _chosen(labels: Labels, rows: Sequence[int]) -> Tensor | None:
-    return torch.tensor([labels.numbers[row] for row in rows]) if labels.numbers else None

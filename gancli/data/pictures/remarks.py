@@ -7,8 +7,9 @@ from gancli.config.pictures import PictureOptions
 from gancli.data.pictures import deep
 from gancli.data.pictures.facts import Facts
 from gancli.data.pictures.formats import advice
+from gancli.data.pictures.labels import Labels
 from gancli.data.pictures.listing import Listing
-from gancli.errors import counted
+from gancli.errors import counted, in_a_list
 
 log = logging.getLogger(__name__)
 MAX_BAD = 0.1
@@ -78,7 +79,7 @@ def say_what_is_done(
     facts: Facts,
     shape: tuple[int, int, int],
     options: PictureOptions,
-    classes: tuple[str, ...],
+    labels: Labels,
     is_own_size: bool,
 ) -> None:
     """Log how the pictures are read, in one line, and the warnings."""
@@ -89,7 +90,8 @@ def say_what_is_done(
         f"{height}x{width} {COLOURS[channels]}{hint}, fit {options.fit}",
     ]
     notes += [f"{line} (--range changes it)" for line in deep.described(facts.deep(), facts.ranges(options))]
-    notes += [f"classes: {len(classes):,}"] if classes else []
+    notes += [f"classes: {len(labels.classes):,}"] if labels.classes else []
+    notes += [f"conditions: {', '.join(map(in_a_list, labels.conditions))}"] if labels.conditions else []
     if transparent := facts.count("has_alpha"):
         ground = "kept" if channels == 4 else f"on {options.alpha}"
         notes.append(f"{transparent:,} with transparent pixels, {ground}")
