@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -46,8 +46,7 @@ def save(
     path: Path, state: TrainState, origin: Origin, images_seen: int, fixed: Mapping[str, Any] = MappingProxyType({})
 ) -> None:
     """Write a checkpoint atomically; ``fixed`` holds the settings that a resumed run cannot change."""
-    plain_origin = asdict(origin) | {"classes": list(origin.classes)}
-    content = {"origin": plain_origin, "images_seen": images_seen, "fixed": fixed, "state": state.state_dict()}
+    content = {"origin": origin.as_dict(), "images_seen": images_seen, "fixed": fixed, "state": state.state_dict()}
     torch_file.save(path, KIND, VERSION, content)
 
 

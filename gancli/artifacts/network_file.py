@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gancli import config
+from gancli.data.conditions import Conditions, Label, conditions_in
 from gancli.errors import FileFormatError, UsageError
 from gancli.files import torch_file
 from gancli.files.torch_file import Scalar
@@ -38,6 +39,28 @@ class Origin:
     """Fingerprint of the data set; see `gancli.data.DataSet.fingerprint`."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Settings for reading the pictures; see `gancli.data.PictureOptions`."""
+    conditions: Conditions | None = None
+    """Names and scales of the conditions of its data, which have these in place of classes."""
+
+    @property
+    def choices(self) -> Sequence[Label]:
+        """What a conditional generator of this origin draws in turn: all classes, or known rows of conditions."""
+        return range(len(self.classes)) if self.conditions is None else self.conditions.choices
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for a file; without conditions, the same as before there were any."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        plain |= {"spec": plain_spec(self.spec), "classes": list(self.classes)}
+        return plain | {"conditions": self.conditions.as_dict()} if self.conditions else _without(plain, "conditions")
+
+
+def plain_spec(spec: Spec) -> dict[str, Any]:
+    """The spec as plain data; without conditions, the same as before there were any."""
+    return asdict(spec) if spec.conditions else _without(asdict(spec), "conditions")
+
+
+def _without(table: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if key != name}
 
 
 @dataclass(frozen=True)
@@ -52,13 +75,15 @@ class NetworkFile:
 
 
 def identity(origin: Origin, weights: Mapping[str, Tensor]) -> str:
-    """SHA-256, in hex, of everything that determines a network's images: recipe, hyperparameters, shape and weights.
+    """SHA-256, in hex, of everything that determines a network's images.
+
+    It covers recipe, hyperparameters, shape, conditions and weights.
 
     A generator has the same identity in a ``gen.pth``, in a checkpoint and during training.
     """
-    digest = hashlib.sha256(
-        json.dumps([origin.recipe, dict(origin.hyperparameters), asdict(origin.spec)], sort_keys=True).encode()
-    )
+    told: list[Any] = [origin.recipe, dict(origin.hyperparameters), plain_spec(origin.spec)]
+    told += [origin.conditions.as_dict()] if origin.conditions else []
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     for name in sorted(weights):
         values = weights[name].detach().cpu().contiguous()
         digest.update(f"\n{name} {values.dtype} {tuple(values.shape)}\n".encode())
@@ -110,7 +135,10 @@ def origin_of(content: Mapping[str, Any]) -> Origin:
     classes = content["classes"]
     if not isinstance(classes, list | tuple) or not all(isinstance(each, str) for each in classes):
         raise TypeError("classes must be texts")
-    return Origin(**values, spec=spec, classes=tuple(classes))
+    conditions = conditions_in(content.get("conditions"))
+    if spec.conditions != (len(conditions.names) if conditions else 0):
+        raise ValueError("its spec has another number of conditions")
+    return Origin(**values, spec=spec, classes=tuple(classes), conditions=conditions)
 
 
 def require_present_points(path: Path, origin: Origin, older: bool) -> None:
@@ -128,10 +156,9 @@ def _one_line(error: Exception) -> str:
 
 def save(path: Path, file: NetworkFile) -> None:
     """Write the file atomically; equal content gives equal bytes."""
-    origin = asdict(file.origin) | {"classes": list(file.origin.classes)}
     weights = {name: value.detach().cpu() for name, value in file.weights.items()}
     content = {
-        "role": file.role, "gancli": __version__, **origin,
+        "role": file.role, "gancli": __version__, **file.origin.as_dict(),
         "steps": file.steps, "images_seen": file.images_seen, "weights": weights,
     }  # fmt: skip
     torch_file.save(path, KIND, VERSION, content)

@@ -48,6 +48,9 @@ def _in_words(inspected: "Inspected") -> dict[str, Any]:
     if inspected.kind in ("picture", "array"):
         lines["mark"] = "none; nothing says where it comes from" if mark is None else _sentence(mark)
         lines |= {name: _listed(value) for name, value in (mark or {}).items() if name not in ("composite", "version")}
+    if inspected.kind in ("generator", "checkpoint") and "conditions" in lines:
+        ends = lines["conditions"].items()
+        lines["conditions"] = "; ".join(f"{name} {least:g} to {most:g}" for name, (least, most) in ends)
     if proof is not None:
         lines["proof"] = f"{proof['verdict']}: {proof['reason']}"
     return lines

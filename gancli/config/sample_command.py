@@ -3,7 +3,7 @@
 A class with ``Flags`` in its name adds what only a shell needs; the one without is what the Python function takes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -43,6 +43,11 @@ class Sampling(Settings):
         "Draw these classes in turn (conditional GANs); quote a name that has a comma.",
         metavar="3,7",
         completes="classes",
+    )
+    condition: str | Mapping[str, float] | None = setting(
+        None,
+        "Draw with these values (generators that draw by conditions); others are those of training pictures.",
+        metavar="NAME=NUMBER,...",
     )
     trunc: float | None = setting(
         None,

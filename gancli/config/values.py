@@ -114,6 +114,8 @@ def _converted_to_one_of(value: Any, hints: Sequence[Any], given: str) -> Any:
     words = [word for hint in hints for word in typing.get_args(hint) if isinstance(word, str)]
     if value in words:
         return value
+    if isinstance(value, Mapping) and (tables := [hint for hint in hints if _is_table(hint)]):
+        return convert(value, tables[0], given)
     several = [hint for hint in hints if isinstance(typing.get_origin(hint), type)]
     if several and isinstance(value, Sequence) and not isinstance(value, str):
         return convert(value, several[0], given)
@@ -124,6 +126,11 @@ def _converted_to_one_of(value: Any, hints: Sequence[Any], given: str) -> Any:
     if words and isinstance(value, str) and not value.isdecimal():
         _refuse(given, f"{KINDS[wanted]} or {' or '.join(words)}")
     return convert(value, wanted, given)
+
+
+def _is_table(hint: Any) -> bool:
+    origin = typing.get_origin(hint)
+    return isinstance(origin, type) and issubclass(origin, Mapping)
 
 
 def _scalar(value: Any, hint: type, given: str) -> Any:

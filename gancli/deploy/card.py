@@ -91,6 +91,9 @@ def card(records: Records) -> Iterator[str]:
     yield f"Recipe `{file.origin.recipe}`: {recipe.paper}.\n\n## Use\n\n{USE}\n"
     if records.generator.classes:
         yield f"It draws these classes on demand: {', '.join(map(in_a_list, records.generator.classes))}.\n"
+    if ranges := records.generator.ranges:
+        known = ", ".join(f"{name} ({least:g} to {most:g})" for name, (least, most) in ranges.items())
+        yield f"It draws by these conditions: {known}.\n"
     yield "Images are marked as generated in their metadata; please leave the mark in.\n"
     yield from _training(records, data)
     yield from _figures(records.report)

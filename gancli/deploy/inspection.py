@@ -135,6 +135,7 @@ def _said_by(mark: Mark) -> Facts:
     values = {
         "generator": mark.generator, "recipe": mark.recipe, "version": mark.version, "composite": mark.is_composite,
         "seed": mark.seed, "numbers": mark.numbers_in_words or None, "classes": list(mark.classes) or None,
+        "condition": mark.condition or None,
         "truncation": mark.truncation, "frames_between": mark.frames if mark.frames > 1 else None,
         "mixed": mark.mixed or None, "frame": mark.frame,
         "producer": mark.producer, "label": mark.label,
@@ -173,6 +174,8 @@ def _facts_of(file: network_file.NetworkFile) -> Facts:
         "classes": len(origin.classes), "steps": file.steps, "images_seen": file.images_seen,
         "values": sum(each.numel() for each in file.weights.values()),
     }  # fmt: skip
+    if (known := origin.conditions) is not None:
+        facts["conditions"] = {name: ends for name, *ends in zip(known.names, known.least, known.most, strict=True)}
     return facts | ({"generator": network_file.identity(origin, file.weights)} if file.role == "generator" else {})
 
 
@@ -219,8 +222,9 @@ def _labels(path: Path) -> Inspected:
     labels = document.get("labels") if isinstance(document, dict) else None
     if not isinstance(labels, list | dict):
         raise ValueError("it has no list of labels")
-    classes = document.get("classes")
-    return Inspected(path, "labels", {"pictures": len(labels)} | ({"classes": classes} if classes else {}))
+    assert isinstance(document, dict)
+    named = {name: document[name] for name in ("classes", "conditions") if document.get(name)}
+    return Inspected(path, "labels", {"pictures": len(labels)} | named)
 
 
 def _report(path: Path) -> Inspected:

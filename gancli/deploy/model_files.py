@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from gancli.deploy.deployed import LABELS, LATENTS, Deployed, Inputs, deployed, numbered_inputs
+from gancli.deploy.deployed import Deployed, Inputs, deployed, numbered_inputs
 from gancli.deploy.precision import in_precision
 from gancli.errors import FileFormatError, GancliError
 from gancli.machine.extras import required
@@ -87,7 +87,7 @@ def torch_runner(module: Callable[..., Tensor]) -> Run:
 def _onnx(module: Deployed, inputs: Inputs, about: Mapping[str, str], precision: str) -> bytes:
     """Export by tracing, which is as exact as torch's newer exporter (``dynamo=True``) and 50 times faster."""
     onnx, written = required("onnx", "export", "an .onnx file"), io.BytesIO()
-    names = [LATENTS, LABELS][: len(inputs.tensors())]
+    names = inputs.names
     export: Any = torch.onnx.export  # it accepts a file object, which its type hints omit
     with warnings.catch_warnings(action="ignore"), contextlib.redirect_stdout(io.StringIO()):
         try:

@@ -14,6 +14,7 @@ from gancli.config.sample_command import MAX_IMAGES
 from gancli.errors import GancliError, counted
 from gancli.sampling import film, output, rendering
 from gancli.sampling import generator as generators
+from gancli.sampling.conditions import conditions_asked, labels_for
 from gancli.sampling.generator import LoadedGenerator
 from gancli.sampling.mark import Mark
 from gancli.sampling.stamping import Stamp
@@ -108,8 +109,10 @@ def drawn_again(mark: Mark, generator: LoadedGenerator) -> Tensor:
     wrong = [label for label in mark.labels if label >= len(names)]
     if wrong or mark.count > MAX_IMAGES or not (mark.truncation is None or 0 < mark.truncation < float("inf")):
         raise GancliError("its mark asks for what this generator does not draw.")
-    labels = [mark.labels[i % len(mark.labels)] for i in range(len(mark.numbers))] if mark.labels else None
     numbers, seed = list(mark.numbers), mark.seed or 0
+    labels = labels_for(generator, conditions_asked(mark.condition or None), numbers)
+    if mark.labels:
+        labels = [mark.labels[i % len(mark.labels)] for i in range(len(numbers))]
     places = None if mark.frame is None else range(mark.frame, mark.frame + 1)
     if not mark.mixed:
         batches = generators.draw(generator, numbers, seed, labels, None, mark.truncation, mark.frames, places)

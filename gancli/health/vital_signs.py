@@ -22,7 +22,8 @@ TWIN = 0.02
 class VitalSigns:
     """Measures G, D and the averaged G on fixed images and latents.
 
-    ``train`` and ``heldout`` are float images ``(n, C, H, W)`` in [-1, 1] on the device, with labels ``(n,)`` or None.
+    ``train`` and ``heldout`` are float images ``(n, C, H, W)`` in [-1, 1] on the device, with labels or None; labels
+    are classes ``(n,)`` or conditions ``(n, K)``.
     As many samples are drawn as there are images in ``train``.
     """
 
@@ -32,14 +33,19 @@ class VitalSigns:
     scaler: torch.amp.GradScaler
     latent_dim: int
     classes: int
-    """Number of classes of a conditional generator; 0 if it is unconditional."""
+    """Number of classes of a conditional generator; 0 if it is unconditional or draws by conditions."""
     train: tuple[Tensor, Tensor | None]
     heldout: tuple[Tensor, Tensor | None]
+    has_conditions: bool = False
+    """True if labels are conditions; samples then have those of ``train``."""
 
     def __post_init__(self) -> None:
         count, device = len(self.train[0]), self.train[0].device
         self.latents = numbered_latents(0, range(count), self.latent_dim).to(device)
         self.labels = torch.arange(count, device=device) % self.classes if self.classes else None
+        self.of_class = self.labels
+        if self.has_conditions:
+            self.labels = self.train[1]
         self.real_spread = _spread(self.train[0], self.train[1] if self.classes else None)
         self.real_contrast = self.train[0].std().item()
 
@@ -74,7 +80,7 @@ class VitalSigns:
             "logit_spread": torch.cat([on_train, on_fake]).std(),
             "memorised": memorised.clamp(-1, 1),
             "g_gradient": _norm(self.g),
-            "diversity": _spread(averaged, self.labels) / self.real_spread,
+            "diversity": _spread(averaged, self.of_class) / self.real_spread,
             **({} if averaged[0].numel() == 2 else {"duplicates": _duplicates(averaged, self.real_spread)}),
             "contrast": averaged.std() / self.real_contrast,
         }

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gancli.models.batch_layers import BatchNorm2d, Dropout
+from gancli.models.label_layers import one_hot
 
 Shape = tuple[int, int, int]
 """Channels, height and width."""
@@ -114,8 +115,3 @@ def cropped(images: Tensor, height: int, width: int) -> Tensor:
     """The centre of images ``(N, C, H, W)`` that are at least ``height`` x ``width``."""
     top, left = (images.shape[2] - height) // 2, (images.shape[3] - width) // 2
     return images[:, :, top : top + height, left : left + width]
-
-
-def one_hot(labels: Tensor, classes: int) -> Tensor:
-    """Labels ``(N,)`` -> int64 ``(N, classes)``; unlike torch's `one_hot`, it does not make a GPU wait."""
-    return (labels[:, None] == torch.arange(classes, device=labels.device)).long()

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from gancli.models.convolutional import Shape, cropped, one_hot
+from gancli.models.convolutional import Shape, cropped
+from gancli.models.label_layers import one_hot
 
 SLOPE = 0.2
 """Slope of LeakyReLU below zero."""

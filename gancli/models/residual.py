@@ -1,6 +1,7 @@
-"""The residual networks of SNGAN (Miyato 2018, arXiv:1802.05957, appendix B.4), with or without classes.
+"""The residual networks of SNGAN (Miyato 2018, arXiv:1802.05957, appendix B.4), with or without labels.
 
-With classes, as in Miyato and Koyama 2018 (arXiv:1802.05637), G has conditional batch normalisation and D a projection.
+With labels, as in Miyato and Koyama 2018 (arXiv:1802.05637), G has conditional batch normalisation and D a projection.
+Labels are classes int64 ``(N,)``, or conditions float ``(N, K)``, with linear layers in place of embeddings.
 """
 
 import math
@@ -12,20 +13,21 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from gancli.models.batch_layers import BatchNorm2d
 from gancli.models.convolutional import Shape, cropped, doublings
+from gancli.models.label_layers import embedding
 
-Weighted = TypeVar("Weighted", nn.Conv2d, nn.Linear, nn.Embedding)
+Weighted = TypeVar("Weighted", bound=nn.Conv2d | nn.Linear | nn.Embedding)
 
 
-class ClassNorm(nn.Module):
-    """Batch normalisation with a gain and bias for each class; plain without classes."""
+class LabelNorm(nn.Module):
+    """Batch normalisation with a gain and bias for each class, or linear in conditions; plain without labels."""
 
-    def __init__(self, channels: int, classes: int) -> None:
+    def __init__(self, channels: int, classes: int, conditions: int = 0) -> None:
         super().__init__()
-        self.norm = BatchNorm2d(channels, affine=not classes)
-        self.gain, self.bias = (nn.Embedding(classes, channels) if classes else None for _ in range(2))
+        self.norm = BatchNorm2d(channels, affine=not (classes or conditions))
+        self.gain, self.bias = (embedding(classes, conditions, channels) for _ in range(2))
         if self.gain is not None and self.bias is not None:
-            nn.init.ones_(self.gain.weight)
-            nn.init.zeros_(self.bias.weight)
+            _make_constant(self.gain, 1.0)
+            _make_constant(self.bias, 0.0)
 
     def forward(self, maps: Tensor, labels: Tensor | None) -> Tensor:
         """``(N, C, H, W)`` to the same shape."""
@@ -35,12 +37,21 @@ class ClassNorm(nn.Module):
         return maps * self.gain(labels)[:, :, None, None] + self.bias(labels)[:, :, None, None]
 
 
+def _make_constant(layer: nn.Embedding | nn.Linear, value: float) -> None:
+    """Make the layer give ``value`` for every label."""
+    if isinstance(layer, nn.Linear):
+        nn.init.zeros_(layer.weight)
+        nn.init.constant_(layer.bias, value)
+    else:
+        nn.init.constant_(layer.weight, value)
+
+
 class GeneratorBlock(nn.Module):
     """Double the map: normalise, ReLU, enlarge, 3 x 3, normalise, ReLU, 3 x 3; the shortcut is a 1 x 1."""
 
-    def __init__(self, width: int, classes: int) -> None:
+    def __init__(self, width: int, classes: int, conditions: int = 0) -> None:
         super().__init__()
-        self.norms = nn.ModuleList(ClassNorm(width, classes) for _ in range(2))
+        self.norms = nn.ModuleList(LabelNorm(width, classes, conditions) for _ in range(2))
         self.convolutions = nn.ModuleList(initialised(nn.Conv2d(width, width, 3, padding=1)) for _ in range(2))
         self.shortcut = initialised(nn.Conv2d(width, width, 1), gain=1.0)
 
@@ -54,17 +65,17 @@ class GeneratorBlock(nn.Module):
 class Generator(nn.Module):
     """A linear layer to a small map, blocks that double it, and a last convolution with tanh."""
 
-    def __init__(self, latent_dim: int, width: int, shape: Shape, classes: int = 0) -> None:
+    def __init__(self, latent_dim: int, width: int, shape: Shape, classes: int = 0, conditions: int = 0) -> None:
         super().__init__()
         times, self.size = doublings(shape), shape[1:]
         self.base = tuple(math.ceil(side / 2**times) for side in self.size)
         self.project = initialised(nn.Linear(latent_dim, width * self.base[0] * self.base[1]), gain=1.0)
-        self.blocks = nn.ModuleList(GeneratorBlock(width, classes) for _ in range(times))
+        self.blocks = nn.ModuleList(GeneratorBlock(width, classes, conditions) for _ in range(times))
         self.norm = BatchNorm2d(width)
         self.to_image = initialised(nn.Conv2d(width, shape[0], 3, padding=1), gain=1.0)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents ``(N, latent_dim)`` and labels ``(N,)`` -> images ``(N, C, H, W)``."""
+        """Latents ``(N, latent_dim)`` and labels -> images ``(N, C, H, W)``."""
         maps = self.project(latents).unflatten(1, (-1, *self.base))
         for block in self.blocks:
             maps = block(maps, labels)
@@ -93,17 +104,18 @@ class DiscriminatorBlock(nn.Module):
 class Discriminator(nn.Module):
     """Two or more blocks that halve the image, two that do not, and a sum over the map."""
 
-    def __init__(self, width: int, shape: Shape, classes: int = 0) -> None:
+    def __init__(self, width: int, shape: Shape, classes: int = 0, conditions: int = 0) -> None:
         super().__init__()
         halvings = max(2, doublings(shape) - 1)
         blocks = [DiscriminatorBlock(shape[0], width, halves=True, first=True)]
         blocks += [DiscriminatorBlock(width, width, halves=True) for _ in range(halvings - 1)]
         self.blocks = nn.Sequential(*blocks, *(DiscriminatorBlock(width, width, halves=False) for _ in range(2)))
         self.logit = normalised(nn.Linear(width, 1), gain=1.0)
-        self.embedding = normalised(nn.Embedding(classes, width), gain=1.0) if classes else None
+        of_label = embedding(classes, conditions, width)
+        self.embedding = None if of_label is None else normalised(of_label, gain=1.0)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images ``(N, C, H, W)`` and labels ``(N,)`` -> logits ``(N,)``: eq. 3 of Miyato and Koyama 2018."""
+        """Images ``(N, C, H, W)`` and labels -> logits ``(N,)``: eq. 3 of Miyato and Koyama 2018."""
         features = self.blocks(images).relu().sum((2, 3))
         logits = self.logit(features).squeeze(1)
         return logits if self.embedding is None else logits + (self.embedding(labels) * features).sum(1)

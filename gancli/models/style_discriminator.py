@@ -31,14 +31,16 @@ class Block(nn.Module):
 class Discriminator(nn.Module):
     """Blocks that halve the image, the minibatch deviation, and a logit.
 
-    With ``classes`` the logit is a product with the mapped label, a projection (Miyato 2018, arXiv:1802.05637), as in
-    ADA's conditional networks (Karras 2020, arXiv:2006.06676). ``path_length`` is the running mean of path lengths,
+    With labels the logit is a product with the mapped label, a projection (Miyato 2018, arXiv:1802.05637), as in ADA's
+    conditional networks (Karras 2020, arXiv:2006.06676). ``path_length`` is the running mean of path lengths,
     which G's regularisation keeps.
     """
 
     path_length: Tensor
 
-    def __init__(self, channels: list[int], shape: Shape, classes: int = 0, mapping_layers: int = 2) -> None:
+    def __init__(
+        self, channels: list[int], shape: Shape, classes: int = 0, mapping_layers: int = 2, conditions: int = 0
+    ) -> None:
         super().__init__()
         height, width = map_sizes(shape)[0]
         self.from_image = convolution(shape[0], channels[-1], 1)
@@ -46,12 +48,13 @@ class Discriminator(nn.Module):
         first = channels[0]
         self.last = convolution(first + 1, first)
         self.dense = Equalised(nn.Linear(first * height * width, first))
-        self.logit = Equalised(nn.Linear(first, first if classes else 1), gain=1.0)
-        self.to_label = Mapping(0, first, classes, mapping_layers) if classes else None
+        labelled = bool(classes or conditions)
+        self.logit = Equalised(nn.Linear(first, first if labelled else 1), gain=1.0)
+        self.to_label = Mapping(0, first, classes, mapping_layers, conditions) if labelled else None
         self.register_buffer("path_length", torch.zeros(()))
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images ``(N, C, H, W)`` in [-1, 1] and labels ``(N,)`` -> logits ``(N,)``."""
+        """Images ``(N, C, H, W)`` in [-1, 1] and labels as for `Mapping` -> logits ``(N,)``."""
         maps = self.blocks(leaky_relu(self.from_image(images), SLOPE))
         maps = leaky_relu(self.last(minibatch_deviation(maps)), SLOPE)
         values = self.logit(leaky_relu(self.dense(maps.flatten(1)), SLOPE))

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, leaky_relu
 
 from gancli import whole_batch
-from gancli.models.convolutional import Shape, cropped, doublings, one_hot
+from gancli.models.convolutional import Shape, cropped, doublings
 from gancli.models.equalised import Equalised, exact, pixel_norm
+from gancli.models.label_layers import label_values
 from gancli.models.resampling import upsampled
 
 MAPPING_RATE = 0.01
@@ -43,20 +44,28 @@ def noise_values(shape: Shape) -> int:
 
 
 class Mapping(nn.Module):
-    """Latents and embedded labels, both normalised, through fully connected layers."""
+    """Latents and embedded labels, both normalised, through fully connected layers.
 
-    def __init__(self, latent_dim: int, style_dim: int, classes: int, layers: int) -> None:
+    The embedding of conditions begins with a random bias: normalised, a multiple of one vector shows its sign alone.
+    """
+
+    def __init__(self, latent_dim: int, style_dim: int, classes: int, layers: int, conditions: int = 0) -> None:
         super().__init__()
-        self.latent_dim, self.classes = latent_dim, classes
-        self.embedding = Equalised(nn.Linear(classes, style_dim), gain=1.0) if classes else None
-        inputs = [latent_dim + (style_dim if classes else 0), *[style_dim] * (layers - 1)]
+        self.latent_dim, self.classes, values = latent_dim, classes, classes or conditions
+        self.embedding = Equalised(nn.Linear(values, style_dim), gain=1.0) if values else None
+        if self.embedding is not None and conditions:
+            nn.init.normal_(self.embedding.layer.bias)  # type: ignore[arg-type]
+        inputs = [latent_dim + (style_dim if values else 0), *[style_dim] * (layers - 1)]
         self.layers = nn.ModuleList(Equalised(nn.Linear(n, style_dim), GAIN, MAPPING_RATE) for n in inputs)
 
     def forward(self, latents: Tensor | None, labels: Tensor | None) -> Tensor:
-        """Latents ``(N, latent_dim)``, or more columns, which are ignored; labels ``(N,)`` -> ``(N, style_dim)``."""
+        """Latents ``(N, latent_dim)``, or more columns, which are ignored; labels -> ``(N, style_dim)``.
+
+        Labels are classes ``(N,)`` or conditions ``(N, K)``.
+        """
         parts = [] if latents is None else [pixel_norm(latents[:, : self.latent_dim])]
         if self.embedding is not None and labels is not None:
-            labelled = one_hot(labels, self.classes).to(self.embedding.layer.weight.dtype)
+            labelled = label_values(labels, self.classes).to(self.embedding.layer.weight.dtype)
             parts.append(pixel_norm(self.embedding(labelled)))
         values = torch.cat(parts, 1)
         for layer in self.layers:
@@ -131,13 +140,13 @@ class Generator(nn.Module):
 
     def __init__(
         self, style_dim: int, channels: list[int], shape: Shape, classes: int = 0,
-        mapping_layers: int = 2, mixing: float = 0.9, noisy: bool = True,
+        mapping_layers: int = 2, mixing: float = 0.9, noisy: bool = True, conditions: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.size, self.style_dim, self.mixing = shape[1:], style_dim, mixing
         self.noise_sizes = noise_sizes(shape) if noisy else []
         self.styles_per_image = 2 * len(channels)
-        self.to_style = Mapping(style_dim, style_dim, classes, mapping_layers)
+        self.to_style = Mapping(style_dim, style_dim, classes, mapping_layers, conditions)
         self.start = nn.Parameter(torch.randn(1, channels[0], *map_sizes(shape)[0]))
         layers = [Layer(style_dim, channels[0], channels[0])]
         for before, after in pairwise(channels):
@@ -146,7 +155,7 @@ class Generator(nn.Module):
         self.to_image = nn.ModuleList(ToImage(style_dim, each, shape[0]) for each in channels)
 
     def mapping(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents ``(N, latent_dim)`` and labels ``(N,)`` -> styles ``(N, L, style_dim)``, the same L times."""
+        """Latents ``(N, latent_dim)`` and labels as for `Mapping` -> ``(N, L, style_dim)``, the same L times."""
         return self.to_style(latents, labels)[:, None].expand(-1, self.styles_per_image, -1)
 
     def mixed(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -184,6 +193,6 @@ class Generator(nn.Module):
         return [part.unflatten(1, (1, *size)) for part, size in zip(parts, self.noise_sizes, strict=True)]
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents ``(N, latent_dim)`` and labels ``(N,)`` -> unbounded images; in training, styles are mixed."""
+        """Latents ``(N, latent_dim)`` and labels -> unbounded images; in training, styles are mixed."""
         styles = self.mixed if self.training and self.mixing else self.mapping
         return self.synthesis(styles(latents, labels), latents)

@@ -28,10 +28,17 @@ class Spec:
     height: int
     width: int
     classes: int = 0
-    """Number of labels, 0 for images without labels."""
+    """Number of classes, 0 for images without classes."""
     point_scale: float | None = None
     """None for pictures. A point is an image of one pixel, with one channel per coordinate in [-1, 1]; multiply by this
     to get the original coordinate."""
+    conditions: int = 0
+    """Number of conditions of an image, 0 for images without."""
+
+    @property
+    def label_values(self) -> int:
+        """Values of a label: of a one-hot class, or the conditions."""
+        return self.classes or self.conditions
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -46,7 +53,10 @@ class Spec:
 
 @dataclass(frozen=True)
 class Batch:
-    """Images, float ``(N, C, H, W)`` in [-1, 1], and their labels, int64 ``(N,)``, if they have any."""
+    """Images, float ``(N, C, H, W)`` in [-1, 1], and their labels, if they have any.
+
+    Labels are classes int64 ``(N,)``, or conditions float32 ``(N, K)``.
+    """
 
     images: Tensor
     labels: Tensor | None = None
@@ -194,7 +204,9 @@ class Recipe:
     """True: both networks step from the same fakes and the same D; G's step comes first.
     False: D steps ``d_steps`` times, then G steps with the new D, on new fakes unless it `reuses_fakes`."""
     conditional: ClassVar[bool] = False
-    """True if G draws the class that a label names."""
+    """True if G draws what a label asks for."""
+    takes_conditions: ClassVar[bool] = False
+    """True if labels may be conditions, float32 ``(N, K)``, instead of classes."""
     mixes_samples: ClassVar[bool] = False
     """True if D's logit of an image depends on the rest of the batch, as with batch normalisation."""
     separable: ClassVar[bool] = True

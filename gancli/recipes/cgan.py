@@ -1,4 +1,7 @@
-"""The first conditional GAN: perceptrons that get the label with the latent or the image."""
+"""The first conditional GAN: perceptrons that get the label with the latent or the image.
+
+Labels are classes int64 ``(N,)``, or conditions float ``(N, K)``.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,7 +12,7 @@ from typing_extensions import override
 
 from gancli.functional import losses
 from gancli.models.batch_layers import Dropout
-from gancli.models.convolutional import one_hot
+from gancli.models.label_layers import label_values
 from gancli.models.maxout import Maxout
 from gancli.recipes.base import Recipe, Spec, hyper
 
@@ -20,14 +23,14 @@ class Generator(nn.Module):
     def __init__(self, latent_dim: int, dropout: float, spec: Spec) -> None:
         super().__init__()
         self.shape, self.classes = spec.shape, spec.classes
-        self.latent, self.label = nn.Linear(latent_dim, 200), nn.Linear(spec.classes, 1000)
+        self.latent, self.label = nn.Linear(latent_dim, 200), nn.Linear(spec.label_values, 1000)
         self.joint = nn.Linear(1200, 1200)
         self.dropout = Dropout(dropout)
         self.pixels = nn.Linear(1200, spec.channels * spec.height * spec.width)
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
-        """Latents ``(N, latent_dim)`` and labels ``(N,)`` -> images ``(N, C, H, W)`` in [-1, 1]."""
-        label = self.label(one_hot(labels, self.classes).to(latents))
+        """Latents ``(N, latent_dim)`` and labels -> images ``(N, C, H, W)`` in [-1, 1]."""
+        label = self.label(label_values(labels, self.classes).to(latents))
         hidden = self.dropout(torch.cat([self.latent(latents), label], 1).relu())
         return (2 * self.pixels(self.dropout(self.joint(hidden).relu())).sigmoid() - 1).unflatten(1, self.shape)
 
@@ -38,15 +41,18 @@ class Discriminator(nn.Module):
     def __init__(self, dropout: float, spec: Spec) -> None:
         super().__init__()
         self.classes = spec.classes
-        self.image, self.label = Maxout(spec.channels * spec.height * spec.width, 240, 5), Maxout(spec.classes, 50, 5)
+        self.image, self.label = (
+            Maxout(spec.channels * spec.height * spec.width, 240, 5),
+            Maxout(spec.label_values, 50, 5),
+        )
         self.joint = Maxout(290, 240, 4)
         self.dropout = Dropout(dropout)
         self.logit = nn.Linear(240, 1)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Images ``(N, C, H, W)`` in [-1, 1] and labels ``(N,)`` -> logits ``(N,)``."""
+        """Images ``(N, C, H, W)`` in [-1, 1] and labels -> logits ``(N,)``."""
         image = self.image((0.5 * images + 0.5).flatten(1))
-        label = self.label(one_hot(labels, self.classes).to(images))
+        label = self.label(label_values(labels, self.classes).to(images))
         return self.logit(self.dropout(self.joint(self.dropout(torch.cat([image, label], 1))))).squeeze(1)
 
 
@@ -65,6 +71,7 @@ class CGAN(Recipe):
     when: ClassVar[str] = "to see how a label steers a GAN; small grey images"
     batch_size: ClassVar[int] = 100
     conditional: ClassVar[bool] = True
+    takes_conditions: ClassVar[bool] = True
     draws_points: ClassVar[bool] = False
 
     g_lr: float = 1e-3

@@ -25,6 +25,7 @@ class Projection(Recipe):
     paper: ClassVar[str] = "Miyato and Koyama 2018, cGANs with Projection Discriminator, arXiv:1802.05637"
     when: ClassVar[str] = "labelled images; draws the class you ask for, without an extra classifier"
     conditional: ClassVar[bool] = True
+    takes_conditions: ClassVar[bool] = True
     draws_points: ClassVar[bool] = False
 
     latent_dim: int = 128
@@ -36,8 +37,8 @@ class Projection(Recipe):
     @override
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         return (
-            residual.Generator(self.latent_dim, 2 * self.width, spec.shape, spec.classes),
-            residual.Discriminator(self.width, spec.shape, spec.classes),
+            residual.Generator(self.latent_dim, 2 * self.width, spec.shape, spec.classes, spec.conditions),
+            residual.Discriminator(self.width, spec.shape, spec.classes, spec.conditions),
         )
 
     def d_adversarial(self, real: Tensor, fake: Tensor) -> Tensor:

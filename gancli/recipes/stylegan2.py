@@ -42,9 +42,10 @@ class StyleGAN2(Recipe):
     epochs: ClassVar[float] = 400
     least_steps: ClassVar[int] = 20_000
     mixes_samples: ClassVar[bool] = True
+    takes_conditions: ClassVar[bool] = True
     draws_points: ClassVar[bool] = False
 
-    conditional: bool = hyper(False, "whether G draws the class that a label names")  # type: ignore[misc]
+    conditional: bool = hyper(False, "whether G draws what a label asks for")  # type: ignore[misc]
     latent_dim: int = hyper(0, "size of z ~ N(0, I) and of a style w; 0: the channels of the smallest maps")
     width: int = hyper(0, "channels at the full size; each halving doubles them; 0: by size and number of pictures")
     max_width: int = hyper(0, "channels at most; 0: 512, or 256 for few pictures")
@@ -84,10 +85,11 @@ class StyleGAN2(Recipe):
     @override
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         channels = channels_of(spec.shape, self.width, self.max_width)
-        classes, layers = spec.classes if self.conditional else 0, self.mapping_layers
+        classes, conditions = (spec.classes, spec.conditions) if self.conditional else (0, 0)
+        layers, shape = self.mapping_layers, spec.shape
         return (
-            Generator(self.latent_dim, channels, spec.shape, classes, layers, self.mixing, self.noise),
-            Discriminator(channels, spec.shape, classes, layers),
+            Generator(self.latent_dim, channels, shape, classes, layers, self.mixing, self.noise, conditions),
+            Discriminator(channels, shape, classes, layers, conditions),
         )
 
     @property

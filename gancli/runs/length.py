@@ -155,6 +155,6 @@ def _on_few_images(resolved: Resolved) -> Resolved:
     train, batch = resolved.dataset.train, resolved.config.batch_size
     assert isinstance(batch, int)
     few = slice(max(MAX_IMAGES, batch))
-    labels = None if train.labels is None else train.labels[few]
-    images = Split(torch.as_tensor(train.images[few]), labels)
+    labels, conditions = (None if each is None else each[few] for each in (train.labels, train.conditions))
+    images = Split(torch.as_tensor(train.images[few]), labels, conditions)
     return replace(resolved, dataset=replace(resolved.dataset, train=images))

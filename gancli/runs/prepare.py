@@ -19,6 +19,7 @@ from gancli.randomness import key
 from gancli.recipes.base import Spec
 from gancli.runs import compile_choice, length, shared_autoencoder
 from gancli.runs.feasible import require_effect, require_room
+from gancli.runs.labels import labels_of
 from gancli.runs.resolve import Resolved, device_of, load_data, recipe_of, resolve, spec_of
 from gancli.steps import accumulation, freezing
 from gancli.steps import state as training_state
@@ -77,8 +78,9 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
         )
     hyperparameters = asdict(resolved.recipe)
     origin = Origin(
-        config.recipe, hyperparameters, spec, dataset.classes, dataset.name, dataset.fingerprint, dataset.options
-    )
+        config.recipe, hyperparameters, spec, dataset.classes, dataset.name, dataset.fingerprint, dataset.options,
+        dataset.conditions,
+    )  # fmt: skip
     return Prepared(resolved, origin, step)
 
 
@@ -126,11 +128,10 @@ def build(resolved: Resolved, rollbacks: int = 0) -> Step:
     assert isinstance(config.batch_size, int)
     state = _new_state(resolved)
     seed = key(config.seed, "rollback", rollbacks) if rollbacks else config.seed
-    latents, classes = recipe.latent_values(resolved.spec), resolved.spec.classes if recipe.conditional else 0
     setup = Setup(
         recipe,
         _real_images(resolved, seed),
-        Noise(latents, classes, config.batch_size, seed, resolved.device, group.rank, group.world),
+        _noise(resolved, seed),
         precision=config.precision,
         group=group,
         augmentation=config.augment,
@@ -160,14 +161,24 @@ def _new_state(resolved: Resolved) -> TrainState:
     return state
 
 
+def _noise(resolved: Resolved, seed: int) -> Noise:
+    config, recipe, group = resolved.config, resolved.recipe, resolved.group
+    assert isinstance(config.batch_size, int)
+    latents, classes = recipe.latent_values(resolved.spec), resolved.spec.classes if recipe.conditional else 0
+    labels = labels_of(recipe, resolved.dataset, resolved.dataset.train) if resolved.dataset.conditions else None
+    conditions = None if labels is None else labels.to(resolved.device)
+    return Noise(latents, classes, config.batch_size, seed, resolved.device, group.rank, group.world, conditions)
+
+
 def _real_images(resolved: Resolved, seed: int) -> RealImages:
     """The training images, on the device if they fit there, else loaded ahead of time."""
     config, group, device, train = resolved.config, resolved.group, resolved.device, resolved.dataset.train
     assert isinstance(config.batch_size, int)
     resident = isinstance(train.images, torch.Tensor) and devices.has_room(device, train.images.nbytes)
+    labels = labels_of(resolved.recipe, resolved.dataset, train)
     real = ResidentImages(
         images=train.images.to(device) if resident else train.images,
-        labels=train.labels.to(device) if resident and train.labels is not None else train.labels,
+        labels=labels.to(device) if resident and labels is not None else labels,
         batch_size=config.batch_size,
         seed=seed,
         rank=group.rank,

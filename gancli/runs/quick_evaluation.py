@@ -32,8 +32,11 @@ class QuickEvaluation:
     def __call__(self, state: TrainState) -> Evaluation:
         """Measure the averaged generator; changes nothing."""
         began = time.perf_counter()
-        noise, scale = self.prepared.step.setup.noise, self.prepared.origin.spec.point_scale
-        drawn = drawing.draw_first(state.ema, noise.latent_dim, noise.classes, noise.seed, self.count, scale)
+        setup, origin = self.prepared.step.setup, self.prepared.origin
+        noise, choices = setup.noise, origin.choices if setup.recipe.conditional else ()
+        drawn = drawing.draw_first(
+            state.ema, noise.latent_dim, choices, noise.seed, self.count, origin.spec.point_scale
+        )
         report = self.evaluator.evaluate(drawn, "fast")
         first = report.figure(self.best_metric)
         best = Best(first.name, first.value, state.step) if is_better(first, state.best) else state.best

@@ -12,10 +12,11 @@ from gancli import config as configuration
 from gancli import data, recipes
 from gancli.config import TrainConfig, parse_image_size
 from gancli.data import DataSet, PictureOptions, Progress
-from gancli.errors import DataError, UsageError
+from gancli.errors import UsageError
 from gancli.evaluation.sources.choose_evaluator import MIN_HELDOUT, best_metric_of
 from gancli.machine.distributed import Group
 from gancli.recipes.base import Recipe, Spec
+from gancli.runs.labels import check_labels
 from gancli.training.loop import Plan
 
 MIN_EVALUATED = 200_000
@@ -172,10 +173,11 @@ def _plan_of(config: TrainConfig, recipe: Recipe, images: int) -> Plan:
 
 
 def spec_of(dataset: DataSet) -> Spec:
-    """Shape and classes of the images."""
+    """Shape, classes and conditions of the images."""
     _, channels, height, width = dataset.train.images.shape
     scale = dataset.mixture.scale if dataset.mixture else None
-    return Spec(channels, height, width, len(dataset.classes), scale)
+    conditions = len(dataset.conditions.names) if dataset.conditions else 0
+    return Spec(channels, height, width, len(dataset.classes), scale, conditions)
 
 
 def device_of(name: str, group: Group) -> str:
@@ -211,11 +213,7 @@ def _check(resolved: Resolved) -> None:
             f"--eval-every {config.eval_every} needs {MIN_HELDOUT} held-out images at least, and {dataset.name} has "
             f"{len(dataset.heldout)}; give more pictures or a larger --holdout."
         )
-    if recipe.conditional and not dataset.classes:
-        raise DataError(
-            f"recipe {config.recipe} draws classes, and {dataset.name} has no labels; pictures in a folder for each "
-            "class have them with --labels folder."
-        )
+    check_labels(config.recipe, recipe, dataset)
     if spec.is_points and not recipe.draws_points:
         raise UsageError(f"recipe {config.recipe} draws pictures, and {dataset.name} has points in the plane.")
     if config.mirror and spec.is_points:

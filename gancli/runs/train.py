@@ -21,6 +21,7 @@ from gancli.machine import global_state
 from gancli.machine.distributed import joined
 from gancli.runs import batch_size, environment, lock, rollback
 from gancli.runs import resume as resuming
+from gancli.runs.labels import labels_of
 from gancli.runs.prepare import Prepared
 from gancli.runs.quick_evaluation import QuickEvaluation
 from gancli.runs.resolve import asked_for
@@ -166,11 +167,12 @@ def vital_signs(prepared: Prepared) -> VitalSigns:
 
     def first(split: Split) -> tuple[torch.Tensor, torch.Tensor | None]:
         images = torch.as_tensor(split.images[:count]).to(device)
-        labels = None if split.labels is None else split.labels[:count].to(device)
-        return (images.float() / 127.5 - 1 if images.dtype == torch.uint8 else images), labels
+        labels = labels_of(resolved.recipe, resolved.dataset, split)
+        own = None if labels is None else labels[:count].to(device)
+        return (images.float() / 127.5 - 1 if images.dtype == torch.uint8 else images), own
 
     state, noise = prepared.step.state, prepared.step.setup.noise
     return VitalSigns(
         state.g, state.d, state.ema, state.scaler, noise.latent_dim, noise.classes,
-        first(resolved.dataset.train), first(resolved.dataset.heldout),
+        first(resolved.dataset.train), first(resolved.dataset.heldout), noise.conditions is not None,
     )  # fmt: skip

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from gancli.data.conditions import Label, default_labels
 from gancli.functional.pixels import to_pixels
 from gancli.randomness import numbered_latents
 
@@ -24,7 +25,7 @@ def draw_batch(
     latent_dim: int,
     numbers: Sequence[int],
     seed: int,
-    labels: Sequence[int] | None,
+    labels: Sequence[Label] | None,
     point_scale: float | None = None,
 ) -> Tensor:
     """`draw_latents` for the images with these numbers."""
@@ -34,15 +35,15 @@ def draw_batch(
 def draw_latents(
     network: nn.Module,
     latents: Tensor,
-    labels: Sequence[int] | None,
+    labels: Sequence[Label] | None,
     point_scale: float | None = None,
     through: Callable[[Tensor, Tensor | None], Tensor] | None = None,
 ) -> Tensor:
     """Images uint8 ``(N, C, H, W)`` on the CPU for latents ``(N, latent_dim)``, in one forward pass.
 
-    ``labels`` are class indices, one per latent, or None for an unconditional generator. With a ``point_scale`` the
-    result is coordinates, float32 ``(N, 2, 1, 1)``: the generator's values times the scale. ``through`` draws in place
-    of the network.
+    ``labels`` are classes or conditions, one per latent, or None for an unconditional generator. With a ``point_scale``
+    the result is coordinates, float32 ``(N, 2, 1, 1)``: the generator's values times the scale. ``through`` draws in
+    place of the network.
     """
     device, count = next(network.parameters()).device, len(latents)
     surplus = -count % ROWS
@@ -53,16 +54,16 @@ def draw_latents(
         return (to_pixels(images) if point_scale is None else images.float() * point_scale).cpu()
 
 
-def default_labels(numbers: Sequence[int], classes: int) -> list[int] | None:
-    """Class ``number mod classes`` for each number; None without classes."""
-    return [number % classes for number in numbers] if classes else None
-
-
 def draw_first(
-    network: nn.Module, latent_dim: int, classes: int, seed: int, count: int, point_scale: float | None = None
+    network: nn.Module,
+    latent_dim: int,
+    choices: Sequence[Label],
+    seed: int,
+    count: int,
+    point_scale: float | None = None,
 ) -> Tensor:
-    """Images 0 to ``count - 1`` of a seed, the same as from ``gancli sample``."""
+    """Images 0 to ``count - 1`` of a seed, the same as from ``gancli sample``; ``choices`` take turns."""
     parts = [range(start, min(start + 64, count)) for start in range(0, count, 64)]
     return torch.cat(
-        [draw_batch(network, latent_dim, part, seed, default_labels(part, classes), point_scale) for part in parts]
+        [draw_batch(network, latent_dim, part, seed, default_labels(part, choices), point_scale) for part in parts]
     )

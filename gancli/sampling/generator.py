@@ -13,11 +13,12 @@ from gancli import config, recipes
 from gancli.artifacts import checkpoint, network_file
 from gancli.artifacts.network_file import NetworkFile, Origin
 from gancli.config.sample_command import MAX_IMAGES
+from gancli.data.conditions import Conditions, Label, default_labels
 from gancli.errors import FileFormatError, UsageError, in_a_list, nearest
 from gancli.machine import devices
 from gancli.randomness import numbered_latents
 from gancli.recipes.base import Recipe
-from gancli.sampling.drawing import ROWS, batch_size_for, default_labels, draw_latents
+from gancli.sampling.drawing import ROWS, batch_size_for, draw_latents
 from gancli.sampling.selection import Selection
 from gancli.sampling.styles import has_styles, mean_styles, mixtures, truncated
 
@@ -34,6 +35,19 @@ class LoadedGenerator:
     classes: tuple[str, ...]
     """Classes that labels can name; empty for an unconditional generator."""
     file: NetworkFile
+    conditions: Conditions | None = None
+    """Conditions that it draws by, in place of classes."""
+
+    @property
+    def choices(self) -> Sequence[Label]:
+        """Labels that images have in turn: all classes, or known rows of conditions; empty if unconditional."""
+        return range(len(self.classes)) if self.conditions is None else self.conditions.choices
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Least and largest value that training pictures had of each condition, by name; empty without conditions."""
+        known = self.conditions
+        return {} if known is None else dict(zip(known.names, zip(known.least, known.most, strict=True), strict=True))
 
     @cached_property
     def identity(self) -> str:
@@ -43,7 +57,7 @@ class LoadedGenerator:
     @cached_property
     def mean_styles(self) -> Tensor:
         """See `styles.mean_styles`."""
-        return mean_styles(self.network, self.latent_dim, len(self.classes))
+        return mean_styles(self.network, self.latent_dim, self.choices)
 
 
 def load_generator(path: Path, device: torch.device) -> LoadedGenerator:
@@ -80,8 +94,8 @@ def build_generator(file: NetworkFile, device: torch.device) -> LoadedGenerator:
         raise FileFormatError(f"the file describes no network that can be built ({type(error).__name__}).") from error
     network_file.load_weights(network, file.weights, file.role)
     devices.place(network.eval().requires_grad_(False), device)
-    latent_dim, classes = recipe.latent_values(file.origin.spec), file.origin.classes if recipe.conditional else ()
-    return LoadedGenerator(network, latent_dim, classes, file)
+    classes, conditions = (file.origin.classes, file.origin.conditions) if recipe.conditional else ((), None)
+    return LoadedGenerator(network, recipe.latent_values(file.origin.spec), classes, file, conditions)
 
 
 def recipe_of(origin: Origin) -> Recipe:
@@ -97,7 +111,7 @@ def draw(
     generator: LoadedGenerator,
     numbers: Sequence[int],
     seed: int = 0,
-    labels: Sequence[int] | None = None,
+    labels: Sequence[Label] | None = None,
     batch_size: int | None = None,
     truncation: float | None = None,
     frames: int = 1,
@@ -111,7 +125,7 @@ def draw(
         generator: The generator.
         numbers: Numbers of the images.
         seed: Seed of their latents.
-        labels: Class indices, one per number; None draws each class in turn.
+        labels: Classes or standardised conditions, one per number; None draws each choice in turn.
         batch_size: Images per forward pass; see `rows_of`.
         truncation: See `Selection`; None: no truncation.
         frames: Images on the way from each number to the next; see `Selection`.
@@ -123,7 +137,7 @@ def draw(
     for start in range(0, len(wanted), rows):
         part = wanted[start : start + rows]
         latents, shares = latents_of(generator, selection, part)
-        part_labels = selection.labels_at(part, len(generator.classes))
+        part_labels = selection.labels_at(part, generator.choices)
         scale = generator.file.origin.spec.point_scale
         yield draw_latents(generator.network, latents, part_labels, scale, truncating(generator, shares))
 
@@ -157,7 +171,7 @@ def draw_mixed(
     generator: LoadedGenerator,
     pair: Sequence[int],
     seed: int = 0,
-    labels: Sequence[int] | None = None,
+    labels: Sequence[Label] | None = None,
     truncation: float | None = None,
 ) -> Iterator[Tensor]:
     """Yield batches of the `mixtures` of two numbered images, with the noise of the first; arguments as for `draw`.
@@ -169,7 +183,7 @@ def draw_mixed(
     if not has_styles(network):
         raise UsageError("this generator has no styles to mix; remove --mix.")
     device = next(network.parameters()).device
-    chosen = default_labels(pair, len(generator.classes)) if labels is None else labels
+    chosen = default_labels(pair, generator.choices) if labels is None else labels
     latents = numbered_latents(seed, pair, generator.latent_dim)
     with torch.inference_mode():
         of_pair = None if chosen is None else torch.tensor(chosen, device=device)
@@ -191,9 +205,12 @@ def rows_of(generator: LoadedGenerator, batch_size: int | None) -> int:
     return batch_size_for(spec.height, spec.width) if batch_size is None else -(-batch_size // ROWS) * ROWS
 
 
-def labels_of(generator: LoadedGenerator, names: Sequence[str], count: int) -> list[int]:
+def labels_of(generator: LoadedGenerator, names: Sequence[str], count: int) -> list[Label]:
     """``count`` labels of the named classes in turn; UsageError for a class that the generator does not have."""
     known = generator.classes
+    if generator.conditions is not None:
+        asked = f"{generator.conditions.names[0]}=NUMBER"
+        raise UsageError(f"this generator draws by conditions, not by class; ask with --condition {asked}.")
     if not known:
         raise UsageError("this generator draws no class on demand; remove the class.")
     for name in names:

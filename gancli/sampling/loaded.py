@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gancli.config.sample_command import Sampling
 from gancli.config.spelling import naming_keywords
 from gancli.config.values import COMMAND_LINE, build
+from gancli.data.conditions import default_labels
 from gancli.randomness import numbered_latents
 from gancli.sampling import rendering
 from gancli.sampling.drawing import draw_latents
@@ -37,7 +38,10 @@ class Generator:
 
     @property
     def module(self) -> nn.Module:
-        """The network: ``module(latents, labels)`` gives float images in [-1, 1]; labels are None or int64."""
+        """The network: ``module(latents, labels)`` gives float images in [-1, 1].
+
+        Labels are None, classes int64 ``(N,)``, or standardised conditions float32 ``(N, K)``.
+        """
         return self.loaded.network
 
     @property
@@ -49,6 +53,11 @@ class Generator:
     def classes(self) -> tuple[str, ...]:
         """Names of the classes; empty for an unconditional generator."""
         return self.loaded.classes
+
+    @property
+    def conditions(self) -> dict[str, tuple[float, float]]:
+        """Least and largest value that training pictures had of each condition; empty if it draws by none."""
+        return self.loaded.ranges
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -77,7 +86,7 @@ class Generator:
     def draw(self, n: int = 64, **keywords: Any) -> Tensor:
         """Images, uint8 ``(n, C, H, W)``, or points, float32 ``(n, 2, 1, 1)``, on the CPU.
 
-        Keywords are those of `gancli.sample`: seed, seeds, classes, trunc, interpolate, batch_size.
+        Keywords are those of `gancli.sample`: seed, seeds, classes, condition, trunc, interpolate, batch_size.
         """
         with naming_keywords(Sampling):
             told = build(Sampling, {"ckpt": self.path, "n": n} | keywords, COMMAND_LINE)
@@ -85,13 +94,17 @@ class Generator:
 
     def draw_from(self, latents: Tensor, classes: Sequence[str] | None = None) -> Tensor:
         """Images for latents ``(n, latent_dim)``, as from `draw`; ``classes`` has one name per latent."""
-        labels = None if classes is None else [self.classes.index(name) for name in classes]
+        labels = default_labels(range(len(latents)), self.loaded.choices)
+        if classes is not None:
+            labels = [self.classes.index(name) for name in classes]
         return draw_latents(self.module, latents, labels, self.loaded.file.origin.spec.point_scale)
 
     def __str__(self) -> str:
         channels, height, width = self.shape
         classes = f", {len(self.classes)} classes" if self.classes else ""
-        return f"{self.recipe} of {self.data}: {channels} x {height} x {width}{classes}, after {self.steps:,} steps"
+        conditions = f", conditions {', '.join(self.conditions)}" if self.conditions else ""
+        shape = f"{channels} x {height} x {width}"
+        return f"{self.recipe} of {self.data}: {shape}{classes}{conditions}, after {self.steps:,} steps"
 
     def __repr__(self) -> str:
         return f"<Generator {self.path}: {self}>"

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+from gancli.data.conditions import Label, default_labels
 from gancli.errors import FileFormatError, UsageError
 from gancli.sampling import xmp
-from gancli.sampling.drawing import default_labels
 from gancli.sampling.generator import parse_numbers
 from gancli.version import __version__
 
@@ -39,6 +39,8 @@ class Mark:
     """Class numbers of the images, in turn; none for an unconditional generator."""
     classes: tuple[str, ...] = ()
     """Their names."""
+    condition: str = ""
+    """Conditions that were asked for, ``smile=1,age=0.3``; others are those of known rows."""
     truncation: float | None = None
     frames: int = 1
     """Drawn on the way from each number to the next."""
@@ -117,7 +119,7 @@ class Mark:
         values = {
             "Seed": self.seed, counted: self.numbers_in_words or None, "Truncation": self.truncation,
             "Frames": self.frames if self.frames > 1 else None, "Mixed": self.mixed or None, "Frame": self.frame,
-            "Columns": self.columns,
+            "Columns": self.columns, "Condition": self.condition or None,
             "Label": self.label,
         }  # fmt: skip
         for name, value in values.items():
@@ -170,6 +172,7 @@ def _mark_of(said: Mapping[str, xmp.Value]) -> Mark:
         is_composite=COMPOSITE in str(said.get("Iptc4xmpExt:DigitalSourceType")),
         producer=str(json.loads(str(aigc))["ContentProducer"]) if aigc else None,
         label=text("Label"),
+        condition=text("Condition") or "",
     )
 
 
@@ -184,7 +187,7 @@ def mark_of(
     recipe: str,
     names: Sequence[str],
     numbers: Sequence[int],
-    labels: Sequence[int] | None = None,
+    labels: Sequence[Label] | None = None,
     **more: Any,
 ) -> Mark:
     """The mark of a picture of these numbered images.
@@ -192,7 +195,8 @@ def mark_of(
     ``names`` are the generator's classes, of which those of ``labels`` take turns, or else all; ``more`` are fields of
     `Mark`.
     """
-    turn = turn_of(default_labels(numbers, len(names)) if labels is None else labels)
+    classes = default_labels(numbers, range(len(names))) if labels is None else labels
+    turn = turn_of([label for label in classes or () if isinstance(label, int)])
     return Mark(identity, recipe, numbers=numbers, labels=turn, classes=tuple(names[label] for label in turn), **more)
 
 

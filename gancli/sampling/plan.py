@@ -10,8 +10,10 @@ from torch import Tensor
 
 from gancli.artifacts.lookup import generator_called
 from gancli.config.sample_command import MAX_IMAGES, Sampling
+from gancli.data.conditions import Label
 from gancli.errors import UsageError
 from gancli.machine import devices
+from gancli.sampling.conditions import conditions_asked, in_words, labels_for
 from gancli.sampling.generator import (
     LoadedGenerator,
     draw,
@@ -39,9 +41,9 @@ class Drawing:
     mark: Mark
     """The mark of a picture of all of them."""
     selection: Selection
-    """Seed, numbers and classes that they are drawn from."""
+    """Seed, numbers and labels that they are drawn from."""
     labelled: Labelled | None = None
-    """The classes of the images; None for a generator without."""
+    """The labels of the images; None for an unconditional generator."""
 
 
 def plan_sample(told: Sampling) -> Drawing:
@@ -51,6 +53,7 @@ def plan_sample(told: Sampling) -> Drawing:
 
 def plan_drawing(told: Sampling, load: Callable[[], LoadedGenerator]) -> Drawing:
     """The same with a generator from ``load``, which is called after the numbers of the images are checked."""
+    conditions_asked(told.condition)  # a mistake is said before a file is read
     if told.mix is not None:
         return _plan_mix(told, parse_pair(told), load)
     frames = told.interpolate or 1
@@ -60,35 +63,41 @@ def plan_drawing(told: Sampling, load: Callable[[], LoadedGenerator]) -> Drawing
     if len(numbers) * frames > MAX_IMAGES:
         raise UsageError(f"more than {MAX_IMAGES:,} images are asked for; draw them in parts, with --seeds.")
     generator = load()
-    classes, labels = _labels_asked(told, generator, len(numbers))
+    classes, labels = _labels_asked(told, generator, numbers)
     batches = draw(generator, numbers, told.seed, labels, told.batch_size, told.trunc, frames)
     turns = len(classes) if classes else len(generator.classes)
     columns = frames if told.interpolate else _columns(len(numbers), turns)
     mark = mark_of(
         generator.identity, generator.file.origin.recipe, generator.classes, numbers, labels,
-        seed=told.seed, truncation=told.trunc, frames=frames, columns=columns,
+        seed=told.seed, truncation=told.trunc, frames=frames, columns=columns, condition=_condition(told),
     )  # fmt: skip
     shown = range(len(numbers) * frames) if told.interpolate else numbers
     selection = Selection(numbers, told.seed, labels, told.trunc, frames)
-    return Drawing(batches, shown, columns, mark, selection, _labelled(generator, selection))
+    return Drawing(batches, shown, columns, mark, selection, _labelled(told, generator, selection))
 
 
 def _labels_asked(
-    told: Sampling, generator: LoadedGenerator, count: int
-) -> tuple[Sequence[str] | None, list[int] | None]:
-    """The classes that were asked for, and the labels of so many images; None for all in turn."""
+    told: Sampling, generator: LoadedGenerator, numbers: Sequence[int]
+) -> tuple[Sequence[str] | None, list[Label] | None]:
+    """The classes that were asked for, and the labels of these images; None for all in turn."""
     classes = names_in(told.classes) if isinstance(told.classes, str) else told.classes
-    return classes, None if classes is None else labels_of(generator, classes, count)
+    labels = None if classes is None else labels_of(generator, classes, len(numbers))
+    return classes, labels_for(generator, conditions_asked(told.condition), numbers) or labels
+
+
+def _condition(told: Sampling) -> str:
+    return in_words(conditions_asked(told.condition))
 
 
 def _plan_mix(told: Sampling, pair: Sequence[int], load: Callable[[], LoadedGenerator]) -> Drawing:
     """All mixtures of the styles of two images, in one row."""
     generator = load()
-    _, labels = _labels_asked(told, generator, len(pair))
+    _, labels = _labels_asked(told, generator, pair)
     images = torch.cat([*draw_mixed(generator, pair, told.seed, labels, told.trunc)])
     mark = mark_of(
         generator.identity, generator.file.origin.recipe, generator.classes, pair, labels,
         seed=told.seed, truncation=told.trunc, frames=len(images), mixed=True, columns=len(images),
+        condition=_condition(told),
     )  # fmt: skip
     selection = Selection(pair, told.seed, labels, told.trunc)
     return Drawing(iter([images]), range(len(images)), len(images), mark, selection)
@@ -105,8 +114,11 @@ def parse_pair(told: Sampling) -> list[int]:
     return [int(first), int(second)]
 
 
-def _labelled(generator: LoadedGenerator, selection: Selection) -> Labelled | None:
-    labels = selection.labels_at(range(selection.count), len(generator.classes))
+def _labelled(told: Sampling, generator: LoadedGenerator, selection: Selection) -> Labelled | None:
+    if (known := generator.conditions) is not None:
+        rows = known.rows_of(selection.numbers, conditions_asked(told.condition))
+        return Labelled([row for row in rows for _ in range(selection.frames)], known.names, "conditions")
+    labels = selection.labels_at(range(selection.count), generator.choices)
     return None if labels is None else Labelled(labels, generator.classes)
 
 

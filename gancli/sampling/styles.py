@@ -4,11 +4,13 @@
 but noise from the latents.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from gancli.data.conditions import Label, default_labels
 from gancli.randomness import BLOCK, numbered_latents
 
 MEAN_OF = 1024
@@ -21,15 +23,24 @@ def has_styles(network: nn.Module) -> bool:
 
 
 @torch.inference_mode()
-def mean_styles(network: Any, latent_dim: int, classes: int) -> Tensor:
+def mean_styles(network: Any, latent_dim: int, choices: Sequence[Label]) -> Tensor:
     """The mean style of each class ``(classes, L, W)``, or of all images ``(1, L, W)`` without classes."""
     device = next(network.parameters()).device
     totals = []
     for start in range(0, MEAN_OF, BLOCK):
         latents = numbered_latents(0, range(start, start + BLOCK), latent_dim).to(device)
-        labels = [torch.full((BLOCK,), label, device=device) if classes else None for label in range(max(1, classes))]
+        labels = _labels_to_average(choices, range(start, start + BLOCK), device)
         totals.append(torch.stack([network.mapping(latents, each).mean(0) for each in labels]))
     return torch.stack(totals).mean(0)
+
+
+def _labels_to_average(choices: Sequence[Label], numbers: range, device: torch.device) -> list[Tensor | None]:
+    """The labels of each mean: every class, or once all conditions in turn; once None without labels."""
+    if not choices:
+        return [None]
+    if isinstance(choices[0], tuple):
+        return [torch.tensor(default_labels(numbers, choices), device=device)]
+    return [torch.full((len(numbers),), label, device=device) for label in choices if isinstance(label, int)]
 
 
 def truncated(styles: Tensor, labels: Tensor | None, means: Tensor, shares: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ class ResidentImages:
     images: Tensor
     """``(N, C, H, W)``: uint8, or float in [-1, 1]."""
     labels: Tensor | None
-    """int64 ``(N,)``."""
+    """Classes int64 ``(N,)``, or conditions float32 ``(N, K)``."""
     batch_size: int
     """Images over all processes."""
     seed: int
@@ -86,7 +86,10 @@ class Draws:
 
 @dataclass(frozen=True)
 class Noise:
-    """Latents and labels of generated images: float32 ``(n, latent_dim)`` from N(0, I), labels uniform over classes."""
+    """Latents and labels of generated images: float32 ``(n, latent_dim)`` from N(0, I), labels uniform over classes.
+
+    Conditions are those of training images, so that combinations are real ones.
+    """
 
     latent_dim: int
     classes: int
@@ -97,6 +100,8 @@ class Noise:
     device: torch.device
     rank: int = 0
     world: int = 1
+    conditions: Tensor | None = None
+    """float32 ``(N, K)``, those of the training images; None: classes, or no labels."""
 
     def draw(self, purpose: str, number: int) -> tuple[Tensor, Tensor | None]:
         """Latents and labels for one purpose (G's step, D's step) and number."""
@@ -104,7 +109,8 @@ class Noise:
         local = self.batch_size // self.world
         rows = slice(self.rank * local, (self.rank + 1) * local)
         latents = torch.randn(self.batch_size, self.latent_dim, generator=drawn, device=self.device)[rows]
-        if not self.classes:
+        choices = self.classes if self.conditions is None else len(self.conditions)
+        if not choices:
             return latents, None
-        labels = torch.randint(self.classes, (self.batch_size,), generator=drawn, device=self.device)
-        return latents, labels[rows]
+        labels = torch.randint(choices, (self.batch_size,), generator=drawn, device=self.device)[rows]
+        return latents, labels if self.conditions is None else self.conditions[labels]

@@ -33,6 +33,12 @@ def freeze_lowest(recipe: Recipe, spec: Spec, d: nn.Module, layers: int, batch_s
             d.get_parameter(name).requires_grad_(False)
 
 
+def _outlined_labels(spec: Spec, count: int) -> torch.Tensor:
+    if spec.conditions:
+        return torch.zeros(count, spec.conditions, device=META)
+    return torch.zeros(count, dtype=torch.long, device=META)
+
+
 def _in_order_of_use(recipe: Recipe, spec: Spec, d: nn.Module, batch_size: int) -> list[str]:
     """Names of the parameters in the order of first use by a forward pass.
 
@@ -40,7 +46,7 @@ def _in_order_of_use(recipe: Recipe, spec: Spec, d: nn.Module, batch_size: int) 
     """
     outline = copy.deepcopy(d).to(META)
     recipe.advance(outline, AT_THE_END)
-    labels = torch.zeros(batch_size, dtype=torch.long, device=META) if recipe.conditional else None
+    labels = _outlined_labels(spec, batch_size) if recipe.conditional else None
     logits = outline(torch.zeros(batch_size, *spec.shape, device=META), labels)
     names, first = {id(parameter): name for name, parameter in outline.named_parameters()}, dict[str, int]()
     for node in layerwise.nodes(logits):

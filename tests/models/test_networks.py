@@ -9,7 +9,7 @@ from gancli.models import convolutional
 from gancli.models.convolutional import Norm
 from gancli.models.maxout import Maxout
 from gancli.models.resampling import downsampled, upsampled
-from gancli.models.residual import ClassNorm, Discriminator, Generator
+from gancli.models.residual import Discriminator, Generator, LabelNorm
 
 
 def test_spectral_normalisation_bounds_every_layer() -> None:
@@ -35,7 +35,7 @@ def test_the_projection_adds_the_inner_product_with_the_label() -> None:
 
 
 def test_conditional_normalisation_uses_the_labels_gain_and_bias() -> None:
-    norm = ClassNorm(2, 3)
+    norm = LabelNorm(2, 3)
     assert norm.gain is not None and norm.bias is not None
     norm.gain.weight.data[1], norm.bias.weight.data[1] = 5.0, 7.0
     maps = torch.randn(6, 2, 4, 4)

@@ -61,7 +61,7 @@ def test_truncation_moves_styles_to_the_mean_of_their_class() -> None:
     g: Any = Generator(6, channels_of(SHAPE, 4, 8), SHAPE, classes=3).eval().requires_grad_(False)
     latents, labels = torch.randn(5, 30), torch.tensor([0, 2, 1, 2, 0])
     every = numbered_latents(0, range(MEAN_OF), 30)
-    means = mean_styles(g, 30, 3)
+    means = mean_styles(g, 30, range(3))
     for label in range(3):
         expected = g.mapping(every, torch.full((MEAN_OF,), label)).mean(0)
         torch.testing.assert_close(means[label], expected)
@@ -76,7 +76,7 @@ def test_truncation_moves_styles_to_the_mean_of_their_class() -> None:
 def test_samples_are_truncated_in_styles_and_not_in_latents(loaded: LoadedGenerator) -> None:
     spreads = [torch.cat([*draw(loaded, range(16), truncation=share)]).float().std(0).mean() for share in (0.01, 0.7)]
     latents, network = numbered_latents(0, range(16), loaded.latent_dim), loaded.network
-    mean = mean_styles(network, loaded.latent_dim, 0)
+    mean = mean_styles(network, loaded.latent_dim, ())
     expected = network.synthesis(mean + 0.7 * (network.mapping(latents) - mean), latents)  # type: ignore[operator]
     assert spreads[0] < spreads[1]
     ours = torch.cat([*draw(loaded, range(16), truncation=0.7)])
@@ -144,7 +144,7 @@ class Flat(nn.Module):
 def test_the_path_length_walks_in_styles_with_the_same_noise(loaded: LoadedGenerator) -> None:
     network: Any = loaded.network
     extractor = Extractor("flat", Flat(), None, "fd")
-    path: Callable[..., tuple[Tensor, Tensor]] = feature_path(network, extractor, loaded.latent_dim, 0, 4)
+    path: Callable[..., tuple[Tensor, Tensor]] = feature_path(network, extractor, loaded.latent_dim, (), 4)
     start, end = path(5, 2)
     drawn = random_generator(4, "latent-path", 2)
     a, b = torch.randn(2, 5, loaded.latent_dim, generator=drawn)

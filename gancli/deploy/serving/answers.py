@@ -74,6 +74,6 @@ def _json(planned: Planned, pictures: Sequence[bytes], form: str) -> bytes:
 def _entries(planned: Planned, pictures: Sequence[bytes]) -> Iterator[Mapping[str, object]]:
     labelled, is_walk = planned.drawing.labelled, planned.drawing.selection.frames > 1
     for place, picture in zip(planned.places, pictures, strict=True):
-        named: dict[str, object] = {} if labelled is None else {"class": labelled.classes[labelled.labels[place]]}
+        named: dict[str, object] = {} if labelled is None else labelled.of(place)
         which = {"frame" if is_walk else "number": _number(planned, place)}
         yield which | named | {"data": base64.b64encode(picture).decode()}

@@ -40,7 +40,8 @@ class Model:
         return {
             "name": self.name, "recipe": file.origin.recipe, "data": Path(file.origin.data).name, "steps": file.steps,
             "channels": channels, "height": height, "width": width, "latent_dim": self.generator.latent_dim,
-            "classes": list(self.generator.classes), "generator": self.generator.identity,
+            "classes": list(self.generator.classes), "conditions": self.generator.ranges,
+            "generator": self.generator.identity,
             "max_images": self.max_images, "version": __version__,
         }  # fmt: skip
 

@@ -101,7 +101,7 @@ class DrawingQueue:
         generator, count = model.generator, sum(len(job.places) for job in jobs)
         chosen = [latents_of(generator, job.selection, job.places) for job in jobs]
         latents, shares = (torch.cat(column) for column in zip(*chosen, strict=True))
-        each = [job.selection.labels_at(job.places, len(generator.classes)) or [] for job in jobs]
+        each = [job.selection.labels_at(job.places, generator.choices) or [] for job in jobs]
         labels = [label for part in each for label in part] or None
         parts = []
         for start in range(0, count, model.rows):

@@ -18,7 +18,13 @@ MAX_FRAMES = 1000
 MAX_TEXT = 4096
 FORMS = {"png": "png", "webp": "webp", "jpeg": "jpg", "npy": "npy"}
 """Formats, each with the suffix of its files, which is the format's name in `rendering.FORMATS`."""
-OWN_NAMES = {"--seeds": "numbers", "--seed": "seed", "--trunc": "truncation", "--classes": "classes"}
+OWN_NAMES = {
+    "--seeds": "numbers",
+    "--seed": "seed",
+    "--trunc": "truncation",
+    "--classes": "classes",
+    "--condition": "conditions",
+}
 """Fields of a request by the flags of ``gancli sample``."""
 Number = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -36,6 +42,9 @@ class Wanted(BaseModel):
     )
     classes: Annotated[list[Name], Field(min_length=1)] | None = Field(
         None, description="Draw these classes in turn; all of them if it is left out."
+    )
+    conditions: Annotated[dict[Name, float], Field(min_length=1)] | None = Field(
+        None, description="Draw with these values; others are those of training pictures."
     )
     truncation: float | None = Field(
         None, gt=0, le=1e6, allow_inf_nan=False, description="Bound of the latent's values: better images, less varied."
@@ -67,7 +76,7 @@ def plan(wanted: Wanted, models: dict[str, Model]) -> Planned:
         numbers = _numbers(wanted.numbers, model.max_images)
         told = Sampling(
             model.name, seed=wanted.seed, seeds=numbers, classes=wanted.classes, trunc=wanted.truncation,
-            interpolate=wanted.interpolate,
+            interpolate=wanted.interpolate, condition=wanted.conditions,
         )  # fmt: skip
         places = _places(wanted, len(numbers) * frames)
         if len(places) > model.max_images:

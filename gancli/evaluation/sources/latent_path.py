@@ -1,10 +1,12 @@
 """Features along short steps between latents, for the smoothness of a generator."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from gancli.data.conditions import Label, default_labels
 from gancli.evaluation import Extractor
 from gancli.evaluation.metrics.base import FeaturePath
 from gancli.evaluation.metrics.smoothness import STEP
@@ -16,11 +18,13 @@ BATCH = 64
 """Images per forward pass."""
 
 
-def feature_path(network: nn.Module, extractor: Extractor, latent_dim: int, classes: int, seed: int) -> FeaturePath:
+def feature_path(
+    network: nn.Module, extractor: Extractor, latent_dim: int, choices: Sequence[Label], seed: int
+) -> FeaturePath:
     """Features at t and at t + step on paths between pairs of latents, for `metrics.smoothness`.
 
     Paths are arcs, or lines between the styles of generators that have them: the paper's Z and W. Both ends of a step
-    have the same class and noise. Images are not rounded to pixels.
+    have the same label and noise. Images are not rounded to pixels.
     """
     device = next(network.parameters()).device
 
@@ -29,7 +33,7 @@ def feature_path(network: nn.Module, extractor: Extractor, latent_dim: int, clas
         drawn = generator(seed, "latent-path", number)
         a, b = torch.randn(2, count, latent_dim, generator=drawn)
         t = torch.rand(count, 1, generator=drawn)
-        return _both_ends(network, extractor, (a, b, t), _labels(0, count, classes))
+        return _both_ends(network, extractor, (a, b, t), _labels(0, count, choices))
 
     @torch.inference_mode()
     def of_styles(count: int, number: int) -> tuple[Tensor, Tensor]:
@@ -38,15 +42,16 @@ def feature_path(network: nn.Module, extractor: Extractor, latent_dim: int, clas
             rows = min(BATCH, count - start)
             a, b = torch.randn(2, rows, latent_dim, generator=drawn).to(device)
             t = torch.rand(rows, 1, 1, generator=drawn).to(device)
-            labels = _labels(start, rows, classes)
+            labels = _labels(start, rows, choices)
             parts.append(_styled_ends(network, extractor, (a, b, t), None if labels is None else labels.to(device)))
         return torch.cat([first for first, _ in parts]), torch.cat([second for _, second in parts])
 
     return of_styles if has_styles(network) else features
 
 
-def _labels(start: int, count: int, classes: int) -> Tensor | None:
-    return torch.arange(start, start + count) % classes if classes else None
+def _labels(start: int, count: int, choices: Sequence[Label]) -> Tensor | None:
+    labels = default_labels(range(start, start + count), choices)
+    return None if labels is None else torch.tensor(labels)
 
 
 def _both_ends(

@@ -13,6 +13,7 @@ from gancli.artifacts import checkpoint
 from gancli.artifacts.lookup import generator_called
 from gancli.artifacts.run_folder import RunFolder
 from gancli.data.arrays import is_array
+from gancli.data.conditions import default_labels
 from gancli.errors import FileFormatError, UsageError
 from gancli.evaluation import Evaluator, Features, ImageSet, Report, plots, save_features
 from gancli.evaluation.findings import with_pictures
@@ -34,7 +35,6 @@ from gancli.evaluation.sources.moments import evaluate_moments
 from gancli.evaluation.sources.request import Request
 from gancli.machine import devices
 from gancli.randomness import generator as random_generator
-from gancli.sampling import drawing
 from gancli.sampling.generator import LoadedGenerator, build_generator, draw, generator_of, load_generator
 
 log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ def evaluate_images(fake: str, request: Request) -> Report:
 def _evaluate_loaded(
     generator: LoadedGenerator, evaluator: AnyEvaluator, count: int, request: Request, source: str
 ) -> Report:
-    labels = drawing.default_labels(range(count), len(generator.classes))
+    labels = default_labels(range(count), generator.choices)
     drawn: list[Tensor] = []
     total, done = request.sets * count, 0
     for number in range(request.sets):
@@ -133,7 +133,9 @@ def _evaluate_loaded(
         return evaluator.evaluate(drawn, request.metrics, source=source, data=generator.file.origin.data)
     sets = [ImageSet("generated", images, evaluator.extractor) for images in drawn]
     path = _path(generator, evaluator, request)
-    asked = labels if generator.classes == tuple(evaluator.classes) else None
+    asked = None
+    if generator.classes and generator.classes == tuple(evaluator.classes):
+        asked = [label for label in labels or () if isinstance(label, int)]
     report = evaluator.evaluate(sets, request.metrics, asked, path, source, request.data or generator.file.origin.data)
     assert evaluator.heldout.pixels is not None
     sides = pictures_of(drawn[0]), pictures_of(evaluator.heldout.pixels)
@@ -156,9 +158,7 @@ def _marked(report: Report, trained_on: str | None) -> Report:
 
 
 def _path(generator: LoadedGenerator, evaluator: Evaluator, request: Request) -> FeaturePath:
-    return feature_path(
-        generator.network, evaluator.extractor, generator.latent_dim, len(generator.classes), request.seed
-    )
+    return feature_path(generator.network, evaluator.extractor, generator.latent_dim, generator.choices, request.seed)
 
 
 def _evaluator_of(generator: LoadedGenerator, request: Request, where: torch.device) -> tuple[AnyEvaluator, int]:
