@@ -29,7 +29,9 @@ SHARE_OF_STEPS = 0.9
 BETWEEN_EVALUATIONS, MIN_EVALUATIONS = 600.0, 3
 """Seconds of a run's time for each evaluation unless ``eval_every`` is given, so that they take a small part of it."""
 ROUNDS = 3
-"""Timings of a step, of which the median counts."""
+"""Timings of a step at least, of which the median counts."""
+SHARE_OF_TIMING, MAX_TIMING = 0.01, 30.0
+"""Steps are timed for this share of a run's time, or so many seconds, lest a busy moment decides its length."""
 SLOW_SECONDS = 5.0
 """A first step that took longer is reported, so that nobody waits without a word."""
 MAX_IMAGES = 256
@@ -74,8 +76,8 @@ class Timed:
     """Each of the others: a median."""
 
 
-def timed(step: Step, parts: Sequence[Part], tried: int = 1, rounds: int = 1) -> list[Timed]:
-    """Time the steps of each part, after ``tried`` of them.
+def timed(step: Step, parts: Sequence[Part], tried: int = 1, rounds: int = 1, seconds: float = 0.0) -> list[Timed]:
+    """Time the steps of each part, after ``tried`` of them: ``rounds`` times, and for so many ``seconds`` at least.
 
     Networks that grow are as they are at a part's end, where they take most. With lazy terms one round over all of them
     counts. The state trains on and is of no use afterwards.
@@ -93,7 +95,10 @@ def timed(step: Step, parts: Sequence[Part], tried: int = 1, rounds: int = 1) ->
             log.info("timing: the first step of part %d of %d took %.0f s", len(each_timed) + 1, len(parts), first)
         for _ in range(tried - 1):
             step()
-        each_timed.append(Timed(first, median(seconds_of(step, cycle) for _ in range(rounds))))
+        began, timings = time.perf_counter(), list[float]()
+        while len(timings) < rounds or time.perf_counter() - began < seconds:
+            timings.append(seconds_of(step, cycle))
+        each_timed.append(Timed(first, median(timings)))
     return each_timed
 
 
@@ -104,7 +109,7 @@ def in_time(config: TrainConfig, usual: Resolved, build: Callable[[Resolved], St
     """
     assert config.time is not None
     wanted = parse_duration(config.time)
-    encoding, seconds = _measured(usual, build)
+    encoding, seconds = _measured(usual, build, min(SHARE_OF_TIMING * wanted, MAX_TIMING))
     asked = recipe_of(config)
     asked = asked.continued() if config.init_from else asked
     recipe, steps = asked.lasting(max(0.0, SHARE_OF_STEPS * wanted - encoding), seconds, usual.plan.images_per_step)
@@ -123,13 +128,16 @@ def with_few_evaluations(config: TrainConfig, wanted: str, resolved: Resolved) -
     return replace(config, eval_every=max(resolved.config.eval_every, apart))
 
 
-def _measured(usual: Resolved, build: Callable[[Resolved], Step]) -> tuple[float, list[float]]:
-    """Seconds for encoding all images where a stage wants that, and for a step of each part; alike in all processes."""
+def _measured(usual: Resolved, build: Callable[[Resolved], Step], seconds: float) -> tuple[float, list[float]]:
+    """Seconds for encoding all images where a stage wants that, and for a step of each part; alike in all processes.
+
+    All timings together take about ``seconds``, or longer where steps do.
+    """
     few = _on_few_images(usual)
     step = build(few)
     step = replace(step, setup=replace(step.setup, group=Group()))
     parts = parts_of(usual.recipe, usual.plan)
-    each_timed = timed(step, parts, rounds=ROUNDS)
+    each_timed = timed(step, parts, rounds=ROUNDS, seconds=seconds / len(parts))
     encoding = sum(max(0.0, it.first - it.usual) for part, it in zip(parts, each_timed, strict=True) if part.encodes)
     encoding *= len(usual.dataset.train) / len(few.dataset.train)
 

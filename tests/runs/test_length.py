@@ -3,8 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
+import torch
 
 from gancli import config as configuration
 from gancli import recipes, train
@@ -14,6 +16,7 @@ from gancli.machine.distributed import Group
 from gancli.recipes.base import Recipe, Spec
 from gancli.recipes.latent import Latent
 from gancli.runs import length
+from gancli.runs.length import Part
 from gancli.runs.prepare import prepare
 from gancli.training.loop import Plan
 
@@ -87,6 +90,23 @@ def test_the_parts_of_networks_that_grow_are_the_run() -> None:
     assert [begins for begins, _ in parts[1:]] == [begins + steps for begins, steps in parts[:-1]]
 
 
+def test_a_busy_moment_does_not_decide_how_long_a_step_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = MagicMock()
+    step.setup.recipe.cycle, step.setup.noise.device, step.state.step = 1, torch.device("cpu"), 0
+    clock = 0.0
+
+    def step_takes(_: Any, cycle: int) -> float:
+        nonlocal clock
+        clock += 1.0
+        return 9.0 if clock <= 3 else 1.0
+
+    monkeypatch.setattr(length, "seconds_of", step_takes)
+    monkeypatch.setattr(length.time, "perf_counter", lambda: clock)
+    assert length.timed(step, [Part(0, 100)], rounds=3)[0].usual == 9.0
+    clock = 0.0
+    assert length.timed(step, [Part(0, 100)], rounds=3, seconds=8.0)[0].usual == 1.0
+
+
 def test_a_time_becomes_steps_that_a_resume_keeps(tmp_path: Path) -> None:
     result = train(time="1s", recipe="vanilla", out=str(tmp_path), progress="none", threads=1)
     written = configuration.load_toml(result.run / "config.toml")
@@ -100,7 +120,7 @@ def test_a_time_becomes_steps_that_a_resume_keeps(tmp_path: Path) -> None:
 def test_evaluations_take_a_small_part_of_the_time(
     wanted: str, evaluations: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(length, "_measured", lambda usual, build: (0.0, [0.01]))
+    monkeypatch.setattr(length, "_measured", lambda usual, build, seconds: (0.0, [0.01]))
     plan = prepare(TrainConfig(recipe="vanilla", time=wanted, compile="off", threads=1), Group()).resolved.plan
     assert plan.total_steps == int(0.9 * parse_duration(wanted) / 0.01)
     assert -(-plan.total_steps // plan.eval_every) == evaluations
