@@ -14,7 +14,7 @@ from torch import Tensor
 from gancli.config.pictures import PictureOptions
 from gancli.data.conditions import conditions_of
 from gancli.data.dataset import DataSet, split_by_content
-from gancli.data.pictures.label_file import require_condition_names
+from gancli.data.pictures.label_file import MAX_VALUE, condition_names
 from gancli.data.pictures.labels import Labels, numbered, used
 from gancli.data.pictures.shaping import shaped
 from gancli.errors import DataError, FileFormatError, UsageError, counted
@@ -128,8 +128,14 @@ def _labels(path: Path, arrays: Mapping[str, np.ndarray], count: int, options: P
         raise UsageError(f"--labels folder: {path} is an array, which has no folders; its labels are read without.")
     if given is None:
         return Labels()
-    if given.ndim == 2 and len(given) == count and given.shape[1] and given.dtype.kind in "fiu":
-        return _conditions(path, given, arrays.get(CONDITIONS))
+    names = arrays.get(CONDITIONS)
+    if names is not None and given.ndim == 1:
+        given = given[:, None]
+    if given.ndim == 2 and len(given) == count and given.shape[1] and given.dtype.kind in "fiub":
+        numbers = _class_numbers(given) if names is None else None
+        if numbers is None:
+            return _conditions(path, given, names)
+        given = numbers
     if given.shape != (count,) or given.dtype.kind not in "iuU":
         raise DataError(
             f"{path}: its labels are {given.dtype} {given.shape}; wanted is a number, a name or a row of numbers for "
@@ -138,15 +144,23 @@ def _labels(path: Path, arrays: Mapping[str, np.ndarray], count: int, options: P
     return numbered(_names(path, given, arrays.get(CLASSES)))
 
 
+def _class_numbers(rows: np.ndarray) -> np.ndarray | None:
+    """The classes of rows that hold a whole number each, or are one-hot; None if they are conditions."""
+    if rows.shape[1] == 1:
+        return rows[:, 0] if rows.dtype.kind in "iu" else None
+    is_one_hot = ((rows == 0) | (rows == 1)).all() and (rows.sum(1) == 1).all()
+    return rows.argmax(1) if is_one_hot else None
+
+
 def _conditions(path: Path, given: np.ndarray, names: np.ndarray | None) -> Labels:
     called = [f"c{number}" for number in range(given.shape[1])] if names is None else [str(name) for name in names.flat]
+    rows = given.astype(np.float64)
+    if len(called) != rows.shape[1] or not (np.abs(rows) <= MAX_VALUE).all():
+        raise DataError(f"{path}: its labels need a finite number for each of the conditions, or use --labels none.")
     try:
-        require_condition_names(called)
+        return Labels(rows=tuple(map(tuple, rows.tolist())), conditions=condition_names(called))
     except ValueError as error:
         raise DataError(f"{path}: {error}; or use --labels none.") from error
-    if len(called) != given.shape[1] or not np.isfinite(given).all():
-        raise DataError(f"{path}: its labels need a finite number for each of the conditions, or use --labels none.")
-    return Labels(rows=tuple(map(tuple, given.astype(np.float64).tolist())), conditions=tuple(called))
 
 
 def _names(path: Path, given: np.ndarray, classes: np.ndarray | None) -> Sequence[str]:

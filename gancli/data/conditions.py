@@ -1,5 +1,6 @@
 """Conditions: numbers that describe a picture, such as smile and age, in place of one class."""
 
+import itertools
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -67,19 +68,20 @@ def conditions_of(names: Sequence[str], values: Tensor | None) -> Conditions | N
     """
     if not names or values is None:
         return None
-    for name in (name for name, is_same in zip(names, (values == values[0]).all(0).tolist(), strict=True) if is_same):
+    least, most, deviations = values.amin(0), values.amax(0), values.std(0, correction=0)
+    is_same = (least == most) | (deviations == 0)  # rounding gives equal values a deviation
+    for name in itertools.compress(names, is_same.tolist()):
         log.warning("condition %s is the same for all training pictures; it teaches nothing.", name)
     is_switch = ((values == 0) | (values == 1)).all(0)
-    deviations = values.std(0, correction=0)
-    scales = torch.where(is_switch | (deviations == 0), torch.ones_like(deviations), deviations)
+    scales = torch.where(is_switch | is_same, torch.ones_like(deviations), deviations)
     kept = max(1, min(MAX_ROWS, MAX_KEPT // len(names), len(values)))
     rows = values[torch.arange(kept) * len(values) // kept]
     return Conditions(
         tuple(names),
         tuple(torch.where(is_switch, torch.zeros_like(scales), values.mean(0)).tolist()),
         tuple(scales.tolist()),
-        tuple(values.amin(0).tolist()),
-        tuple(values.amax(0).tolist()),
+        tuple(least.tolist()),
+        tuple(most.tolist()),
         tuple(map(tuple, rows.tolist())),
     )
 

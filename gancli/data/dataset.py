@@ -74,6 +74,8 @@ class DataSet:
             for labels in (split.labels, split.conditions):
                 if labels is not None:
                     digest.update(_bytes(labels))
+        if self.conditions is not None:
+            digest.update(str(self.conditions.names).encode())
         return digest.hexdigest()
 
     def resized(self, height: int, width: int) -> "DataSet":

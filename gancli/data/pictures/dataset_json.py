@@ -4,14 +4,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gancli.data.pictures.label_file import FileLabels, Row, are, key_of, matched, require_condition_names
+from gancli.data.pictures.label_file import FileLabels, Row, are, condition_names, is_number, key_of, matched
 from gancli.data.pictures.listing import Listing
 from gancli.errors import DataError
 
 MAX_SHOWN = 40
 """Characters of a wrong value that an error message shows."""
-MAX_VALUE = 1e30
-"""Largest number, which float32 can still standardise."""
 FORM = 'write {"labels": [["folder/name.png", 0], ...]}'
 
 
@@ -77,7 +75,7 @@ def _is_vector(value: Any) -> bool:
 
 def _row(name: str, value: Any) -> Row:
     numbers = value if isinstance(value, list) else [value]
-    if not numbers or not all(type(each) in (int, float) and abs(each) <= MAX_VALUE for each in numbers):
+    if not numbers or not all(type(each) in (int, float) and is_number(each) for each in numbers):
         raise ValueError(f"{name!r} has the label {_short(value)}, which is not a list of finite numbers")
     return tuple(map(float, numbers))
 
@@ -89,8 +87,7 @@ def _condition_names(document: Any, count: int) -> tuple[str, ...]:
         return tuple(f"c{number}" for number in range(count))
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(names) != count:
         raise ValueError(f"its conditions are {_short(names)}, and pictures have {count} numbers; name each")
-    require_condition_names(names)
-    return tuple(names)
+    return condition_names(names)
 
 
 def _entries(document: Any) -> Any:

@@ -3,16 +3,18 @@
 import logging
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from gancli.data.pictures.listing import Listing
+from gancli.data.pictures.listing import Listing, is_plain
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 Row = tuple[float, ...]
+MAX_VALUE = 1e30
+"""Largest number of a condition, whose square float64 can still hold."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,20 @@ class FileLabels:
     """Names of the numbers of a row."""
 
 
-def require_condition_names(names: list[str]) -> None:
-    """ValueError unless ``--condition NAME=NUMBER`` can name each condition."""
+def condition_names(names: Sequence[str]) -> tuple[str, ...]:
+    """The names in composed characters (NFC); ValueError unless ``--condition NAME=NUMBER`` can name each condition."""
     for name in names:
-        if not name or name != name.strip() or set(name) & set("=,\n\r"):
+        if not name or name != name.strip() or set(name) & set("=,") or not is_plain(name):
             raise ValueError(f"{name!r} names no condition; a name is text without = and comma")
-    if len(set(names)) < len(names):
-        raise ValueError(f"two conditions are called {Counter(names).most_common(1)[0][0]!r}")
+    composed = tuple(unicodedata.normalize("NFC", name) for name in names)
+    if len(set(composed)) < len(composed):
+        raise ValueError(f"two conditions are called {Counter(composed).most_common(1)[0][0]!r}")
+    return composed
+
+
+def is_number(value: float) -> bool:
+    """True for a finite number that conditions can have."""
+    return abs(value) <= MAX_VALUE
 
 
 def matched(given: Mapping[str, T], listing: Listing) -> dict[str, T]:

@@ -3,10 +3,10 @@
 import csv
 import io
 import logging
-import math
+import re
 from collections.abc import Iterator
 
-from gancli.data.pictures.label_file import FileLabels, Row, key_of, matched, require_condition_names
+from gancli.data.pictures.label_file import FileLabels, Row, condition_names, is_number, key_of, matched
 from gancli.data.pictures.listing import Listing
 from gancli.errors import DataError
 
@@ -15,6 +15,7 @@ FIRST = "file"
 """Name of the first column; a ``labels.csv`` with another one is not read."""
 CLASS = "class"
 """Name of the only other column, if it holds classes."""
+OTHER_SEPARATOR = re.compile(rf"{FIRST}([;\t|])")
 Line = tuple[int, list[str]]
 """Number of a line, and its cells."""
 
@@ -30,6 +31,8 @@ def csv_labels(listing: Listing) -> FileLabels | None:
     try:
         lines = _lines(listing.read(listing.labels))
         _, header = next(lines, (1, [""]))
+        if other := OTHER_SEPARATOR.match(header[0].lower()):
+            raise ValueError(f"line 1 has {other[1]!r} between its cells; save it with commas, and points in numbers")
         if header[0].lower() != FIRST:
             log.info("%s is not read: its header does not begin with %r.", name, FIRST)
             return None
@@ -55,9 +58,11 @@ def _labels(columns: list[str], lines: Iterator[Line], listing: Listing) -> File
     if [column.lower() for column in columns] == [CLASS]:
         classes = {name: cells[0] for name, (_, cells) in _by_picture(columns, lines).items()}
         return FileLabels(matched(classes, listing), {})
-    require_condition_names(columns)
+    if CLASS in (column.lower() for column in columns):
+        raise ValueError(f"line 1 has more columns than {CLASS!r}; write a column of 0 and 1 for each class")
+    names = condition_names(columns)
     rows = {name: _numbers(columns, *line) for name, line in _by_picture(columns, lines).items()}
-    return FileLabels({}, matched(rows, listing), tuple(columns))
+    return FileLabels({}, matched(rows, listing), names)
 
 
 def _by_picture(columns: list[str], lines: Iterator[Line]) -> dict[str, Line]:
@@ -80,8 +85,8 @@ def _numbers(columns: list[str], number: int, cells: list[str]) -> Row:
         try:
             row.append(float(cell))
         except ValueError:
-            row.append(math.nan)
-        if not math.isfinite(row[-1]):
+            row.append(float("nan"))
+        if not is_number(row[-1]):
             raise ValueError(
                 f"line {number}: {column} is {cell[:40]!r}, not a number; a column of classes is the only one, and "
                 f"called {CLASS!r}"

@@ -1,5 +1,6 @@
 """List the pictures in a folder or zip file, in an order that does not depend on the file system."""
 
+import logging
 import os
 import stat
 import threading
@@ -15,6 +16,7 @@ from typing import BinaryIO, cast
 from gancli.data.pictures.formats import SUFFIXES, UNREAD, advice
 from gancli.errors import DataError, UsageError
 
+log = logging.getLogger(__name__)
 LITTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 RUN_FILES = {"config.toml", "environment.json"}
 """Files that mark a run's folder, which is skipped: the samples in it are not the user's pictures."""
@@ -197,7 +199,10 @@ def _labels_among(names: Sequence[str]) -> str | None:
     above = enclosing(folders)
     places = ["/".join([*above[:depth], name]) for name in LABELS for depth in range(len(above) + 1)]
     present = set(names)
-    return next((place for place in places if place in present), None)
+    there = [place for place in places if place in present]
+    if len(there) > 1:
+        log.info("labels are those of %s; %s is not read.", *there[:2])
+    return there[0] if there else None
 
 
 def _others(names: Sequence[str], labels: str | None) -> int:

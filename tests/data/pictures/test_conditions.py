@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,6 +52,11 @@ def test_a_table_of_classes_gives_classes(tmp_path: Path) -> None:
         ("file,age,age\na.png,3,4\n", "two conditions are called 'age'"),
         ("file,a=b\na.png,3\n", "'a=b' names no condition"),
         ("file\na.png\n", "line 1 names no column"),
+        ("file;age\na.png;3,5\n", "line 1 has ';' between its cells; save it with commas"),
+        ("file,Class,age\na.png,3,4\n", "line 1 has more columns than 'class'"),
+        ("file,a\x1bge\na.png,3\n", r"'a\\x1bge' names no condition"),
+        ("file,age\na.png,1e200\n", "line 2: age is '1e200', not a number"),
+        ("file,gr\u00f6sse,gro\u0308sse\na.png,3,4\n", "two conditions are called 'gr\u00f6sse'"),
         ("file,age\na.png,3\n", "has no label for 'b/c.png'"),
         (b"file,\xff\n", "UTF-8"),
     ],
@@ -68,12 +74,14 @@ def test_a_table_of_another_form_is_left_alone(tmp_path: Path, caplog: pytest.Lo
     assert "is not read: its header does not begin with 'file'" in caplog.text
 
 
-def test_vectors_of_the_stylegan_tools_are_conditions(tmp_path: Path) -> None:
+def test_vectors_of_the_stylegan_tools_are_conditions(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     vectors = [["a.png", [0.5, 1]], ["b/c.png", [-3, 0]]]
     labels = labels_in(tmp_path, dataset_json=json.dumps({"labels": vectors}))
     assert labels.conditions == ("c0", "c1") and labels.rows == ((0.5, 1.0), (-3.0, 0.0))
     named = json.dumps({"labels": vectors, "conditions": ["age", "smile"]})
-    assert labels_in(tmp_path, dataset_json=named, labels_csv="file,x\n").conditions == ("age", "smile")
+    with caplog.at_level("INFO"):
+        assert labels_in(tmp_path, dataset_json=named, labels_csv="file,x\n").conditions == ("age", "smile")
+    assert "labels are those of dataset.json; labels.csv is not read" in caplog.text
     one_hot = [["a.png", [0, 1]], ["b/c.png", [1, 0]]]
     assert labels_in(tmp_path, dataset_json=json.dumps({"labels": one_hot})).classes == ("0", "1")
 
@@ -131,6 +139,14 @@ def test_numbers_are_standardised_and_switches_are_not() -> None:
     assert conditions_in(json.loads(json.dumps(known.as_dict()))) == known
 
 
+def test_a_condition_that_is_always_the_same_is_not_magnified(caplog: pytest.LogCaptureFixture) -> None:
+    values = torch.full((7, 1), 0.1, dtype=torch.float64)
+    assert values.std(0, correction=0) > 0  # by rounding
+    known = conditions_of(("same",), values)
+    assert known is not None and "same is the same for all training pictures" in caplog.text
+    np.testing.assert_allclose(known.standardised(values + 1).numpy(), 1, rtol=1e-6)
+
+
 def test_a_file_keeps_some_of_many_rows_evenly_spread() -> None:
     known = conditions_of(("n",), torch.arange(5000, dtype=torch.float64)[:, None])
     assert isinstance(known, Conditions) and len(known.rows) == 1024
@@ -151,7 +167,32 @@ def test_rows_in_an_array_are_conditions(tmp_path: Path) -> None:
     for split in (dataset.train, dataset.heldout):
         assert split.conditions is not None
         assert torch.equal(split.conditions[:, 0], 2 * split.images[:, 0, 0, 0].double())
+    fingerprint = dataset.fingerprint
+    np.savez(tmp_path / "x.npz", arr_0=pixels, labels=rows, conditions=np.array(["odd", "even"]))
+    assert data.load(str(tmp_path / "x.npz"), options=PictureOptions(holdout=0.4)).fingerprint != fingerprint
     rows[3, 1] = np.inf
     np.savez(tmp_path / "y.npz", arr_0=pixels, labels=rows)
     with pytest.raises(DataError, match="a finite number for each"):
         data.load(str(tmp_path / "y.npz"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "names", "classes", "conditions"),
+    [
+        (np.arange(40)[:, None] % 3, None, ("0", "1", "2"), ()),
+        (np.eye(3)[np.arange(40) % 3], None, ("0", "1", "2"), ()),
+        (np.arange(40)[:, None] % 3, ["age"], (), ("age",)),
+        (np.arange(40.0), ["age"], (), ("age",)),
+        (np.ones((40, 2), bool), None, (), ("c0", "c1")),
+    ],
+)
+def test_rows_of_one_whole_number_or_one_hot_are_classes_unless_they_have_names(
+    tmp_path: Path, rows: np.ndarray, names: list[str] | None, classes: tuple[str, ...], conditions: tuple[str, ...]
+) -> None:
+    pixels = np.arange(40, dtype=np.uint8)[:, None, None].repeat(8, 1).repeat(8, 2)
+    content: dict[str, Any] = {"arr_0": pixels, "labels": rows} | ({} if names is None else {"conditions": names})
+    np.savez(tmp_path / "x.npz", **content)
+    dataset = data.load(str(tmp_path / "x.npz"), options=PictureOptions(holdout=0.4))
+    assert dataset.classes == classes and (dataset.conditions.names if dataset.conditions else ()) == conditions
+    if dataset.train.labels is not None:
+        assert torch.equal(dataset.train.labels, dataset.train.images[:, 0, 0, 0].long() % 3)
