@@ -62,6 +62,18 @@ def write_photos(folder: Path) -> None:
         Image.fromarray(pixels).save(path)
 
 
+def write_conditions(folder: Path) -> None:
+    """A table of two conditions for each of the photos."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
+    rows = [f"{name},{number % 2},{20 + number}" for number, name in enumerate(names)]
+    (folder / "labels.csv").write_text("\n".join(["file,smile,age", *rows]))
+
+
+def train_on_conditions() -> None:
+    """A run on the photos that draws by their conditions."""
+    train(data="photos", image_size="16", recipe="cgan", steps=2, batch_size=8, threads=1, progress="none")
+
+
 def train_autoencoder() -> None:
     """A run of the recipe whose first stage is one, on the photos."""
     small = {"width": 16, "channels": 2, "versions": 1, "perceptual": 0.0}
@@ -99,6 +111,10 @@ def test_a_command_of_the_readme_runs(
     monkeypatch.chdir(tmp_path)
     if "sample best" in command:
         shutil.copy(run / "gen.pth", run / "best.pth")
+    if "projection" in command or "--condition" in command:
+        write_conditions(Path("photos"))
+    if "--condition" in command:
+        train_on_conditions()
     if "reconstruct latest" in command or "--autoencoder latest" in command:
         train_autoencoder()
     monkeypatch.setattr("uvicorn.Server.run", lambda *_: None)  # which would serve until a signal
