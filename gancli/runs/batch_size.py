@@ -10,6 +10,7 @@ from gancli.data import Progress
 from gancli.errors import OutOfMemory, UsageError, is_out_of_memory
 from gancli.machine import devices, memory
 from gancli.machine.distributed import Group
+from gancli.runs import waiting
 from gancli.runs.prepare import Prepared, obstacle, prepare
 from gancli.runs.resolve import in_packs
 from gancli.steps.prefetching import PrefetchedImages, source_of
@@ -37,7 +38,8 @@ def _measured(config: TrainConfig, group: Group, on_progress: Progress) -> Train
     prepared = prepare(replace(config, batch_size=None, compile="off"), group, on_progress)
     resolved, batch = prepared.resolved, prepared.step.setup.noise.batch_size
     reason = obstacle(resolved.config, prepared.step)
-    fits = largest(prepared, batch)
+    with waiting.told("--batch-size auto: trying batches"):
+        fits = largest(prepared, batch)
     if not fits:
         raise OutOfMemory(
             f"out of memory: on {resolved.device} not even {sizes(batch)[0]} images fit at once; try a smaller "

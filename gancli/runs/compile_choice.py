@@ -18,6 +18,7 @@ from torch import Tensor
 
 from gancli.files.user_cache import user_cache
 from gancli.machine import devices
+from gancli.runs import waiting
 from gancli.steps.step import Step
 
 log = logging.getLogger(__name__)
@@ -44,20 +45,24 @@ def choose(asked: Literal["auto", "on", "off"], planned: int, build: Callable[[W
     if asked == "off" or (asked == "auto" and planned < MIN_STEPS):
         return "off"
     plain = build("off")
-    expected = [plain() for _ in range(TRIED)]
-    estimate = planned * seconds_of(plain)
+    with waiting.told("compile: timing steps that are not compiled"):
+        expected = [plain() for _ in range(TRIED)]
+        estimate = planned * seconds_of(plain)
     if asked == "auto" and estimate < MIN_SECONDS.get(plain.setup.noise.device.type, math.inf):
         return "off"
     log.info("compile: %s the step, which may take minutes", "compiling" if asked == "on" else "trying to compile")
     began, compiled = time.perf_counter(), build("on")
-    if (reason := _failure(compiled, expected)) is not None:
+    with waiting.told("compile: compiling"):
+        reason = _failure(compiled, expected)
+    if reason is not None:
         log.log(logging.INFO if asked == "auto" else logging.WARNING, "compile: off, since %s.", reason)
         return "off"
     took = time.perf_counter() - began
     if asked == "on":
         log.info("compile: on (%.0f s)", took)
         return "on"
-    gain = _gain(plain, compiled)
+    with waiting.told("compile: timing steps of both kinds"):
+        gain = _gain(plain, compiled)
     pays = gain >= MIN_GAIN and estimate * (1 - 1 / gain) > took
     log.info("compile: %s, a compiled step is %.2f times as fast here", "on" if pays else "off", gain)
     return "on" if pays else "off"

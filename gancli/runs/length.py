@@ -15,6 +15,7 @@ from gancli.data import Split
 from gancli.machine import devices
 from gancli.machine.distributed import Group
 from gancli.recipes.base import Recipe
+from gancli.runs import waiting
 from gancli.runs.compile_choice import seconds_of
 from gancli.runs.resolve import Resolved, recipe_of
 from gancli.steps.stages import borders
@@ -32,8 +33,6 @@ ROUNDS = 3
 """Timings of a step at least, of which the median counts."""
 SHARE_OF_TIMING, MAX_TIMING = 0.01, 30.0
 """Steps are timed for this share of a run's time, or so many seconds, lest a busy moment decides its length."""
-SLOW_SECONDS = 5.0
-"""A first step that took longer is reported, so that nobody waits without a word."""
 MAX_IMAGES = 256
 """Training images that the timed steps draw from, so that a stage which encodes them all begins at once."""
 
@@ -85,21 +84,24 @@ def timed(step: Step, parts: Sequence[Part], tried: int = 1, rounds: int = 1, se
     cycle = step.setup.recipe.cycle
     rounds = rounds if cycle == 1 else 1
     each_timed: list[Timed] = []
-    for part in parts:
+    for place, part in enumerate(parts, start=1):
         step.state.step = max(step.state.step, part.begins if part.stage else part.begins + part.steps - 1)
-        began = time.perf_counter()
-        step()
-        devices.synchronise(step.setup.noise.device)
-        first = time.perf_counter() - began
-        if first > SLOW_SECONDS:
-            log.info("timing: the first step of part %d of %d took %.0f s", len(each_timed) + 1, len(parts), first)
-        for _ in range(tried - 1):
-            step()
-        began, timings = time.perf_counter(), list[float]()
-        while len(timings) < rounds or time.perf_counter() - began < seconds:
-            timings.append(seconds_of(step, cycle))
+        with waiting.told(f"timing steps of part {place} of {len(parts)} of the run"):
+            first = _seconds_of_first(step)
+            for _ in range(tried - 1):
+                step()
+            began, timings = time.perf_counter(), list[float]()
+            while len(timings) < rounds or time.perf_counter() - began < seconds:
+                timings.append(seconds_of(step, cycle))
         each_timed.append(Timed(first, median(timings)))
     return each_timed
+
+
+def _seconds_of_first(step: Step) -> float:
+    began = time.perf_counter()
+    step()
+    devices.synchronise(step.setup.noise.device)
+    return time.perf_counter() - began
 
 
 def in_time(config: TrainConfig, usual: Resolved, build: Callable[[Resolved], Step]) -> TrainConfig:

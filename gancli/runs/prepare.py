@@ -20,7 +20,7 @@ from gancli.recipes.base import Spec
 from gancli.runs import compile_choice, length, shared_autoencoder
 from gancli.runs.feasible import require_effect, require_room
 from gancli.runs.labels import labels_of
-from gancli.runs.resolve import Resolved, device_of, load_data, recipe_of, resolve, spec_of
+from gancli.runs.resolve import Resolved, batch_in_words, device_of, load_data, recipe_of, resolve, spec_of
 from gancli.steps import accumulation, freezing
 from gancli.steps import state as training_state
 from gancli.steps.batches import Noise, ResidentImages
@@ -150,8 +150,8 @@ def _new_state(resolved: Resolved) -> TrainState:
     state = training_state.create(recipe, spec, config.seed, resolved.device, config.precision)
     if config.batch_size == world and any(map(accumulation.normalises_batches, (state.g, state.d))):
         raise UsageError(
-            f"--batch-size {config.batch_size}: recipe {config.recipe} normalises over the images of a batch, of which "
-            f"there must be at least 2{' in each process' if world > 1 else ''}."
+            f"{batch_in_words(config, resolved.dataset)}: recipe {config.recipe} normalises over the images of a "
+            f"batch, of which there must be at least 2{' in each process' if world > 1 else ''}."
         )
     if config.freeze_d:
         try:

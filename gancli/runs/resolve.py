@@ -12,7 +12,7 @@ from gancli import config as configuration
 from gancli import data, recipes
 from gancli.config import TrainConfig, parse_image_size
 from gancli.data import DataSet, PictureOptions, Progress
-from gancli.errors import UsageError
+from gancli.errors import UsageError, counted
 from gancli.evaluation.sources.choose_evaluator import MIN_HELDOUT, best_metric_of
 from gancli.machine.distributed import Group
 from gancli.recipes.base import Recipe, Spec
@@ -154,6 +154,14 @@ def in_packs(images: int, recipe: Recipe) -> int:
     return images - images % recipe.images_per_logit or images
 
 
+def batch_in_words(config: TrainConfig, dataset: DataSet) -> str:
+    """A batch's size, which may be nobody's choice, and what would change it."""
+    assert isinstance(config.batch_size, int)
+    is_all = config.batch_size == len(dataset.train)
+    reason = f"{dataset.name} has no more to train on" if is_all else "--batch-size changes it"
+    return f"a batch of {counted(config.batch_size, 'image')} ({reason})"
+
+
 def _plan_of(config: TrainConfig, recipe: Recipe, images: int) -> Plan:
     assert isinstance(config.batch_size, int)
     assert config.save_every is not None and config.sample_every is not None and config.eval_every is not None
@@ -197,10 +205,10 @@ def _check(resolved: Resolved) -> None:
             f"{dataset.name}; use {len(dataset.train)} at most."
         )
     if config.batch_size % group.world:
-        raise UsageError(f"--batch-size {config.batch_size} does not divide by the {group.world} processes.")
+        raise UsageError(f"{batch_in_words(config, dataset)} does not divide by the {group.world} processes.")
     if config.batch_size // group.world % recipe.images_per_logit:
         raise UsageError(
-            f"--batch-size {config.batch_size}: D judges {recipe.images_per_logit} images together, which must divide "
+            f"{batch_in_words(config, dataset)}: D judges {recipe.images_per_logit} images together, which must divide "
             "the images of a batch" + (" in each process." if group.world > 1 else ".")
         )
     if config.accumulate > config.batch_size // group.world:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from sample_pictures import folder
 
 from gancli import train
 from gancli.api import dry_run
@@ -167,8 +168,15 @@ def test_parts_that_cannot_be_are_refused(options: dict[str, Any], said: str) ->
 
 
 def test_one_image_is_no_batch_to_normalise() -> None:
-    with pytest.raises(UsageError, match=r"--batch-size 1: recipe dcgan normalises .* at least 2\."):
+    with pytest.raises(UsageError, match=r"1 image \(--batch-size changes it\): .* dcgan normalises .* at least 2\."):
         batch_size.prepare_measured(TrainConfig(threads=1, recipe="dcgan", batch_size=1), Group())
+
+
+@pytest.mark.parametrize(("recipe", "needs"), [("dcgan", "at least 2"), ("pacgan", "D judges 2 images together")])
+def test_too_few_pictures_are_not_called_a_flag_that_nobody_gave(recipe: str, needs: str, tmp_path: Path) -> None:
+    data = folder(tmp_path / "two", 2, height=8, width=8)
+    with pytest.raises(UsageError, match=rf"^a batch of 1 image \(.*two has no more to train on\): .*{needs}"):
+        batch_size.prepare_measured(TrainConfig(threads=1, recipe=recipe, data=str(data)), Group())
 
 
 def test_networks_that_grow_are_timed_all_along_a_run(monkeypatch: pytest.MonkeyPatch) -> None:

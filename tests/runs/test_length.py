@@ -1,5 +1,7 @@
 """A run's length by wall-clock time: what is written, how it becomes steps, and what a resume makes of it."""
 
+import logging
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,13 @@ import torch
 
 from gancli import config as configuration
 from gancli import recipes, train
+from gancli.api import dry_run
 from gancli.config import TrainConfig, merge, parse_duration
 from gancli.errors import UsageError
 from gancli.machine.distributed import Group
 from gancli.recipes.base import Recipe, Spec
 from gancli.recipes.latent import Latent
-from gancli.runs import length
+from gancli.runs import length, waiting
 from gancli.runs.length import Part
 from gancli.runs.prepare import prepare
 from gancli.training.loop import Plan
@@ -126,3 +129,14 @@ def test_evaluations_take_a_small_part_of_the_time(
     assert -(-plan.total_steps // plan.eval_every) == evaluations
     told = TrainConfig(recipe="vanilla", time=wanted, eval_every=7, compile="off", threads=1)
     assert prepare(told, Group()).resolved.plan.eval_every == 7
+
+
+def test_long_timing_says_what_it_does(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "SECONDS", 0.01)
+    caplog.set_level(logging.INFO, "gancli")
+    dry_run(recipe="vanilla", steps=2, threads=1)
+    said = [line for line in caplog.messages if line.startswith("timing steps of part 1 of 1 of the run, for 0 s so")]
+    assert said
+    told = len(caplog.messages)
+    time.sleep(0.05)
+    assert len(caplog.messages) == told, "it ends with the timing"
