@@ -29,6 +29,8 @@ PENALTY_WEIGHTS = {
     "stylegan2": "gamma", "dragan": "penalty", "wgan-gp": "penalty", "progressive": "penalty",
 }  # fmt: skip
 """By recipe, the hyperparameter that is the weight of its gradient penalty."""
+STYLE_GAMMA = 3
+"""Weight of R1 in a healthy run of stylegan2 on digits, whose own is .0004 there (docs/health.md)."""
 FIRST_GAMMA = 20
 """Weight of R1 that ends the collapse of vanilla on MNIST (benchmarks/vanilla_mnist.py)."""
 POINTS = ("ring", "grid")
@@ -74,6 +76,12 @@ def _first_penalty(config: Config) -> str | None:
     return _set("r1_gamma", FIRST_GAMMA) if is_unused and config.get("data") not in POINTS else None
 
 
+def _style_penalty(config: Config) -> str | None:
+    """The weight of R1 that stylegan2 was healthy with, unless the run's is as large."""
+    is_smaller = config.get("recipe") == "stylegan2" and _hyperparameter(config, "gamma", 0.0) < STYLE_GAMMA
+    return _set("gamma", STYLE_GAMMA) if is_smaller else None
+
+
 def _without_momentum(config: Config) -> str | None:
     return None if _hyperparameter(config, "beta1", 0.5) == 0 else "--set beta1=0"
 
@@ -116,6 +124,7 @@ REMEDIES: Mapping[str, tuple[Remedy, ...]] = {
     ),
     "collapse": (
         FIRST_PENALTY,
+        Remedy("stylegan2's R1", _style_penalty),
         R3GAN,
         Remedy("pacgan", _unless_used("--recipe pacgan")),
         LOWER_G_RATE,

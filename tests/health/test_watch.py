@@ -453,6 +453,7 @@ def test_the_weight_of_every_gradient_penalty_is_known() -> None:
         ("dcgan", "discriminator-won", "--recipe r3gan"),
         ("dcgan", "collapse", "--recipe r3gan"),
         ("r3gan", "collapse", "--recipe pacgan"),
+        ("stylegan2", "collapse", "--set gamma=3"),
     ],
 )
 def test_an_advice_begins_with_the_flag_that_fits_the_recipe(recipe: str, failure: str, flag: str) -> None:
