@@ -1,4 +1,4 @@
-"""Copy weights, layer by layer, from a network for other sizes, channels or classes."""
+"""Copy weights, layer by layer, from a network for other sizes, channels, classes or conditions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,23 +10,24 @@ from gancli.errors import FileFormatError
 from gancli.recipes.base import Recipe, Spec
 
 Layer = tuple[tuple[str, torch.dtype, tuple[int, ...]], ...]
-"""Name, dtype and shape of each tensor of a layer; shapes exclude the entries of classes."""
+"""Name, dtype and shape of each tensor of a layer; shapes exclude the entries of labels."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The tensors of a network, and the dimensions along which they have an entry for each class."""
+    """The tensors of a network, and the dimensions along which they have an entry for each class or condition."""
 
     tensors: Mapping[str, Tensor]
-    classes: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    """Names of the classes or conditions."""
     axes: Mapping[str, int] = field(default_factory=dict)
-    """By tensor name, the dimension whose last entries belong to the classes, one entry each."""
+    """By tensor name, the dimension whose last entries belong to the labels, one entry each."""
 
     def shared(self, name: str) -> tuple[int, ...]:
-        """The shape of a tensor, excluding the entries of classes."""
+        """The shape of a tensor, excluding the entries of labels."""
         axis = self.axes.get(name)
         shape = self.tensors[name].shape
-        return tuple(size - len(self.classes) * (place == axis) for place, size in enumerate(shape))
+        return tuple(size - len(self.labels) * (place == axis) for place, size in enumerate(shape))
 
     def layers(self) -> dict[str, list[str]]:
         """The names of the tensors of each layer, in the order of the network."""
@@ -56,16 +57,17 @@ class Taken:
 
     @property
     def is_whole(self) -> bool:
-        """True if every layer was taken; entries of new classes may still be unchanged."""
+        """True if every layer was taken; entries of new labels may still be unchanged."""
         return self.layers == self.total
 
 
-def class_axes(recipe: Recipe, spec: Spec) -> tuple[dict[str, int], dict[str, int]]:
-    """`Weights.axes` of the recipe's G and D: the dimensions that grow by one for each class."""
-    if not recipe.conditional or not spec.classes:
+def label_axes(recipe: Recipe, spec: Spec) -> tuple[dict[str, int], dict[str, int]]:
+    """`Weights.axes` of the recipe's G and D: the dimensions that grow by one for each class or condition."""
+    if not recipe.conditional or not spec.label_values:
         return {}, {}
+    kind = "conditions" if spec.conditions else "classes"
     with torch.device("meta"):
-        networks, larger = (recipe.networks(replace(spec, classes=spec.classes + more)) for more in (0, 1))
+        networks, larger = (recipe.networks(replace(spec, **{kind: spec.label_values + more})) for more in (0, 1))
     g, d = (_grown(*pair) for pair in zip(networks, larger, strict=True))
     return g, d
 
@@ -76,7 +78,7 @@ def _grown(network: nn.Module, larger: nn.Module) -> dict[str, int]:
     for name, tensor in network.state_dict().items():
         steps = [more - size for size, more in zip(tensor.shape, after[name].shape, strict=True)]
         if any(steps):
-            assert sorted(steps)[-1] == sum(steps) == 1, f"{name} has no entry of its own for each class"
+            assert sorted(steps)[-1] == sum(steps) == 1, f"{name} has no entry of its own for each label"
             grown[name] = steps.index(1)
     return grown
 
@@ -86,7 +88,7 @@ def take(ours: Weights, theirs: Weights, what: str) -> Taken:
     """Copy every layer of ``theirs`` that fits into ``ours``, in order; other layers of ``ours`` stay unchanged.
 
     Two layers fit if their tensors have the same names within the layer, dtypes and shapes, excluding the entries of
-    classes. Entries of classes are copied between classes of the same name.
+    labels. Those are copied between labels of the same name.
 
     Raises:
         FileFormatError: values are not finite; the message names the tensor and the network ``what``.
@@ -113,9 +115,9 @@ def _copy(ours: Weights, name: str, theirs: Weights, source: str) -> None:
     shared = ours.shared(name)[along]
     target.narrow(along, 0, shared).copy_(values.narrow(along, 0, shared))
     if axis is not None and other is not None:
-        for place, each in enumerate(ours.classes):
-            if each in theirs.classes:
-                entry = values.select(along, shared + theirs.classes.index(each))
+        for place, each in enumerate(ours.labels):
+            if each in theirs.labels:
+                entry = values.select(along, shared + theirs.labels.index(each))
                 target.select(along, shared + place).copy_(entry)
 
 

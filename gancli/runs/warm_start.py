@@ -1,17 +1,19 @@
-"""Begin with the weights of another run (``--init-from``), also of one for other pictures or classes."""
+"""Begin with the weights of another run (``--init-from``), also of one for other pictures classes or conditions."""
 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from torch import Tensor, nn
 
 from gancli.artifacts import checkpoint, network_file
 from gancli.artifacts.network_file import Origin
 from gancli.artifacts.run_folder import RunFolder
-from gancli.artifacts.transfer import Taken, Weights, class_axes, take
-from gancli.errors import FileFormatError, UsageError, counted, in_a_list
+from gancli.artifacts.transfer import Taken, Weights, label_axes, take
+from gancli.data.conditions import Conditions
+from gancli.errors import FileFormatError, UsageError, in_a_list
 from gancli.recipes.base import Recipe, Spec
 from gancli.runs.feasible import shapes
 from gancli.runs.prepare import Prepared
@@ -21,7 +23,24 @@ log = logging.getLogger(__name__)
 COLOURS = {1: "grey", 3: "rgb", 4: "rgba"}
 """The value of ``--color`` for each number of channels."""
 MAX_NAMES = 5
-"""Classes that a message lists."""
+"""Classes or conditions that a message lists."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """The names of what the labels of networks can ask for."""
+
+    names: tuple[str, ...] = ()
+    kind: Literal["classes", "conditions"] = "classes"
+
+    def __str__(self) -> str:
+        return _listed(self.names)
+
+
+def _known(recipe: Recipe, classes: tuple[str, ...], conditions: Conditions | None) -> Known:
+    if not recipe.conditional:
+        return Known()
+    return Known(classes) if conditions is None else Known(conditions.names, "conditions")
 
 
 @dataclass(frozen=True)
@@ -37,9 +56,9 @@ class Source:
     """None if there is no ``dis.pth`` beside a generator file."""
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """The classes that its networks know."""
-        return self.origin.classes if self.recipe.conditional else ()
+    def known(self) -> Known:
+        """The classes or conditions that its networks know."""
+        return _known(self.recipe, self.origin.classes, self.origin.conditions)
 
 
 def warm_start(prepared: Prepared) -> None:
@@ -95,24 +114,25 @@ def _discriminator_beside(generator: Path) -> Mapping[str, Tensor] | None:
 def _take_all(prepared: Prepared, source: Source) -> tuple[Taken, Taken | None]:
     """Load G and D; returns the loaded tensors of both, None for D if the source has none."""
     state, spec = prepared.step.state, prepared.resolved.spec
-    classes = _classes(prepared)
-    alike = classes == source.classes  # tensors have the same entries then
-    g_axes, d_axes = ({}, {}) if alike else class_axes(prepared.resolved.recipe, spec)
-    their_g_axes, their_d_axes = ({}, {}) if alike else class_axes(source.recipe, source.origin.spec)
+    ours, others = _own(prepared), source.known
+    alike = ours == others  # tensors have the same entries then
+    g_axes, d_axes = ({}, {}) if alike else label_axes(prepared.resolved.recipe, spec)
+    their_g_axes, their_d_axes = ({}, {}) if alike else label_axes(source.recipe, source.origin.spec)
 
     def taken(network: nn.Module, axes: dict[str, int], theirs: Weights, what: str) -> Taken:
-        return take(Weights(network.state_dict(), classes, axes), theirs, what)
+        return take(Weights(network.state_dict(), ours.names, axes), theirs, what)
 
-    of_g = taken(state.g, g_axes, Weights(source.g, source.classes, their_g_axes), "generator")
-    taken(state.ema, g_axes, Weights(source.ema, source.classes, their_g_axes), "generator")
+    of_g = taken(state.g, g_axes, Weights(source.g, others.names, their_g_axes), "generator")
+    taken(state.ema, g_axes, Weights(source.ema, others.names, their_g_axes), "generator")
     if source.d is None:
         return of_g, None
-    return of_g, taken(state.d, d_axes, Weights(source.d, source.classes, their_d_axes), "discriminator")
+    return of_g, taken(state.d, d_axes, Weights(source.d, others.names, their_d_axes), "discriminator")
 
 
-def _classes(prepared: Prepared) -> tuple[str, ...]:
-    """The classes that the new networks know."""
-    return prepared.resolved.dataset.classes if prepared.resolved.recipe.conditional else ()
+def _own(prepared: Prepared) -> Known:
+    """The classes or conditions that the new networks know."""
+    dataset = prepared.resolved.dataset
+    return _known(prepared.resolved.recipe, dataset.classes, dataset.conditions)
 
 
 def _require_enough(prepared: Prepared, source: Source, of_g: Taken, of_d: Taken | None) -> None:
@@ -137,56 +157,65 @@ def _require_enough(prepared: Prepared, source: Source, of_g: Taken, of_d: Taken
 
 
 def _tell(prepared: Prepared, source: Source, of_g: Taken, of_d: Taken | None) -> None:
-    """One line if layers are new, one if classes are not those of there."""
+    """One line if layers are new, one if classes or conditions are not those of there."""
     if not of_g.is_whole or (of_d and not of_d.is_whole):
         of_d_too = f" and {of_d.layers} of {of_d.total} of D" if of_d else ""
         log.warning(
             "--init-from %s %s: took %d of %d layers of G%s, the others are new%s.",
             source.path, _difference(prepared, source), of_g.layers, of_g.total, of_d_too, _advice(prepared, source),
         )  # fmt: skip
-    _tell_of_classes(source, _classes(prepared))
+    _tell_of_labels(source, _own(prepared))
 
 
-def _tell_of_classes(source: Source, ours: tuple[str, ...]) -> None:
-    theirs = source.classes
-    kept, new = [each for each in ours if each in theirs], [each for each in ours if each not in theirs]
-    if ours == theirs or not theirs:
+def _tell_of_labels(source: Source, ours: Known) -> None:
+    theirs = source.known
+    if ours == theirs or not theirs.names:
         return
-    if not ours:
-        log.info("--init-from: the generator of %s draws classes (%s), and this one none", source.path, _names(theirs))
+    old = theirs.names if ours.kind == theirs.kind else ()
+    kept, new = [each for each in ours.names if each in old], [each for each in ours.names if each not in old]
+    if not ours.names:
+        draws = "draws" if theirs.kind == "classes" else "draws by"
+        log.info(
+            "--init-from: the generator of %s %s %s (%s), and this one none", source.path, draws, theirs.kind, theirs
+        )
     elif not kept:
         log.warning(
-            "--init-from %s has other classes (%s), so %s begin anew; give those the same names that are the same.",
-            source.path, _names(theirs), _names(ours),
+            "--init-from %s has other %s (%s), so %s %s anew; give those the same names that are the same.",
+            source.path, theirs.kind, theirs, ours, _begin(new),
         )  # fmt: skip
     else:
-        of_new = f", {_names(new)} {'begins' if len(new) == 1 else 'begin'} anew" if new else ""
-        log.info("--init-from: classes are taken by name (%s)%s", _names(kept), of_new)
+        of_new = f", {_listed(new)} {_begin(new)} anew" if new else ""
+        log.info("--init-from: %s are taken by name (%s)%s", ours.kind, _listed(kept), of_new)
+
+
+def _begin(new: Sequence[str]) -> str:
+    return "begins" if len(new) == 1 else "begin"
 
 
 def _difference(prepared: Prepared, source: Source) -> str:
-    theirs = _described(source.origin.recipe, source.origin.spec, source.classes)
-    ours = _described(prepared.resolved.config.recipe, prepared.resolved.spec, _classes(prepared))
+    theirs = _described(source.origin.recipe, source.origin.spec, source.known)
+    ours = _described(prepared.resolved.config.recipe, prepared.resolved.spec, _own(prepared))
     if theirs == ours:
         return f"holds {theirs} with other hyperparameters"
     return f"holds {theirs}, while this run trains {ours}"
 
 
-def _described(recipe: str, spec: Spec, classes: Sequence[str]) -> str:
+def _described(recipe: str, spec: Spec, known: Known) -> str:
     """``acgan for 16x16 RGB pictures of 2 classes (cat and dog)``."""
     if spec.is_points:
         return f"{recipe} for points in the plane"
     colour = COLOURS.get(spec.channels, f"{spec.channels}-channel")
     colour = colour if colour.startswith("g") else colour.upper()
-    of = f" of {counted(len(classes), 'class').replace('classs', 'classes')} ({_names(classes)})" if classes else ""
+    count, one = len(known.names), {"classes": "class", "conditions": "condition"}[known.kind]
+    of = f" of {count:,} {one if count == 1 else known.kind} ({known})" if count else ""
     return f"{recipe} for {spec.height}x{spec.width} {colour} pictures{of}"
 
 
-def _names(classes: Sequence[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     """``cat, dog and bird``, or the first ones and how many more there are."""
     shown = [
-        *map(in_a_list, classes[:MAX_NAMES]),
-        *([f"{len(classes) - MAX_NAMES} more"] if len(classes) > MAX_NAMES else []),
+        *map(in_a_list, names[:MAX_NAMES]),
+        *([f"{len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES else []),
     ]
     return " and ".join(filter(None, (", ".join(shown[:-1]), *shown[-1:])))
 

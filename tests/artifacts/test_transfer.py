@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gancli import recipes
-from gancli.artifacts.transfer import Weights, class_axes, longest_common, take
+from gancli.artifacts.transfer import Weights, label_axes, longest_common, take
 from gancli.recipes.base import Recipe, Spec
 
 SMALL = Spec(1, 8, 8, 3)
@@ -18,13 +18,18 @@ CONDITIONAL: dict[str, dict[str, Any]] = {
     "ddgan": {"conditional": True, "width": 4, "d_width": 4},
     "latent": {"conditional": True, "width": 8, "perceptual": 0.0, "network_width": 8},
 }
+BY_CONDITIONS: dict[str, dict[str, Any]] = {
+    "cgan": {},
+    "projection": {"width": 4},
+    "stylegan2": {"conditional": True, "width": 4, "max_width": 8, "latent_dim": 8},
+}
 BEFORE, AFTER = ("ant", "bee", "cat"), ("cat", "ant", "bee")
 
 
 def moved(recipe: Recipe, before: tuple[str, ...], after: tuple[str, ...]) -> list[tuple[Any, Any]]:
     """G and D of classes ``before``, each with one of ``after`` that took its weights."""
     specs = [replace(SMALL, classes=len(names)) for names in (before, after)]
-    axes = [class_axes(recipe, spec) for spec in specs]
+    axes = [label_axes(recipe, spec) for spec in specs]
     pairs = list(zip(*(recipe.networks(spec) for spec in specs), strict=True))
     for place, (old, new) in enumerate(pairs):
         theirs = Weights(old.state_dict(), before, axes[0][place])
@@ -48,12 +53,29 @@ def test_a_class_keeps_its_images_and_logits_wherever_it_stands(name: str) -> No
         )
 
 
+@pytest.mark.parametrize("name", BY_CONDITIONS)
+def test_a_condition_keeps_its_effect_wherever_it_stands(name: str) -> None:
+    spec = Spec(1, 8, 8, conditions=2)
+    recipe = recipes.find(name)(**BY_CONDITIONS[name])
+    old_networks, new_networks, axes = recipe.networks(spec), recipe.networks(spec), label_axes(recipe, spec)
+    labels, latents = torch.randn(4, 2), torch.randn(4, recipe.latent_values(spec))
+    images = torch.randn(4, 1, 8, 8)
+    for old, new, axis, inputs in zip(old_networks, new_networks, axes, (latents, images), strict=True):
+        for key, value in old.named_parameters():
+            if key.endswith(("gain.weight", "bias.weight")):  # new norms ignore the condition
+                torch.nn.init.normal_(value)
+        theirs = Weights(old.state_dict(), ("age", "smile"), axis)
+        assert take(Weights(new.state_dict(), ("smile", "age"), axis), theirs, "network").is_whole
+        assert torch.allclose(new.eval()(inputs, labels.flip(1)), old.eval()(inputs, labels), atol=1e-5)
+        assert not torch.allclose(new(inputs, labels), old(inputs, labels), atol=1e-5)
+
+
 def test_a_new_class_begins_anew_and_the_others_stay() -> None:
     recipe = recipes.find("acgan")(width=4)
     spec = replace(SMALL, classes=4)
     (g, d), (old_g, old_d) = recipe.networks(spec), recipe.networks(SMALL)
     own = g.project.weight[:, -1].clone()
-    axes, old_axes = class_axes(recipe, spec), class_axes(recipe, SMALL)
+    axes, old_axes = label_axes(recipe, spec), label_axes(recipe, SMALL)
     take(Weights(g.state_dict(), (*AFTER, "dog"), axes[0]), Weights(old_g.state_dict(), BEFORE, old_axes[0]), "G")
     take(Weights(d.state_dict(), (*AFTER, "dog"), axes[1]), Weights(old_d.state_dict(), BEFORE, old_axes[1]), "D")
     assert torch.equal(g.project.weight[:, -1], own)
@@ -77,7 +99,7 @@ def test_a_conditional_generator_takes_what_an_unconditional_one_knows() -> None
     old, _ = recipes.find("dcgan")(width=4).networks(SMALL)
     recipe = recipes.find("acgan")(width=4)
     new, _ = recipe.networks(SMALL)
-    taken = take(Weights(new.state_dict(), BEFORE, class_axes(recipe, SMALL)[0]), Weights(old.state_dict()), "G")
+    taken = take(Weights(new.state_dict(), BEFORE, label_axes(recipe, SMALL)[0]), Weights(old.state_dict()), "G")
     assert taken.is_whole
     assert torch.equal(new.project.weight[:, : recipe.latent_dim], old.project.weight)
 

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,17 @@ from sample_pictures import encoded
 from torch import Tensor
 
 import gancli
-from gancli import cli, data
+from gancli import cli, data, recipes
+from gancli.artifacts import network_file
+from gancli.artifacts.network_file import NetworkFile, Origin
 from gancli.artifacts.run_folder import RunFolder
 from gancli.config import TrainConfig
+from gancli.data.conditions import conditions_of
 from gancli.errors import DataError, UsageError
 from gancli.machine.distributed import Group
+from gancli.recipes.base import Spec
 from gancli.runs.prepare import prepare
+from gancli.runs.warm_start import warm_start
 from gancli.steps.batches import Noise, ResidentImages
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -121,6 +126,21 @@ def test_other_numbers_are_another_run(pictures: Path, tmp_path: Path) -> None:
     (copy / "labels.csv").write_text((copy / "labels.csv").read_text().replace("level", "brightness"))
     with pytest.raises(UsageError, match="the data have changed"):
         gancli.train(resume="latest", steps=2, out=str(tmp_path / "runs"), progress="none")
+
+
+def test_a_new_run_takes_conditions_by_name(pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spec, recipe = Spec(1, 8, 8, conditions=2), recipes.find("cgan")(**SMALL["cgan"])
+    known = conditions_of(("age", "level"), torch.rand(9, 2, dtype=torch.float64))
+    old = recipe.networks(spec)[0].state_dict()
+    origin = Origin("cgan", asdict(recipe), spec, (), "faces", "0" * 16, conditions=known)
+    network_file.save(tmp_path / "gen.pth", NetworkFile("generator", origin, 7, 700, old))
+    prepared = prepare(TrainConfig(**settings(pictures, "cgan", init_from=str(tmp_path / "gen.pth"), steps=1)), Group())
+    with caplog.at_level("INFO"):
+        warm_start(prepared)
+    assert "--init-from: conditions are taken by name (level)" in caplog.text
+    weights = prepared.step.state.g.state_dict()
+    assert torch.equal(weights["label.weight"], old["label.weight"][:, 1:])
+    assert torch.equal(weights["joint.weight"], old["joint.weight"])
 
 
 def test_the_commands_of_the_page_on_pictures_run(
