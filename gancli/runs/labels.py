@@ -18,7 +18,7 @@ def check_labels(name: str, recipe: Recipe, dataset: DataSet) -> None:
         if recipe.conditional and not dataset.classes:
             raise DataError(
                 f"recipe {name} draws classes, and {dataset.name} has no labels; pictures in a folder for each "
-                "class have them with --labels folder."
+                "class have them with --labels folder, others with a labels.csv."
             )
         return
     able = " or ".join(each for each in recipes.names() if recipes.find(each).takes_conditions)

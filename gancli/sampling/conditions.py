@@ -2,6 +2,7 @@
 
 import logging
 import math
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from gancli.data.conditions import Conditions, Label
@@ -17,7 +18,7 @@ def conditions_asked(text: str | Mapping[str, float] | None) -> dict[str, float]
         return {name: _number(name, value) for name, value in (text or {}).items()}
     asked: dict[str, float] = {}
     for part in text.split(","):
-        name, is_given, value = (each.strip() for each in part.partition("="))
+        name, is_given, value = (unicodedata.normalize("NFC", each.strip()) for each in part.partition("="))
         if not is_given or not name:
             raise UsageError(f"--condition {text!r}: write NAME=NUMBER, such as smile=1,age=.3.")
         if name in asked:

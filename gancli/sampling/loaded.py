@@ -15,7 +15,7 @@ from gancli.data.conditions import default_labels
 from gancli.randomness import numbered_latents
 from gancli.sampling import rendering
 from gancli.sampling.drawing import draw_latents
-from gancli.sampling.generator import LoadedGenerator
+from gancli.sampling.generator import LoadedGenerator, labels_of
 from gancli.sampling.plan import plan_drawing
 from gancli.sampling.stamping import Stamp
 
@@ -96,7 +96,7 @@ class Generator:
         """Images for latents ``(n, latent_dim)``, as from `draw`; ``classes`` has one name per latent."""
         labels = default_labels(range(len(latents)), self.loaded.choices)
         if classes is not None:
-            labels = [self.classes.index(name) for name in classes]
+            labels = labels_of(self.loaded, classes, len(latents))
         return draw_latents(self.module, latents, labels, self.loaded.file.origin.spec.point_scale)
 
     def __str__(self) -> str:

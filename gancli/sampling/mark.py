@@ -89,11 +89,11 @@ class Mark:
         )
 
     def packet(self) -> bytes:
-        """The XMP packet; without numbers and classes if it were too long for a JPEG with them."""
+        """The XMP packet; without numbers, classes and conditions if it were too long for a JPEG with them."""
         packet = xmp.packet(dict(self._properties()))
         if len(packet) <= MAX_PACKET:
             return packet
-        return replace(self, numbers=(), labels=(), classes=()).packet()
+        return replace(self, numbers=(), labels=(), classes=(), condition="").packet()
 
     def aigc(self) -> str | None:
         """The implicit label of GB 45438-2025, JSON; None without a producer."""

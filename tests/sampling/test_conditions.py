@@ -26,6 +26,7 @@ from gancli.functional.pixels import to_pixels
 from gancli.randomness import numbered_latents
 from gancli.recipes.base import Spec
 from gancli.sampling.generator import load_generator
+from gancli.sampling.mark import Mark
 
 CPU = torch.device("cpu")
 Capture = pytest.CaptureFixture[str]
@@ -85,12 +86,21 @@ def test_conditions_and_classes_are_not_mixed_up(tmp_path: Path) -> None:
     generator = gancli.load(generator_file(tmp_path / "gen.pth"))
     with pytest.raises(UsageError, match="draws by conditions, not by class; ask with"):
         generator.draw(1, classes=["1"])
+    with pytest.raises(UsageError, match="draws by conditions, not by class"):
+        generator.draw_from(generator.latents(1), ["1"])
     spec = Spec(1, 8, 8)
     g, _ = recipes.find("dcgan")().networks(spec)
     plain = NetworkFile("generator", Origin("dcgan", {}, spec, (), "x", ""), 1, 1, g.state_dict())
     network_file.save(tmp_path / "plain.pth", plain)
     with pytest.raises(UsageError, match="this generator is unconditional"):
         gancli.sample(tmp_path / "plain.pth", n=1, condition="age=1")
+
+
+def test_a_mark_that_would_be_too_long_names_no_conditions() -> None:
+    packet = Mark(
+        "0" * 64, "cgan", numbers=(1,), condition=",".join(f"name {number}=1" for number in range(9000))
+    ).packet()
+    assert len(packet) < 5000
 
 
 def test_a_value_that_nobody_had_gives_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
