@@ -1,5 +1,6 @@
 """``gancli train``."""
 
+import shlex
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -50,8 +51,10 @@ def _print(trained: "TrainResult", as_json: bool) -> None:
     if best:
         best = f"{short_name(best['metric'])} {best['value']:.4g} at step {best['step']}: {trained.best_generator}"
     shown = {name: f"{value:.4g}" for name, value in shown_values(metrics).items()}
+    curves = trained.run / "tensorboard"
+    curves_shown_by = shlex.join(("tensorboard", "--logdir", str(curves))) if curves.is_dir() else None
     end = {"verdict": verdict, "best": best or None} | dict(zip(("next", "then"), commands, strict=True))
-    output.print_result(result | shown | end, as_json)
+    output.print_result(result | shown | end | {"curves": curves_shown_by}, as_json)
 
 
 def _print_plan(told: "BesideConfigFlags", flags: dict[str, Any]) -> None:

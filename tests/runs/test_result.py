@@ -104,6 +104,7 @@ def test_a_short_run_is_not_called_healthy(tmp_path: Path, capsys: pytest.Captur
     printed = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert printed["verdict"].startswith("no failure seen; too short to judge")
     assert printed["next"].startswith(f"gancli sample {printed['generator']} ")
+    assert printed["curves"] == f"tensorboard --logdir {printed['run']}/tensorboard"
     assert printed["then"] == f"gancli eval {printed['generator']}"
 
 
