@@ -52,7 +52,7 @@ def encoded(images: ResidentImages, encoder: nn.Module, stage: Stage, device: to
         ])
         for version in range(stage.versions)
     ]  # fmt: skip
-    labels = None if images.labels is None else images.labels.to(device).repeat(stage.versions)
+    labels = None if images.labels is None else torch.cat([images.labels.to(device)] * stage.versions)
     return replace(images, images=torch.cat(versions), labels=labels, mirror=False, _orders={})
 
 
