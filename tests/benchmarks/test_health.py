@@ -28,11 +28,12 @@ def test_hardly_any_healthy_run_is_alarmed_and_hardly_any_failed_one_is_not(rows
     healthy = alarms([row for row in rows if row["coverage"] > 0.15])
     failed = alarms([row for row in rows if row["coverage"] < 0.05])
     assert len(healthy) >= 25 and len(failed) >= 20
-    assert sum(map(bool, healthy.values())) <= 0.05 * len(healthy), healthy
+    assert sum(map(bool, healthy.values())) <= 0.06 * len(healthy), healthy
     assert sum(map(bool, failed.values())) >= 0.85 * len(failed), failed
 
 
 def test_recipes_with_styles_or_stages_that_break_are_called_out(rows: Rows) -> None:
     told = alarms(rows)
     assert told["latent, G's rate 0.05, seed 0"] == ["discriminator-lost"]
+    assert not told["stylegan2, R1 of 3, seed 0"]
     assert told["stylegan2, seed 0"] == told["stylegan2, R1 of 0.1, seed 0"] == ["collapse"]
