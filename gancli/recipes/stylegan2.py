@@ -48,7 +48,7 @@ class StyleGAN2(Recipe):
     conditional: bool = hyper(False, "whether G draws what a label asks for")  # type: ignore[misc]
     latent_dim: int = hyper(0, "size of z ~ N(0, I) and of a style w; 0: the channels of the smallest maps")
     width: int = hyper(0, "channels at the full size; each halving doubles them; 0: by size and number of pictures")
-    max_width: int = hyper(0, "channels at most; 0: 512, or 256 for few pictures")
+    max_width: int = hyper(0, "channels at most; 0: 512, or 256 for few pictures, or width if that is more")
     mapping_layers: int = hyper(2, "layers of the mapping network")
     noise: bool = hyper(True, "noise inputs of G's layers")
     mixing: float = hyper(0.9, "share of G's images in training with the styles of two latents", most=1.0)
@@ -65,7 +65,7 @@ class StyleGAN2(Recipe):
     def fitted(self, spec: Spec, images: int, length: int) -> Self:
         few = images < FEW_PICTURES
         width = self.width or max(8, min(64, 2048 // min(spec.height, spec.width)) // (2 if few else 1))
-        most = self.max_width or (256 if few else 512)
+        most = self.max_width or max(width, 256 if few else 512)
         return replace(
             self,
             width=width,

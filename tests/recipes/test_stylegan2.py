@@ -90,6 +90,12 @@ def test_the_path_regularisation_pulls_lengths_to_their_running_mean() -> None:
     assert g.start.grad is not None and g.start.grad.isfinite().all()
 
 
+def test_a_given_width_counts() -> None:
+    few, many = (StyleGAN2(width=1000).fitted(SPEC, images, 40_000) for images in (100, 10**6))
+    assert few.max_width == many.max_width == 1000
+    assert StyleGAN2().fitted(SPEC, 100, 40_000).max_width == 256
+
+
 def test_lazy_terms_correct_rates_and_decays_of_adam() -> None:
     """By k / (k + 1), for R1 every 16 steps and path lengths every 8; without path lengths G's stay as they are."""
     g, d = doubles()
