@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gancli import config
-from gancli.data.conditions import Conditions, Label, conditions_in
+from gancli.data.conditions import Conditions, Label, choices_of, conditions_in
 from gancli.errors import FileFormatError, UsageError
 from gancli.files import torch_file
 from gancli.files.torch_file import Scalar
@@ -44,8 +44,8 @@ class Origin:
 
     @property
     def choices(self) -> Sequence[Label]:
-        """What a conditional generator of this origin draws in turn: all classes, or known rows of conditions."""
-        return range(len(self.classes)) if self.conditions is None else self.conditions.choices
+        """Labels that a conditional generator's images have in turn; see `choices_of`."""
+        return choices_of(self.classes, self.conditions)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for a file; without conditions, the same as before there were any."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from gancli.config.pictures import PictureOptions
 from gancli.data.conditions import conditions_of
 from gancli.data.dataset import DataSet, split_by_content
-from gancli.data.pictures.label_file import MAX_VALUE, condition_names
+from gancli.data.pictures.label_file import MAX_VALUE, condition_names, unnamed
 from gancli.data.pictures.labels import Labels, numbered, used
 from gancli.data.pictures.shaping import shaped
 from gancli.errors import DataError, FileFormatError, UsageError, counted
@@ -153,7 +153,7 @@ def _class_numbers(rows: np.ndarray) -> np.ndarray | None:
 
 
 def _conditions(path: Path, given: np.ndarray, names: np.ndarray | None) -> Labels:
-    called = [f"c{number}" for number in range(given.shape[1])] if names is None else [str(name) for name in names.flat]
+    called = unnamed(given.shape[1]) if names is None else [str(name) for name in names.flat]
     rows = given.astype(np.float64)
     if len(called) != rows.shape[1] or not (np.abs(rows) <= MAX_VALUE).all():
         raise DataError(f"{path}: its labels need a finite number for each of the conditions, or use --labels none.")

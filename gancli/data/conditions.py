@@ -39,6 +39,11 @@ class Conditions:
         )
         return ((values.double() - means) / deviations).float()
 
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Least and largest value of each condition, by name."""
+        return dict(zip(self.names, zip(self.least, self.most, strict=True), strict=True))
+
     @cached_property
     def choices(self) -> list[Label]:
         """The rows, standardised."""
@@ -111,6 +116,11 @@ def conditions_in(content: Any) -> Conditions | None:
     if min(read.deviations) <= 0:
         raise ValueError("deviations of conditions must be above 0")
     return read
+
+
+def choices_of(classes: Sequence[str], conditions: Conditions | None) -> Sequence[Label]:
+    """Labels that images have in turn: all classes, or known rows of conditions; empty without both."""
+    return range(len(classes)) if conditions is None else conditions.choices
 
 
 def default_labels(numbers: Sequence[int], choices: Sequence[Label]) -> list[Label] | None:

@@ -174,8 +174,8 @@ def _facts_of(file: network_file.NetworkFile) -> Facts:
         "classes": len(origin.classes), "steps": file.steps, "images_seen": file.images_seen,
         "values": sum(each.numel() for each in file.weights.values()),
     }  # fmt: skip
-    if (known := origin.conditions) is not None:
-        facts["conditions"] = {name: ends for name, *ends in zip(known.names, known.least, known.most, strict=True)}
+    if origin.conditions is not None:
+        facts["conditions"] = {name: list(ends) for name, ends in origin.conditions.ranges.items()}
     return facts | ({"generator": network_file.identity(origin, file.weights)} if file.role == "generator" else {})
 
 

@@ -36,15 +36,13 @@ class VitalSigns:
     """Number of classes of a conditional generator; 0 if it is unconditional or draws by conditions."""
     train: tuple[Tensor, Tensor | None]
     heldout: tuple[Tensor, Tensor | None]
-    has_conditions: bool = False
-    """True if labels are conditions; samples then have those of ``train``."""
 
     def __post_init__(self) -> None:
         count, device = len(self.train[0]), self.train[0].device
         self.latents = numbered_latents(0, range(count), self.latent_dim).to(device)
         self.labels = torch.arange(count, device=device) % self.classes if self.classes else None
         self.of_class = self.labels
-        if self.has_conditions:
+        if self.train[1] is not None and self.train[1].is_floating_point():  # samples have these conditions
             self.labels = self.train[1]
         self.real_spread = _spread(self.train[0], self.train[1] if self.classes else None)
         self.real_contrast = self.train[0].std().item()

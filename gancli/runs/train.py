@@ -174,5 +174,5 @@ def vital_signs(prepared: Prepared) -> VitalSigns:
     state, noise = prepared.step.state, prepared.step.setup.noise
     return VitalSigns(
         state.g, state.d, state.ema, state.scaler, noise.latent_dim, noise.classes,
-        first(resolved.dataset.train), first(resolved.dataset.heldout), noise.conditions is not None,
+        first(resolved.dataset.train), first(resolved.dataset.heldout),
     )  # fmt: skip

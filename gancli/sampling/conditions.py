@@ -57,7 +57,7 @@ def labels_for(generator: LoadedGenerator, asked: Mapping[str, float], numbers: 
 
 
 def _warn_if_unseen(known: Conditions, name: str, value: float) -> None:
-    least, most = (each[known.names.index(name)] for each in (known.least, known.most))
+    least, most = known.ranges[name]
     if not least <= value <= most:
         log.warning(
             "--condition %s=%g: training pictures have %g to %g, so that these images are a guess.",

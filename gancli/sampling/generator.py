@@ -13,7 +13,7 @@ from gancli import config, recipes
 from gancli.artifacts import checkpoint, network_file
 from gancli.artifacts.network_file import NetworkFile, Origin
 from gancli.config.sample_command import MAX_IMAGES
-from gancli.data.conditions import Conditions, Label, default_labels
+from gancli.data.conditions import Conditions, Label, choices_of, default_labels
 from gancli.errors import FileFormatError, UsageError, in_a_list, nearest
 from gancli.machine import devices
 from gancli.randomness import numbered_latents
@@ -40,14 +40,13 @@ class LoadedGenerator:
 
     @property
     def choices(self) -> Sequence[Label]:
-        """Labels that images have in turn: all classes, or known rows of conditions; empty if unconditional."""
-        return range(len(self.classes)) if self.conditions is None else self.conditions.choices
+        """Labels that images have in turn; empty if unconditional. See `choices_of`."""
+        return choices_of(self.classes, self.conditions)
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
         """Least and largest value that training pictures had of each condition, by name; empty without conditions."""
-        known = self.conditions
-        return {} if known is None else dict(zip(known.names, zip(known.least, known.most, strict=True), strict=True))
+        return {} if self.conditions is None else self.conditions.ranges
 
     @cached_property
     def identity(self) -> str:

@@ -27,7 +27,7 @@ class Labelled:
         return {LABELS: np.array(self.labels, of_type), self.kind: np.array([*self.names], np.str_)}
 
     def of(self, place: int) -> dict[str, object]:
-        """What is known of one image, as plain data: its class, or its conditions by name."""
+        """The class of one image, or its conditions by name, as plain data."""
         label = self.labels[place]
         if isinstance(label, tuple):
             return {"conditions": dict(zip(self.names, label, strict=True))}

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -53,9 +53,9 @@ def plan_sample(told: Sampling) -> Drawing:
 
 def plan_drawing(told: Sampling, load: Callable[[], LoadedGenerator]) -> Drawing:
     """The same with a generator from ``load``, which is called after the numbers of the images are checked."""
-    conditions_asked(told.condition)  # a mistake is said before a file is read
+    asked = conditions_asked(told.condition)  # a mistake is said before a file is read
     if told.mix is not None:
-        return _plan_mix(told, parse_pair(told), load)
+        return _plan_mix(told, asked, parse_pair(told), load)
     frames = told.interpolate or 1
     numbers = range(told.n) if told.seeds is None else told.seeds
     if isinstance(numbers, str):
@@ -63,41 +63,39 @@ def plan_drawing(told: Sampling, load: Callable[[], LoadedGenerator]) -> Drawing
     if len(numbers) * frames > MAX_IMAGES:
         raise UsageError(f"more than {MAX_IMAGES:,} images are asked for; draw them in parts, with --seeds.")
     generator = load()
-    classes, labels = _labels_asked(told, generator, numbers)
+    classes, labels = _labels_asked(told, asked, generator, numbers)
     batches = draw(generator, numbers, told.seed, labels, told.batch_size, told.trunc, frames)
     turns = len(classes) if classes else len(generator.classes)
     columns = frames if told.interpolate else _columns(len(numbers), turns)
     mark = mark_of(
         generator.identity, generator.file.origin.recipe, generator.classes, numbers, labels,
-        seed=told.seed, truncation=told.trunc, frames=frames, columns=columns, condition=_condition(told),
+        seed=told.seed, truncation=told.trunc, frames=frames, columns=columns, condition=in_words(asked),
     )  # fmt: skip
     shown = range(len(numbers) * frames) if told.interpolate else numbers
     selection = Selection(numbers, told.seed, labels, told.trunc, frames)
-    return Drawing(batches, shown, columns, mark, selection, _labelled(told, generator, selection))
+    return Drawing(batches, shown, columns, mark, selection, _labelled(asked, generator, selection))
 
 
 def _labels_asked(
-    told: Sampling, generator: LoadedGenerator, numbers: Sequence[int]
+    told: Sampling, asked: Mapping[str, float], generator: LoadedGenerator, numbers: Sequence[int]
 ) -> tuple[Sequence[str] | None, list[Label] | None]:
     """The classes that were asked for, and the labels of these images; None for all in turn."""
     classes = names_in(told.classes) if isinstance(told.classes, str) else told.classes
     labels = None if classes is None else labels_of(generator, classes, len(numbers))
-    return classes, labels_for(generator, conditions_asked(told.condition), numbers) or labels
+    return classes, labels_for(generator, asked, numbers) or labels
 
 
-def _condition(told: Sampling) -> str:
-    return in_words(conditions_asked(told.condition))
-
-
-def _plan_mix(told: Sampling, pair: Sequence[int], load: Callable[[], LoadedGenerator]) -> Drawing:
+def _plan_mix(
+    told: Sampling, asked: Mapping[str, float], pair: Sequence[int], load: Callable[[], LoadedGenerator]
+) -> Drawing:
     """All mixtures of the styles of two images, in one row."""
     generator = load()
-    _, labels = _labels_asked(told, generator, pair)
+    _, labels = _labels_asked(told, asked, generator, pair)
     images = torch.cat([*draw_mixed(generator, pair, told.seed, labels, told.trunc)])
     mark = mark_of(
         generator.identity, generator.file.origin.recipe, generator.classes, pair, labels,
         seed=told.seed, truncation=told.trunc, frames=len(images), mixed=True, columns=len(images),
-        condition=_condition(told),
+        condition=in_words(asked),
     )  # fmt: skip
     selection = Selection(pair, told.seed, labels, told.trunc)
     return Drawing(iter([images]), range(len(images)), len(images), mark, selection)
@@ -114,9 +112,9 @@ def parse_pair(told: Sampling) -> list[int]:
     return [int(first), int(second)]
 
 
-def _labelled(told: Sampling, generator: LoadedGenerator, selection: Selection) -> Labelled | None:
+def _labelled(asked: Mapping[str, float], generator: LoadedGenerator, selection: Selection) -> Labelled | None:
     if (known := generator.conditions) is not None:
-        rows = known.rows_of(selection.numbers, conditions_asked(told.condition))
+        rows = known.rows_of(selection.numbers, asked)
         return Labelled([row for row in rows for _ in range(selection.frames)], known.names, "conditions")
     labels = selection.labels_at(range(selection.count), generator.choices)
     return None if labels is None else Labelled(labels, generator.classes)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gancli.data.pictures.label_file import FileLabels, Row, are, condition_names, is_number, key_of, matched
+from gancli.data.pictures.label_file import FileLabels, Row, are, condition_names, is_number, key_of, matched, unnamed
 from gancli.data.pictures.listing import Listing
 from gancli.errors import DataError
 
@@ -84,7 +84,7 @@ def _condition_names(document: Any, count: int) -> tuple[str, ...]:
     """The names in the file, or ``c0``, ``c1``, ... for ``count`` conditions."""
     names = document.get("conditions") if isinstance(document, Mapping) else None
     if names is None:
-        return tuple(f"c{number}" for number in range(count))
+        return unnamed(count)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(names) != count:
         raise ValueError(f"its conditions are {_short(names)}, and pictures have {count} numbers; name each")
     return condition_names(names)

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import TypeVar
 
 from gancli.data.pictures.listing import Listing, is_plain
+from gancli.errors import counted
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -36,6 +37,11 @@ def condition_names(names: Sequence[str]) -> tuple[str, ...]:
     if len(set(composed)) < len(composed):
         raise ValueError(f"two conditions are called {Counter(composed).most_common(1)[0][0]!r}")
     return composed
+
+
+def unnamed(count: int) -> tuple[str, ...]:
+    """Names of conditions that have none: ``c0``, ``c1``, ..."""
+    return tuple(f"c{number}" for number in range(count))
 
 
 def is_number(value: float) -> bool:
@@ -88,4 +94,4 @@ def _last(own: str) -> str:
 
 def are(number: int, noun: str) -> str:
     """``1 label is``, ``2 labels are``."""
-    return f"{number:,} {noun} is" if number == 1 else f"{number:,} {noun}s are"
+    return f"{counted(number, noun)} {'is' if number == 1 else 'are'}"
