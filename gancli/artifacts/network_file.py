@@ -15,7 +15,7 @@ from gancli.data.conditions import Conditions, Label, choices_of, conditions_in
 from gancli.errors import FileFormatError, UsageError
 from gancli.files import torch_file
 from gancli.files.torch_file import Scalar
-from gancli.recipes.base import Spec
+from gancli.recipes.base import Recipe, Spec
 from gancli.version import __version__
 
 KIND = "gancli-network"
@@ -42,10 +42,9 @@ class Origin:
     conditions: Conditions | None = None
     """Names and scales of the conditions of its data, which have these in place of classes."""
 
-    @property
-    def choices(self) -> Sequence[Label]:
-        """Labels that a conditional generator's images have in turn; see `choices_of`."""
-        return choices_of(self.classes, self.conditions)
+    def choices(self, recipe: Recipe) -> Sequence[Label]:
+        """Labels that the images of the recipe's generator have in turn; empty if it draws without."""
+        return choices_of(self.classes, self.conditions) if recipe.conditional else ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for a file; without conditions, the same as before there were any."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from gancli.config.pictures import PictureOptions
 from gancli.data.conditions import conditions_of
 from gancli.data.dataset import DataSet, split_by_content
-from gancli.data.pictures.label_file import MAX_VALUE, condition_names, unnamed
+from gancli.data.pictures.label_file import MAX_VALUE, condition_names, is_one_hot, unnamed
 from gancli.data.pictures.labels import Labels, numbered, used
 from gancli.data.pictures.shaping import shaped
 from gancli.errors import DataError, FileFormatError, UsageError, counted
@@ -148,8 +148,7 @@ def _class_numbers(rows: np.ndarray) -> np.ndarray | None:
     """The classes of rows that hold a whole number each, or are one-hot; None if they are conditions."""
     if rows.shape[1] == 1:
         return rows[:, 0] if rows.dtype.kind in "iu" else None
-    is_one_hot = ((rows == 0) | (rows == 1)).all() and (rows.sum(1) == 1).all()
-    return rows.argmax(1) if is_one_hot else None
+    return rows.argmax(1) if all(map(is_one_hot, rows.tolist())) else None
 
 
 def _conditions(path: Path, given: np.ndarray, names: np.ndarray | None) -> Labels:

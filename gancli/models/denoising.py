@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, leaky_relu, scaled_dot_product_attention, silu
 
 from gancli.models.convolutional import Shape, doublings
+from gancli.models.label_layers import projected, projection
 from gancli.models.resampling import upsampled
 
 SMALLEST = 8
@@ -147,7 +148,7 @@ class Halving(nn.Module):
 class PairDiscriminator(nn.Module):
     """The logit of x_{t-1}, given x_t, which it may come from, and the step t.
 
-    With classes the projection of Miyato and Koyama 2018 (arXiv:1802.05637), eq. 3, is added.
+    With classes their projection is added; see `gancli.models.label_layers.projected`.
     """
 
     def __init__(self, width: int, shape: Shape, classes: int = 0) -> None:
@@ -159,9 +160,7 @@ class PairDiscriminator(nn.Module):
         self.end, self.logit = nn.Conv2d(channels[-1], channels[-1], 3, 1, 1), nn.Linear(channels[-1], 1)
         for layer in (self.start, self.end):
             nn.init.kaiming_normal_(layer.weight, SLOPE)
-        self.embedding = nn.Embedding(classes, channels[-1]) if classes else None
-        if self.embedding is not None:
-            nn.init.normal_(self.embedding.weight, 0.0, 1 / math.sqrt(channels[-1]))
+        self.embedding = projection(classes, channels[-1])
 
     def forward(self, before: Tensor, after: Tensor, steps: Tensor, labels: Tensor | None = None) -> Tensor:
         """x_{t-1} and x_t ``(N, C, H, W)``, steps t and labels ``(N,)`` -> logits ``(N,)``."""
@@ -169,5 +168,4 @@ class PairDiscriminator(nn.Module):
         for halving in self.halvings:
             maps = halving(maps, time)
         features = leaky_relu(self.end(leaky_relu(maps, SLOPE)), SLOPE).sum((2, 3))
-        logits = self.logit(features).squeeze(1)
-        return logits if self.embedding is None else logits + (self.embedding(labels) * features).sum(1)
+        return projected(self.logit(features).squeeze(1), features, self.embedding, labels)

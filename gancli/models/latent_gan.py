@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from gancli.models.convolutional import Shape, cropped
-from gancli.models.label_layers import one_hot
+from gancli.models.label_layers import one_hot, projected, projection
 
 SLOPE = 0.2
 """Slope of LeakyReLU below zero."""
@@ -37,21 +37,18 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """A ``body`` that computes features, and a linear layer to one logit.
 
-    With classes the projection of Miyato and Koyama 2018 (arXiv:1802.05637), eq. 3, is added.
+    With classes their projection is added; see `gancli.models.label_layers.projected`.
     """
 
     def __init__(self, body: nn.Module, features: int, classes: int = 0) -> None:
         super().__init__()
         self.body, self.logit = body, nn.Linear(features, 1)
-        self.embedding = nn.Embedding(classes, features) if classes else None
-        if self.embedding is not None:
-            nn.init.normal_(self.embedding.weight, 0.0, 1 / math.sqrt(features))
+        self.embedding = projection(classes, features)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Latents ``(N, C, h, w)`` and labels ``(N,)``, ignored without classes -> logits ``(N,)``."""
         features = self.body(images)
-        logits = self.logit(features).squeeze(1)
-        return logits if self.embedding is None else logits + (self.embedding(labels) * features).sum(1)
+        return projected(self.logit(features).squeeze(1), features, self.embedding, labels)
 
 
 class ResidualPerceptron(nn.Module):

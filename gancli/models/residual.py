@@ -13,7 +13,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from gancli.models.batch_layers import BatchNorm2d
 from gancli.models.convolutional import Shape, cropped, doublings
-from gancli.models.label_layers import embedding
+from gancli.models.label_layers import embedding, projected
 
 Weighted = TypeVar("Weighted", bound=nn.Conv2d | nn.Linear | nn.Embedding)
 
@@ -115,10 +115,9 @@ class Discriminator(nn.Module):
         self.embedding = None if of_label is None else normalised(of_label, gain=1.0)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images ``(N, C, H, W)`` and labels -> logits ``(N,)``: eq. 3 of Miyato and Koyama 2018."""
+        """Images ``(N, C, H, W)`` and labels -> logits ``(N,)``."""
         features = self.blocks(images).relu().sum((2, 3))
-        logits = self.logit(features).squeeze(1)
-        return logits if self.embedding is None else logits + (self.embedding(labels) * features).sum(1)
+        return projected(self.logit(features).squeeze(1), features, self.embedding, labels)
 
 
 def halved(maps: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from gancli import recipes
 from gancli.artifacts.lookup import start_called
@@ -128,10 +129,11 @@ def build(resolved: Resolved, rollbacks: int = 0) -> Step:
     assert isinstance(config.batch_size, int)
     state = _new_state(resolved)
     seed = key(config.seed, "rollback", rollbacks) if rollbacks else config.seed
+    labels = labels_of(recipe, resolved.dataset, resolved.dataset.train)
     setup = Setup(
         recipe,
-        _real_images(resolved, seed),
-        _noise(resolved, seed),
+        _real_images(resolved, labels, seed),
+        _noise(resolved, labels, seed),
         precision=config.precision,
         group=group,
         augmentation=config.augment,
@@ -161,21 +163,19 @@ def _new_state(resolved: Resolved) -> TrainState:
     return state
 
 
-def _noise(resolved: Resolved, seed: int) -> Noise:
+def _noise(resolved: Resolved, labels: Tensor | None, seed: int) -> Noise:
     config, recipe, group = resolved.config, resolved.recipe, resolved.group
     assert isinstance(config.batch_size, int)
     latents, classes = recipe.latent_values(resolved.spec), resolved.spec.classes if recipe.conditional else 0
-    labels = labels_of(recipe, resolved.dataset, resolved.dataset.train) if resolved.dataset.conditions else None
-    conditions = None if labels is None else labels.to(resolved.device)
+    conditions = labels.to(resolved.device) if labels is not None and resolved.dataset.conditions else None
     return Noise(latents, classes, config.batch_size, seed, resolved.device, group.rank, group.world, conditions)
 
 
-def _real_images(resolved: Resolved, seed: int) -> RealImages:
+def _real_images(resolved: Resolved, labels: Tensor | None, seed: int) -> RealImages:
     """The training images, on the device if they fit there, else loaded ahead of time."""
     config, group, device, train = resolved.config, resolved.group, resolved.device, resolved.dataset.train
     assert isinstance(config.batch_size, int)
-    resident = isinstance(train.images, torch.Tensor) and devices.has_room(device, train.images.nbytes)
-    labels = labels_of(resolved.recipe, resolved.dataset, train)
+    resident = isinstance(train.images, Tensor) and devices.has_room(device, train.images.nbytes)
     real = ResidentImages(
         images=train.images.to(device) if resident else train.images,
         labels=labels.to(device) if resident and labels is not None else labels,

@@ -33,7 +33,7 @@ class QuickEvaluation:
         """Measure the averaged generator; changes nothing."""
         began = time.perf_counter()
         setup, origin = self.prepared.step.setup, self.prepared.origin
-        noise, choices = setup.noise, origin.choices if setup.recipe.conditional else ()
+        noise, choices = setup.noise, origin.choices(setup.recipe)
         drawn = drawing.draw_first(
             state.ema, noise.latent_dim, choices, noise.seed, self.count, origin.spec.point_scale
         )

@@ -13,7 +13,6 @@ from typing import Any
 from gancli.artifacts import checkpoint, network_file, run_folder
 from gancli.artifacts.network_file import Origin
 from gancli.artifacts.run_folder import RunFolder
-from gancli.data.conditions import Label
 from gancli.errors import CannotSave, FileFormatError
 from gancli.sampling import drawing, rendering
 from gancli.sampling.mark import mark_of
@@ -41,7 +40,7 @@ class Samples(Callback):
     def on_step(self, loop: Loop) -> None:
         """Draw a grid if it is due."""
         if loop.plan.due(loop.state.step, loop.plan.sample_every):
-            scale, choices = self.origin.spec.point_scale, self._choices(loop)
+            scale, choices = self.origin.spec.point_scale, self.origin.choices(loop.step.setup.recipe)
             noise, count = loop.step.setup.noise, self.count or (2500 if scale else 64)
             drawn = drawing.draw_first(loop.state.ema, noise.latent_dim, choices, self.seed, count, scale)
             grid = rendering.sheet(drawn, scale)
@@ -50,9 +49,6 @@ class Samples(Callback):
                 rendering.save_png(grid, self.last_samples, stamp=self._stamp(loop.state, noise.classes, count))
             if self.board is not None:
                 self.board.add_grid(grid, loop.state.step)
-
-    def _choices(self, loop: Loop) -> Sequence[Label]:
-        return self.origin.choices if loop.step.setup.recipe.conditional else ()
 
     def _stamp(self, state: TrainState, classes: int, count: int) -> Stamp:
         identity = network_file.identity(self.origin, state.ema.state_dict())

@@ -1,10 +1,20 @@
 """Read labels from a ``dataset.json`` that the StyleGAN tools or a person wrote."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gancli.data.pictures.label_file import FileLabels, Row, are, condition_names, is_number, key_of, matched, unnamed
+from gancli.data.pictures.label_file import (
+    FileLabels,
+    Row,
+    are,
+    condition_names,
+    is_number,
+    is_one_hot,
+    key_of,
+    matched,
+    unnamed,
+)
 from gancli.data.pictures.listing import Listing
 from gancli.errors import DataError
 
@@ -65,17 +75,16 @@ def _vectors(document: Any) -> dict[str, Row] | None:
 
 def _is_vector(value: Any) -> bool:
     """True for a list of several numbers that is not one-hot."""
-    return (
-        isinstance(value, list)
-        and len(value) > 1
-        and all(type(each) in (int, float) for each in value)
-        and (any(each not in (0, 1) for each in value) or sum(value) != 1)
-    )
+    return isinstance(value, list) and len(value) > 1 and _are_numbers(value) and not is_one_hot(value)
+
+
+def _are_numbers(values: Sequence[Any]) -> bool:
+    return all(type(each) in (int, float) for each in values)
 
 
 def _row(name: str, value: Any) -> Row:
     numbers = value if isinstance(value, list) else [value]
-    if not numbers or not all(type(each) in (int, float) and is_number(each) for each in numbers):
+    if not numbers or not _are_numbers(numbers) or not all(map(is_number, numbers)):
         raise ValueError(f"{name!r} has the label {_short(value)}, which is not a list of finite numbers")
     return tuple(map(float, numbers))
 
@@ -145,7 +154,7 @@ def _is_name(value: Any) -> bool:
 def _label(name: str, value: Any) -> str | None:
     """A class as text; None for null."""
     if isinstance(value, list) and len(value) > 1:
-        if any(type(each) not in (int, float) or each not in (0, 1) for each in value) or sum(value) != 1:
+        if not _are_numbers(value) or not is_one_hot(value):
             raise ValueError(
                 f"{name!r} has the label {_short(value)}, which is not one class; a list must be one-hot like "
                 "[0, 1, 0], or all must be numbers"

@@ -44,6 +44,11 @@ def unnamed(count: int) -> tuple[str, ...]:
     return tuple(f"c{number}" for number in range(count))
 
 
+def is_one_hot(row: Sequence[float]) -> bool:
+    """True if several numbers name a class: one is 1, and all others are 0."""
+    return len(row) > 1 and all(value in (0, 1) for value in row) and sum(row) == 1
+
+
 def is_number(value: float) -> bool:
     """True for a finite number that conditions can have."""
     return abs(value) <= MAX_VALUE
