@@ -33,7 +33,7 @@ class Weights:
         """The names of the tensors of each layer, in the order of the network."""
         by_layer: dict[str, list[str]] = {}
         for name in self.tensors:
-            by_layer.setdefault(_layer_of(name), []).append(name)
+            by_layer.setdefault(layer_of(name), []).append(name)
         return by_layer
 
     def kinds(self) -> list[Layer]:
@@ -140,7 +140,7 @@ def longest_common(ours: Sequence[object], theirs: Sequence[object]) -> list[tup
     return pairs
 
 
-def _layer_of(tensor: str) -> str:
+def layer_of(tensor: str) -> str:
     """``blocks.0.linear`` for ``blocks.0.linear.parametrizations.weight.original`` and ``blocks.0.linear.bias``."""
     name, parametrised, _ = tensor.partition(".parametrizations.")
     return name if parametrised else tensor.rpartition(".")[0]

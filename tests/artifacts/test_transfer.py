@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from gancli import recipes
+from gancli.artifacts.condition_scales import convert
 from gancli.artifacts.transfer import Weights, label_axes, longest_common, take
+from gancli.data.conditions import conditions_of
 from gancli.recipes.base import Recipe, Spec
 
 SMALL = Spec(1, 8, 8, 3)
@@ -68,6 +70,33 @@ def test_a_condition_keeps_its_effect_wherever_it_stands(name: str) -> None:
         assert take(Weights(new.state_dict(), ("smile", "age"), axis), theirs, "network").is_whole
         assert torch.allclose(new.eval()(inputs, labels.flip(1)), old.eval()(inputs, labels), atol=1e-5)
         assert not torch.allclose(new(inputs, labels), old(inputs, labels), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", BY_CONDITIONS)
+def test_thirty_years_mean_the_same_after_the_transfer(name: str) -> None:
+    """The old and the new network draw the same for the same age, each by its own mean and deviation."""
+    torch.manual_seed(0)
+    spec, recipe = Spec(1, 8, 8, conditions=2), recipes.find(name)(**BY_CONDITIONS[name])
+    people = torch.tensor([[30.0, 0.1], [60.0, 0.9], [45.0, 0.4], [20.0, 0.2]]).double()
+    old_scales = conditions_of(("age", "smile"), people)
+    new_scales = conditions_of(("smile", "age"), people.flip(1) * torch.tensor([0.5, 2.0]) + torch.tensor([3.0, 5.0]))
+    assert old_scales is not None and new_scales is not None
+    old_networks, new_networks, axes = recipe.networks(spec), recipe.networks(spec), label_axes(recipe, spec)
+    latents, images = torch.randn(4, recipe.latent_values(spec)), torch.randn(4, 1, 8, 8)
+    for old, new, axis, inputs in zip(old_networks, new_networks, axes, (latents, images), strict=True):
+        for key, value in old.named_parameters():
+            if key.endswith(("gain.weight", "bias.weight", "bias")):  # new norms ignore the condition
+                torch.nn.init.normal_(value)
+        theirs = Weights(old.state_dict(), ("age", "smile"), axis)
+        taken = take(Weights(new.state_dict(), ("smile", "age"), axis), theirs, "network")
+        convert(new, taken.names & axis.keys(), new_scales, old_scales)
+        wanted = old.eval()(inputs, old_scales.standardised(people))
+        if not any("parametrizations" in each for each in axis):  # a spectral norm keeps the slope but for a factor
+            assert torch.allclose(new.eval()(inputs, new_scales.standardised(people.flip(1))), wanted, atol=1e-4)
+        else:
+            mean = torch.tensor([new_scales.means]).double()
+            before = old(inputs, old_scales.standardised(mean.flip(1)).expand(4, 2))
+            assert torch.allclose(new.eval()(inputs, torch.zeros(4, 2)), before, atol=1e-4)
 
 
 def test_a_new_class_begins_anew_and_the_others_stay() -> None:

@@ -139,7 +139,10 @@ def test_a_new_run_takes_conditions_by_name(pictures: Path, tmp_path: Path, capl
         warm_start(prepared)
     assert "--init-from: conditions are taken by name (level)" in caplog.text
     weights = prepared.step.state.g.state_dict()
-    assert torch.equal(weights["label.weight"], old["label.weight"][:, 1:])
+    level, known_scale = prepared.resolved.dataset.conditions, known
+    assert level is not None and known_scale is not None
+    expected = old["label.weight"][:, 1:] * (level.deviations[0] / known_scale.deviations[1])
+    assert torch.allclose(weights["label.weight"], expected)  # the slope over the level itself stays
     assert torch.equal(weights["joint.weight"], old["joint.weight"])
 
 
