@@ -123,7 +123,8 @@ def _difference(own: TrainConfig, merged: TrainConfig) -> tuple[dict[str, Any], 
 
 def require_same_run(loaded: Checkpoint, origin: Origin, config: TrainConfig) -> None:
     """UsageError if the checkpoint belongs to another run than this one; data may have moved."""
-    saved, defaults = loaded.origin, asdict(recipes.find(loaded.origin.recipe)()) if loaded.older else {}
+    saved = loaded.origin
+    defaults = asdict(recipes.find(saved.recipe)())  # of hyperparameters that are newer than the checkpoint
     compared: list[tuple[str, Any, Any]] = [("recipe", saved.recipe, origin.recipe)]
     own = configuration.current_names(recipes.find(saved.recipe), saved.hyperparameters)
     compared += [("hyperparameters", defaults | own, origin.hyperparameters)]
