@@ -24,6 +24,7 @@ from gancli.runs.doctor import examine
 from gancli.sampling import embedding, film
 from gancli.sampling.generator import LoadedGenerator, build_generator, generator_of, recipe_of
 from gancli.sampling.mark import Mark, mark_in
+from gancli.steps import switches
 
 CPU = torch.device("cpu")
 Facts = dict[str, Any]
@@ -149,7 +150,7 @@ def _network(path: Path) -> Inspected:
         build_generator(content, CPU)
     else:
         with torch.device("meta"):
-            _, outline = recipe_of(content.origin).networks(content.origin.spec)
+            _, outline = switches.networks(recipe_of(content.origin), content.origin.spec)
         network_file.require_fit(outline, content.weights, content.role)
     return Inspected(path, content.role, _facts_of(content) | {"sha256": sha256_of(path)})
 

@@ -154,3 +154,17 @@ class _PiecewiseLinear(torch.autograd.Function):
             tangent = None if visit.before_edge is None else next(pushed)
             gradients += layerwise.weight_gradients(visit, delta.detach(), of_logits, tangent)
         return None, *gradients
+
+
+def lecam(real: Tensor, fake: Tensor, of_real: Tensor, of_fake: Tensor) -> Tensor:
+    """E[max(0, D(x) - a_F)^2] + E[max(0, a_R - D(G(z)))^2]; LeCam, Tseng 2021 (arXiv:2104.03310).
+
+    a_R and a_F, scalars, are moving averages of D's logits ``(N,)`` on real and on generated images. As in the authors'
+    code, an image counts only where D's logit is on its own side of the other kind's average.
+
+    Example:
+        >>> real, fake, zero = torch.tensor([2.0]), torch.tensor([1.0]), torch.tensor(0.0)
+        >>> lecam(real, fake, zero, zero).item()  # the generated image is beyond the real average
+        4.0
+    """
+    return (real - of_fake).relu().square().mean() + (of_real - fake).relu().square().mean()

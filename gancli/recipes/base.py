@@ -64,10 +64,12 @@ class Batch:
     """Latents of generated images, float ``(N, latent_dim)``, or what `Recipe.generated` gives; None for real ones."""
     timesteps: Tensor | None = None
     """How far each image is diffused, float ``(N,)`` in [0, 1]; None without ``--augment diffusion``."""
+    plain: Tensor | None = None
+    """Generated images before augmentation; None for real ones."""
 
     def detach(self) -> "Batch":
         """The same batch, detached from the generator's graph."""
-        return replace(self, images=self.images.detach())
+        return replace(self, images=self.images.detach(), plain=None)
 
     def rows(self, chosen: Tensor | slice) -> "Batch":
         """The images with these indices, int64 ``(n,)`` or a slice, with their labels and latents."""
@@ -75,7 +77,7 @@ class Batch:
 
     def mapped(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         """The batch with the function applied to each of its tensors."""
-        values = (self.labels, self.latents, self.timesteps)
+        values = (self.labels, self.latents, self.timesteps, self.plain)
         rest = (None if value is None else function(value) for value in values)
         return Batch(function(self.images), *rest)
 
@@ -248,6 +250,9 @@ class Recipe:
     ema_half_life: float = hyper(
         10_000.0, "images, a batch for each step of G, after which the average has forgotten half; 0: no average"
     )
+    lecam: float = hyper(0.0, "LeCam: weight of D's distance to the other kind's average logit; 0: none")
+    san: bool = hyper(False, "SAN: D's last layer is a direction of length 1 with a loss of its own")
+    distillation: float = hyper(0.0, "SD-GAN: weight of G's squared distance to the averaged G; 0: none")
 
     def __post_init__(self) -> None:
         for declared, wrong in wrong_numbers(self):

@@ -34,6 +34,11 @@ class Projection(Recipe):
     d_steps: int = 5
     width: int = hyper(32, "channels of D's layers; G's have twice as many")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.san:
+            raise ValueError("san=true: D's last layer is a sum of two here.")
+
     @override
     def networks(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         return (

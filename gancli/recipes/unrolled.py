@@ -91,6 +91,11 @@ class Unrolled(Recipe):
     d_lr: float = hyper(0.0, "Adam's learning rate for D; 0: 2e-4 for pictures, 1e-3 for points")
     width: int = hyper(16, "channels of the largest maps, smaller ones have twice as many")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.san:
+            raise ValueError("san=true: D's steps ahead of G have no loss of a direction.")
+
     @override
     def fitted(self, spec: Spec, images: int, length: int) -> Self:
         lr = 1e-3 if spec.is_points else 2e-4

@@ -22,7 +22,7 @@ from gancli.runs import compile_choice, length, shared_autoencoder
 from gancli.runs.feasible import require_effect, require_room
 from gancli.runs.labels import labels_of
 from gancli.runs.resolve import Resolved, batch_in_words, device_of, load_data, recipe_of, resolve, spec_of
-from gancli.steps import accumulation, freezing
+from gancli.steps import accumulation, freezing, switches
 from gancli.steps import state as training_state
 from gancli.steps.batches import Noise, ResidentImages
 from gancli.steps.prefetching import PrefetchedImages
@@ -149,7 +149,10 @@ def _new_state(resolved: Resolved) -> TrainState:
     """New networks, with the lowest layers of D frozen if ``freeze_d`` is set."""
     config, recipe, spec, world = resolved.config, resolved.recipe, resolved.spec, resolved.group.world
     assert isinstance(config.batch_size, int)
-    state = training_state.create(recipe, spec, config.seed, resolved.device, config.precision)
+    try:
+        state = training_state.create(recipe, spec, config.seed, resolved.device, config.precision)
+    except switches.Unsuitable as error:
+        raise UsageError(f"recipe {config.recipe}: {error}.") from error
     if config.batch_size == world and any(map(accumulation.normalises_batches, (state.g, state.d))):
         raise UsageError(
             f"{batch_in_words(config, resolved.dataset)}: recipe {config.recipe} normalises over the images of a "

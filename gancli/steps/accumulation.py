@@ -14,7 +14,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 from torch.optim import Optimizer
 
 from gancli.recipes.base import Batch, Loss, Rates, Recipe
-from gancli.steps import updates
+from gancli.steps import switches, updates
 from gancli.steps.batches import Draws
 from gancli.steps.outcome import Outcome
 from gancli.steps.setup import Setup
@@ -100,7 +100,9 @@ def obstacle(recipe: Recipe, g: nn.Module, d: nn.Module) -> str | None:
     for name, network in (("G", g), ("D", d)):
         if normalises_batches(network):
             return f"{name}'s batch normalisation mixes the images of a batch"
-    return None if recipe.separable else "its loss is no mean over the images of a batch"
+    if not recipe.separable:
+        return "its loss is no mean over the images of a batch"
+    return switches.obstacle_to_parts(recipe)
 
 
 def normalises_batches(network: nn.Module) -> bool:

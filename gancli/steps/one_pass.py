@@ -17,7 +17,7 @@ from gancli.functional import layerwise
 from gancli.functional.layerwise import Visit
 from gancli.functional.losses import at_least_fp32
 from gancli.recipes.base import Batch, Loss, Rates, Recipe, joint_logits
-from gancli.steps import updates
+from gancli.steps import switches, updates
 from gancli.steps.batches import Draws
 from gancli.steps.outcome import Outcome
 from gancli.steps.setup import Setup
@@ -39,6 +39,7 @@ def suits(recipe: Recipe, d: nn.Module, precision: str) -> bool:
         and kind.d_loss is Recipe.d_loss
         and kind.g_loss is Recipe.g_loss
         and precision != "fp16"
+        and not switches.are_on(recipe)
         and not any(isinstance(module, DRAWS) for module in d.modules())
     )
 

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from gancli.machine import devices
 from gancli.recipes.base import Rates, Recipe, Spec
+from gancli.steps import switches
 
 
 @dataclass
@@ -154,7 +155,7 @@ def create(recipe: Recipe, spec: Spec, seed: int, device: torch.device, precisio
     """The state of a new run; weights are drawn on the CPU, so they do not depend on the device."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        g, d = recipe.networks(spec)
+        g, d = switches.networks(recipe, spec)
     g, d = devices.place(g, device), devices.place(d, device)
     ema = copy.deepcopy(g).eval().requires_grad_(False)
     scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from gancli import whole_batch
 from gancli.functional.losses import at_least_fp32
 from gancli.recipes.base import Batch, Loss, Rates, Recipe
+from gancli.steps import switches
 from gancli.steps.batches import Draws
 from gancli.steps.outcome import Outcome, scalars_of
 from gancli.steps.setup import Setup
@@ -103,36 +104,44 @@ def generated(setup: Setup, state: TrainState, draws: Draws, number: int, real: 
         return Batch(latents.new_empty(len(latents), 0), labels, latents)
     with setup.autocast():
         batch = setup.recipe.generated(state.g, real.rows(rows), latents, labels)
-    batch = replace(batch, images=at_least_fp32(batch.images))
+    images = at_least_fp32(batch.images)
+    batch = replace(batch, images=images, plain=images)
     return setup.augment(batch, draws.fake_uniform[number], state.feedback, first=rows.start)
 
 
 def d_loss_of(setup: Setup, state: TrainState, real: Batch, fake: Batch, rates: Rates) -> Loss:
     """D's loss in the run's precision."""
-    with setup.autocast():
-        return setup.recipe.d_loss(state.g, state.d, real, fake, rates)
+    recipe = setup.recipe
+    with setup.autocast(), switches.watched(recipe, state.d):
+        return switches.with_d_terms(recipe, state.d, recipe.d_loss(state.g, state.d, real, fake, rates))
 
 
 def g_loss_of(setup: Setup, state: TrainState, real: Batch, fake: Batch, rates: Rates) -> Loss:
-    """G's loss in the run's precision; in top-k training, only of the fakes with D's highest logits.
+    """G's loss in the run's precision."""
+    with setup.autocast():
+        loss = _own_g_loss(setup, state, real, fake, rates)
+        return switches.with_g_terms(setup.recipe, state.ema, real, fake, loss)
+
+
+def _own_g_loss(setup: Setup, state: TrainState, real: Batch, fake: Batch, rates: Rates) -> Loss:
+    """The recipe's loss; in top-k training, only of the fakes with D's highest logits.
 
     Sinha 2020 (arXiv:2002.06224), algorithm 1, over the whole batch of all processes, which all compute the same loss.
     If the loss is not a function of logits alone, it is called with these fakes and as many real images.
     """
     recipe, share = setup.recipe, setup.best_share(setup.images_seen(state.step))
-    with setup.autocast():
-        if share >= 1 or not recipe.uses_fakes:
-            return recipe.g_loss(state.g, state.d, real, fake, rates)
-        of_logits = type(recipe).g_loss is Recipe.g_loss
-        with torch.set_grad_enabled(of_logits):
-            logits = whole_batch.gathered(state.d(fake.images, fake.labels))
-        best = logits.topk(max(1, round(share * len(logits))))
-        if of_logits:
-            return Loss({"adv": recipe.g_adversarial(best.values)})
-        whole_real, whole_fake = (batch.mapped(whole_batch.gathered) for batch in (real, fake))
-        with whole_batch.alone():
-            chosen = whole_real.rows(slice(len(best.indices))), whole_fake.rows(best.indices)
-            return recipe.g_loss(state.g, state.d, *chosen, rates)
+    if share >= 1 or not recipe.uses_fakes:
+        return recipe.g_loss(state.g, state.d, real, fake, rates)
+    of_logits = type(recipe).g_loss is Recipe.g_loss
+    with torch.set_grad_enabled(of_logits):
+        logits = whole_batch.gathered(state.d(fake.images, fake.labels))
+    best = logits.topk(max(1, round(share * len(logits))))
+    if of_logits:
+        return Loss({"adv": recipe.g_adversarial(best.values)})
+    whole_real, whole_fake = (batch.mapped(whole_batch.gathered) for batch in (real, fake))
+    with whole_batch.alone():
+        chosen = whole_real.rows(slice(len(best.indices))), whole_fake.rows(best.indices)
+        return recipe.g_loss(state.g, state.d, *chosen, rates)
 
 
 def backward(state: TrainState, loss: Loss, share: float = 1.0) -> None:

@@ -24,6 +24,7 @@ SMALL = {
 } | {
     "ddgan": ["width=4", "d_width=4", "diffusion_steps=2"],
     "autoencoder": ["width=16", "channels=4", "d_width=4", "latent_dim=9"],
+    "vanilla, switches": ["lecam=0.3", "san=true", "distillation=1"],
 }  # fmt: skip
 """Settings that make the networks small."""
 SMALL_BATCH = {"projected": "4"}
@@ -35,11 +36,12 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, An
     return json.loads(capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("name", recipes.names())
+@pytest.mark.parametrize("name", [*recipes.names(), "vanilla, switches"])
 def test_a_run_resumes_exactly_samples_and_is_evaluated(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = [part for setting in SMALL.get(name, ()) for part in ("--set", setting)]
+    name = name.partition(",")[0]
     batch = SMALL_BATCH.get(name, "16")
     common = ["--steps", "4", "--batch-size", batch, "--save-every", "2", "--sample-every", "0", "--threads", "1"]
     whole = Path(command(capsys, "train", "--recipe", name, *settings, *common, "--out", str(tmp_path / "a"))["run"])
@@ -126,6 +128,7 @@ def test_points_train_sample_and_count_modes(tmp_path: Path, capsys: pytest.Capt
         (["--top-k", "0"], "--top-k 0.0 must be more than 0"),
         (["--recipe", "wgan", "--set", "clip=0"], "clip=0.0 must be at least"),
         (["--recipe", "fastgan", "--set", "smoothing=1"], "smoothing=1.0 must be"),
+        (["--recipe", "began", "--set", "san=true"], "recipe began: san: D does not end in one linear layer"),
         (["--recipe", "improved", "--set", "real_target=1.1"], "real_target=1.1 must be at least 0.5 and at most 1"),
         (["--recipe", "lsgan", "--set", "a=1"], "D has nothing to tell"),
         (["--recipe", "pacgan", "--set", "pack=3000"], "D judges 3000 images together"),

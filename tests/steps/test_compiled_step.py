@@ -67,9 +67,10 @@ def test_a_trace_goes_on_as_the_plain_step_does(name: str) -> None:
         (R3GAN().fitted(POINTS, 40, 200), POINTS),
         (Vanilla(r1_gamma=0.2), Spec(4, 5, 7)),
         (DCGAN(width=4, d_steps=2), WIDE),
+        (Vanilla(lecam=0.3, san=True, distillation=1.0), WIDE),
         (R3GAN(network="residual", width=16).fitted(WIDE, 40, 200), WIDE),
     ],
-    ids=["points", "penalty", "two steps of D", "residual networks"],
+    ids=["points", "penalty", "two steps of D", "switches", "residual networks"],
 )
 def test_points_penalties_and_several_steps_of_d(recipe: Any, spec: Spec) -> None:
     both = [make_step(recipe, dtype=torch.float64, spec=spec, **way) for way in ({"compiled": True}, {"plain": True})]

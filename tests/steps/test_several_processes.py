@@ -23,6 +23,7 @@ QUICK: Cases = {
     "minibatch discrimination, virtual batch norm": {"recipe": "improved"},
     "lazy terms, mixed styles, minibatch deviation": {"recipe": "stylegan2"},
     "a penalty that draws, top-k": {"recipe": "wgan-gp", "top_k": 0.5},
+    "switches": {"recipe": "vanilla", "hyperparameters": {"lecam": 0.3, "san": True, "distillation": 1.0}},
 }
 ALL: Cases = {name: {"recipe": name} for name in recipes.names()}
 ALL |= {
