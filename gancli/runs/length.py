@@ -121,13 +121,14 @@ def in_time(config: TrainConfig, usual: Resolved, build: Callable[[Resolved], St
     return config
 
 
-def with_few_evaluations(config: TrainConfig, wanted: str, resolved: Resolved) -> TrainConfig:
-    """The configuration with evaluations so far apart that they take a small part of the time, if there are any."""
-    if config.eval_every is not None or not resolved.config.eval_every:
-        return config
+def with_few_evaluations(resolved: Resolved, wanted: str) -> Resolved:
+    """The run with evaluations so far apart that they take a small part of the time, if there are any."""
+    if not resolved.plan.eval_every:
+        return resolved
     evaluations = max(MIN_EVALUATIONS, round(parse_duration(wanted) / BETWEEN_EVALUATIONS))
-    apart = math.ceil(resolved.plan.total_steps / evaluations)
-    return replace(config, eval_every=max(resolved.config.eval_every, apart))
+    apart = max(resolved.plan.eval_every, math.ceil(resolved.plan.total_steps / evaluations))
+    config, plan = replace(resolved.config, eval_every=apart), replace(resolved.plan, eval_every=apart)
+    return replace(resolved, config=config, plan=plan)
 
 
 def _measured(usual: Resolved, build: Callable[[Resolved], Step], seconds: float) -> tuple[float, list[float]]:

@@ -65,11 +65,13 @@ def prepare(config: TrainConfig, group: Group, on_progress: Progress = lambda do
     if config.recipe == recipes.AUTO:
         config = replace(config, recipe=recipes.default_for(spec, config.augment not in ("auto", "none")))
     config = with_matmul(config, device, group)
-    if config.time is not None:
+    wanted = config.time
+    if wanted is not None:
         usual = _feasible(replace(config, time=None), dataset, spec, device, group)
-        asked, config = config.time, length.in_time(config, usual, build)
-        config = length.with_few_evaluations(config, asked, resolve(config, dataset, spec, device, group))
+        config = length.in_time(config, usual, build)
     resolved = _feasible(config, dataset, spec, device, group)
+    if wanted is not None and config.eval_every is None:
+        resolved = length.with_few_evaluations(resolved, wanted)
     resolved = _with_compile(resolved, _compile_or_not(resolved))
     config, step = resolved.config, build(resolved)
     if config.accumulate > 1 and (reason := obstacle(config, step)):
