@@ -20,10 +20,12 @@ def reconstruct(told: "ReconstructFlags") -> None:
     from gancli.sampling import output as sample_output
     from gancli.sampling import reconstruction
     from gancli.sampling.stamping import stamper_for
+    from gancli.training.progress import decoding_progress
 
     target = sample_output.target(told.out, told.overwrite)
     stamper = stamper_for(part_of(told, Marking), target.path.suffix.lower())
-    made = reconstructed(part_of(told, Reconstructing))
+    with decoding_progress("none" if told.quiet else "auto") as on_progress:
+        made = reconstructed(part_of(told, Reconstructing), on_progress)
     images, rebuilt, stamp = made.images, made.rebuilt, stamper.stamp(made.mark)
     if target.kind == "grid":
         sample_output.write_picture(target, reconstruction.beside(images, rebuilt), stamp)

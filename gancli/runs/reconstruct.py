@@ -11,12 +11,13 @@ from torch import Tensor
 from gancli.artifacts.lookup import generator_called
 from gancli.config.sample_command import Reconstructing
 from gancli.config.settings import part_of
-from gancli.data import DataSet
+from gancli.data import DataSet, Progress
 from gancli.evaluation import Evaluator, paired
 from gancli.evaluation.sources.choose_evaluator import AUTO, MIN_HELDOUT, evaluator_for, unseen
 from gancli.evaluation.sources.inputs import data_of
 from gancli.evaluation.sources.request import Request
 from gancli.machine import devices
+from gancli.runs import waiting
 from gancli.sampling.drawing import batch_size_for
 from gancli.sampling.generator import LoadedGenerator, load_generator, recipe_of
 from gancli.sampling.mark import Mark
@@ -54,10 +55,10 @@ class Closeness:
     """The features of the Frechet distance."""
 
 
-def reconstructed(told: Reconstructing) -> Reconstructed:
-    """The first held-out images and their reconstructions."""
+def reconstructed(told: Reconstructing, on_progress: Progress = lambda done, total: None) -> Reconstructed:
+    """The first held-out images and their reconstructions; ``on_progress`` as for `gancli.data.load`."""
     generator = load_generator(generator_called(told.ckpt), devices.select(told.device))
-    dataset = data_of(generator, part_of(told, Request))
+    dataset = data_of(generator, part_of(told, Request, on_progress=on_progress))
     heldout = dataset.heldout.images
     if told.n > len(heldout):
         log.warning("--n %d is more than the %d held-out images; all of these are reconstructed.", told.n, len(heldout))
@@ -67,23 +68,27 @@ def reconstructed(told: Reconstructing) -> Reconstructed:
 
 
 def closeness(made: Reconstructed) -> Closeness:
-    """Measure the reconstructions of all held-out images, not of the first ones alone."""
+    """Measure the reconstructions of all held-out images; those that ``made`` lacks are made here."""
     rebuilt, errors, similarities = list[Tensor](), list[Tensor](), list[Tensor]()
-    for images in _parts(made.dataset):
-        rebuilt.append(reconstruct(made.generator, images))
-        errors.append(paired.squared_errors(images, rebuilt[-1]))
-        similarities.append(paired.ssim(images, rebuilt[-1]))
+    with waiting.told("reconstructing the held-out images"):
+        for images, again in _pairs(made):
+            rebuilt.append(again)
+            errors.append(paired.squared_errors(images, again))
+            similarities.append(paired.ssim(images, again))
     error = torch.cat(errors).mean().item()
     fd, extractor = _frechet_distance(made, torch.cat(rebuilt))
     similarity = torch.cat(similarities).mean().item()
     return Closeness(len(made.dataset.heldout), math.sqrt(error), paired.psnr(error), similarity, fd, extractor)
 
 
-def _parts(dataset: DataSet) -> Iterator[Tensor]:
-    images = dataset.heldout.images
+def _pairs(made: Reconstructed) -> Iterator[tuple[Tensor, Tensor]]:
+    """All held-out images with their reconstructions, in parts; first those of ``made``."""
+    yield made.images, made.rebuilt
+    images = made.dataset.heldout.images
     rows = batch_size_for(*images.shape[2:])
-    for start in range(0, len(images), rows):
-        yield torch.as_tensor(images[start : start + rows])
+    for start in range(len(made.images), len(images), rows):
+        part = torch.as_tensor(images[start : start + rows])
+        yield part, reconstruct(made.generator, part)
 
 
 def _frechet_distance(made: Reconstructed, rebuilt: Tensor) -> tuple[float | None, str | None]:

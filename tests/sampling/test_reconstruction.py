@@ -7,11 +7,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_generators import write_generator
 
 from gancli import data, reconstruct, train
 from gancli.cli import run
+from gancli.config.sample_command import Reconstructing
 from gancli.evaluation.paired import psnr, squared_errors, ssim
-from gancli.runs.reconstruct import Closeness
+from gancli.recipes.base import Spec
+from gancli.runs import reconstruct as reconstructing
+from gancli.runs.reconstruct import Closeness, closeness, reconstructed
+from gancli.sampling.generator import LoadedGenerator
 from gancli.sampling.reconstruction import beside
 
 
@@ -47,6 +52,22 @@ def test_a_trained_encoder_gives_back_what_it_is_shown(
     flags = ["--n", "8", "--out", str(pairs), "--overwrite", "-q", "--json"]
     assert run(["reconstruct", "--ckpt", str(trained.generator), *flags]) == 0
     assert json.loads(capsys.readouterr().out)["fd"] == 0.0002331
+
+
+def test_no_image_is_reconstructed_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ckpt = write_generator(tmp_path / "gen.pth", "vaegan", Spec(1, 8, 8), width=4)
+    drawn: list[torch.Tensor] = []
+
+    def noted(generator: LoadedGenerator, images: torch.Tensor) -> torch.Tensor:
+        drawn.append(images)
+        return images + 3 * (images < 128)
+
+    monkeypatch.setattr(reconstructing, "reconstruct", noted)
+    monkeypatch.setattr(reconstructing, "_frechet_distance", lambda made, rebuilt: (float(len(rebuilt)), None))
+    near = closeness(reconstructed(Reconstructing(ckpt, n=8)))
+    shown = data.load("digits").heldout.images
+    assert torch.equal(torch.cat(drawn), shown) and near.images == near.fd == len(shown)
+    assert near.rmse == pytest.approx(3 * (shown < 128).double().mean().sqrt().item())
 
 
 def test_a_generator_without_an_encoder_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
