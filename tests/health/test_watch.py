@@ -352,30 +352,29 @@ class Ruins(Callback):
 
 
 class FailsOnce(Callback):
-    """Finds a failure at step 100, as if since step 90, unless the run has rolled back."""
+    """Finds a failure at step 50, as if since step 45, unless the run has rolled back."""
 
     def on_step(self, loop: Loop) -> None:
-        if loop.state.step == 100 and not loop.state.rollbacks:
-            raise TrainingFailed("made up.", since=90)
+        if loop.state.step == 50 and not loop.state.rollbacks:
+            raise TrainingFailed("made up.", since=45)
 
 
 def test_a_rolled_back_run_resumes_exactly(tmp_path: Path) -> None:
-    settings = WON | {"on_failure": "rollback", "keep": 30, "steps": 200}
+    settings = WON | {"on_failure": "rollback", "keep": 30, "steps": 80, "save_every": 20, "watch_every": 10}
     straight = train(out=str(tmp_path / "a"), **settings)
     whole = train(out=str(tmp_path / "b"), callbacks=[FailsOnce()], **settings)
     found = [line["rollback"] for line in metrics(whole.run) if "rollback" in line]
-    assert found == [{"number": 1, "from_step": 100, "why": "made up."}]
+    assert found == [{"number": 1, "from_step": 50, "why": "made up."}]
     assert [line["step"] for line in metrics(whole.run)] == sorted(line["step"] for line in metrics(whole.run))
-    state = torch.load(RunFolder(whole.run).checkpoint(200), weights_only=True)["state"]
+    state = torch.load(RunFolder(whole.run).checkpoint(80), weights_only=True)["state"]
     assert state["rollbacks"] == 1 and state["g_optimizer"]["param_groups"][0]["lr"] == 1e-4
     lines_before = [
-        [line["d/adv"] for line in metrics(r.run) if line["step"] <= 80 and "d/adv" in line] for r in (whole, straight)
+        [line["d/adv"] for line in metrics(r.run) if line["step"] <= 40 and "d/adv" in line] for r in (whole, straight)
     ]
     assert lines_before[0] == lines_before[1] != []
     expected = whole.generator.read_bytes()
     assert expected != straight.generator.read_bytes()
-    for step in (160, 200):
-        RunFolder(whole.run).checkpoint(step).unlink()
+    RunFolder(whole.run).checkpoint(80).unlink()
     whole.generator.unlink()
     assert train(resume=str(whole.run), progress="none").generator.read_bytes() == expected
 
