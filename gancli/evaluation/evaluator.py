@@ -1,19 +1,21 @@
 """Compare generated images with held-out ones, and training images with the same as a baseline."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from gancli.errors import UsageError
-from gancli.evaluation import feasible, findings, metrics, per_class
+from gancli.evaluation import feasible, findings, metrics, per_class, per_condition
 from gancli.evaluation.extractors.base import Extractor
 from gancli.evaluation.features import Features
 from gancli.evaluation.image_set import ImageSet
 from gancli.evaluation.measurement import measure, timed, without_lacking
 from gancli.evaluation.metrics.base import FeaturePath, Metric
 from gancli.evaluation.per_class import ByClass
+from gancli.evaluation.per_condition import AskedConditions, KnownConditions
 from gancli.evaluation.reference import Reference
 from gancli.evaluation.report import Figure, Report, figure_of
 
@@ -33,6 +35,7 @@ class Evaluator:
         classes: Names of the classes.
         cache: Folder for real images' features; None: they are not kept.
         labels: Classes of training and of held-out images, int64 ``(N,)`` each.
+        conditions: Conditions of both, in place of classes.
     """
 
     def __init__(
@@ -45,9 +48,10 @@ class Evaluator:
         classes: Sequence[str] = (),
         cache: Path | None = None,
         labels: tuple[Tensor, Tensor] | None = None,
+        conditions: KnownConditions | None = None,
     ) -> None:
         self.extractor, self.fingerprint, self.seed, self.classes = extractor, fingerprint, seed, classes
-        self.cache, self.labels = cache, labels
+        self.cache, self.labels, self.conditions = cache, labels, conditions
         self.heldout = self._image_set(heldout, "heldout")
         self.train = None if train is None else self._image_set(train, "train")
         self.reference = Reference(self.heldout, self.train, seed)
@@ -56,7 +60,7 @@ class Evaluator:
         self,
         generated: Generated | Sequence[Generated],
         wanted: str | Sequence[str] = "fast",
-        asked: Sequence[int] | None = None,
+        asked: Sequence[int] | AskedConditions | None = None,
         path: FeaturePath | None = None,
         source: str = "",
         data: str = "",
@@ -67,7 +71,7 @@ class Evaluator:
             generated: Sets of uint8 images ``(N, C, H, W)``, or of features. All are cut to the size of the smallest,
                 at most that of the held-out images.
             wanted: Metrics or groups of them.
-            asked: The classes ``(N,)`` that a conditional generator drew, the same in each set.
+            asked: The classes ``(N,)`` or the conditions that a conditional generator drew, the same in each set.
             path: Features along paths between latents, for ``ppl``.
             source: Where the generated images are from, for the report.
             data: Name of the data set, for the report.
@@ -88,10 +92,15 @@ class Evaluator:
             real = self.reference.baseline(chosen, n, len(sets))
         figures = [self._figure(m, [each[m.name] for each in values], real.get(m.name, []), n) for m in chosen]
         features = [each.features for each in sets]
-        by_class = self._by_class(features, None if asked is None else torch.tensor(asked[:n]))
+        by_condition = dict[str, tuple[float, float]]()
+        if isinstance(asked, AskedConditions):
+            with timed(seconds, "conditions"):
+                by_condition = self._by_condition(features, asked)
+        by_class = self._by_class(features, None if isinstance(asked, AskedConditions) else asked)
         few = feasible.warnings(chosen, n, features[0].values.shape[1], len(sets), self.reference.baseline_size)
         warnings = (*notes, *left_out, *few, *feasible.explanations(figures))
-        return self._report(figures, by_class, n * len(sets), warnings, seconds, source, data)
+        report = self._report(figures, by_class, n * len(sets), warnings, seconds, source, data)
+        return replace(report, per_condition=by_condition)
 
     def counterparts(self, n: int) -> tuple[ImageSet, ImageSet | None]:
         """``n`` of the held-out images, and as many training images for the baseline, if there are training images."""
@@ -161,10 +170,16 @@ class Evaluator:
         full_name = f"{name}_{'pixels' if metric.pixels else self.heldout.features.extractor}"
         return figure_of(metric.name, full_name, values, real, n, metric.better, metric.distance)
 
-    def _by_class(self, features: Sequence[Features], asked: Tensor | None) -> ByClass:
+    def _by_condition(self, features: Sequence[Features], asked: AskedConditions) -> dict[str, tuple[float, float]]:
+        if self.conditions is None or self.train is None:
+            return {}
+        return per_condition.correlations(features, asked, self.conditions, self.train, self.heldout)
+
+    def _by_class(self, features: Sequence[Features], classes: Sequence[int] | None) -> ByClass:
         shares = per_class.shares(features, self.heldout.features, self.classes)
-        if asked is None:
+        if classes is None:
             return ByClass(shares)
+        asked = torch.tensor(classes[: len(features[0])])
         real = self.heldout.features.part(self.reference.order)
         demands = per_class.demands(features, asked, self.classes)
         diversity = per_class.diversity(features, real, asked, self.classes)

@@ -71,6 +71,9 @@ class Report:
     """For a conditional generator, the share of each class's images that the extractor classifies as it."""
     class_diversity: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """For a conditional generator, the Vendi score of each class's images and of as many real ones."""
+    per_condition: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """For a generator with conditions, Spearman's rank correlation of each condition with its prediction from the
+    features by ridge regression: of generated images and what was asked for, and of held-out images and their own."""
     shares: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Share of each class among generated and among held-out images, as classified by the extractor."""
     findings: tuple[str, ...] = ()
@@ -132,6 +135,10 @@ class Report:
             each = self.class_diversity.items()
             kinds = ", ".join(f"{in_a_list(name)} {ours:.1f} ({real:.1f})" for name, (ours, real) in each)
             yield f"different images of a class, effectively (and of as many real ones): {kinds}"
+        if self.per_condition:
+            pairs = self.per_condition.items()
+            told = ", ".join(f"{in_a_list(name)} {ours:.2f} ({real:.2f})" for name, (ours, real) in pairs)
+            yield f"rank correlation of conditions asked for and predicted from the images (and of real images): {told}"
         yield from (f"note: {warning}" for warning in self.warnings)
         if self.seconds:
             yield f"time: {sum(self.seconds.values()):.1f} s"

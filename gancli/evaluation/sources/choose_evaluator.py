@@ -12,6 +12,7 @@ from gancli.evaluation import POINT_METRICS, Evaluator, Extractor, MixtureEvalua
 from gancli.evaluation.extractors import pretrained
 from gancli.evaluation.extractors.fixed import per_channel
 from gancli.evaluation.extractors.named import NAMES, Named, named_extractor
+from gancli.evaluation.per_condition import KnownConditions
 from gancli.files.user_cache import user_cache
 
 POINTS = 2500
@@ -67,8 +68,18 @@ def evaluator_for(
     train, heldout = dataset.train.images, dataset.heldout.images
     labels = dataset.train.labels, dataset.heldout.labels
     known = (labels[0], labels[1]) if labels[0] is not None and labels[1] is not None else None
-    images = Evaluator(extractor, train, heldout, dataset.fingerprint, seed, dataset.classes, feature_cache(), known)
+    images = Evaluator(
+        extractor, train, heldout, dataset.fingerprint, seed, dataset.classes, feature_cache(), known,
+        _conditions(dataset),
+    )  # fmt: skip
     return images, count
+
+
+def _conditions(dataset: DataSet) -> KnownConditions | None:
+    train, heldout = dataset.train.conditions, dataset.heldout.conditions
+    if dataset.conditions is None or train is None or heldout is None:
+        return None
+    return KnownConditions(dataset.conditions.names, train, heldout)
 
 
 def unseen(choice: ExtractorChoice, trained_on: str | None, dataset: DataSet) -> ExtractorChoice:

@@ -19,6 +19,7 @@ from gancli.evaluation import Evaluator, Features, ImageSet, Report, plots, save
 from gancli.evaluation.findings import with_pictures
 from gancli.evaluation.metrics.base import FeaturePath
 from gancli.evaluation.metrics.frechet import Moments
+from gancli.evaluation.per_condition import AskedConditions
 from gancli.evaluation.pictures import pictures_of, size_of
 from gancli.evaluation.sources import folders
 from gancli.evaluation.sources.arrays import read_array
@@ -133,8 +134,10 @@ def _evaluate_loaded(
         return evaluator.evaluate(drawn, request.metrics, source=source, data=generator.file.origin.data)
     sets = [ImageSet("generated", images, evaluator.extractor) for images in drawn]
     path = _path(generator, evaluator, request)
-    asked = None
-    if generator.classes and generator.classes == tuple(evaluator.classes):
+    asked: list[int] | AskedConditions | None = None
+    if generator.conditions is not None:
+        asked = AskedConditions(generator.conditions.names, torch.tensor(labels, dtype=torch.float64))
+    elif generator.classes and generator.classes == tuple(evaluator.classes):
         asked = [label for label in labels or () if isinstance(label, int)]
     report = evaluator.evaluate(sets, request.metrics, asked, path, source, request.data or generator.file.origin.data)
     assert evaluator.heldout.pixels is not None
