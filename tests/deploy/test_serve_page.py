@@ -19,6 +19,7 @@ from small_generators import write_generator
 
 from gancli.config.sample_command import Marking
 from gancli.config.serve_command import Limits
+from gancli.data.conditions import conditions_of
 from gancli.deploy.inspection import inspect
 from gancli.deploy.serving.app import Service
 from gancli.deploy.serving.models import load_models
@@ -35,7 +36,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="Chr
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ckpt = write_generator(tmp_path_factory.mktemp("page") / "gen.pth", "cgan", Spec(1, 8, 8, 2), ("cat, or", "dog"))
     limits = Limits()
-    models = load_models([f"pets={ckpt}"], limits, torch.device("cpu"))
+    known = conditions_of(("smile", "age"), torch.tensor([[0.0, 20.5], [1.0, 59.0]]).double())
+    people = ckpt.with_name("people.pth")
+    write_generator(people, "cgan", Spec(1, 8, 8, conditions=2), conditions=known)
+    models = load_models([f"pets={ckpt}", f"people={people}"], limits, torch.device("cpu"))
     with running(Service(models, limits, stamper_for(Marking(), ".png"), TOKEN)) as client:
         yield f"http://127.0.0.1:{client.port}/"
 
@@ -76,6 +80,24 @@ def test_a_person_draws_chooses_a_class_and_goes_on(page: Any) -> None:
     page.get_by_label("How many").fill("1000")
     page.get_by_role("button", name="Draw", exact=True).click()
     assert len(numbers_in(page)) == 12  # the browser says that 256 is the most
+
+
+def test_conditions_have_fields_with_their_ranges(page: Any) -> None:
+    assert page.get_by_role("spinbutton", name="age").count() == 0
+    page.get_by_label("Generator").select_option("people")
+    playwright.expect(page.locator("#gallery .caption").first).to_have_text("#0 · smile 0, age 20.5")
+    assert page.locator("#class").is_hidden()
+    page.get_by_role("spinbutton", name="age (20.5 to 59)").fill("30")
+    page.keyboard.press("Tab")
+    playwright.expect(page.locator("#gallery .caption").nth(1)).to_have_text("#1 · smile 1, age 30")
+    page.get_by_role("button", name="Favourite: number 1, age 30").click()
+    playwright.expect(page.locator("#favourites-note")).to_contain_text('--condition "age=30" --seed 0 --seeds 1')
+    page.get_by_role("button", name="Start at number 1, age 30").first.click()
+    page.get_by_role("spinbutton", name="age (20.5 to 59)").fill("50")
+    page.keyboard.press("Tab")
+    playwright.expect(page.locator("#gallery .caption").nth(1)).to_have_text("#1 · smile 1, age 50")
+    page.get_by_role("button", name="End at number 2, age 50").click()
+    assert page.locator("#image-a").is_hidden(), "the ends of a way have the same conditions"
 
 
 def test_dragging_goes_from_one_picture_to_the_other(page: Any) -> None:
