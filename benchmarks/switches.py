@@ -64,9 +64,9 @@ class Row:
     seed: int
 
     @property
-    def key(self) -> tuple[str, str, int]:
+    def key(self) -> tuple[str, str, int, str, int]:
         """What tells rows apart."""
-        return self.base.data, self.switch, self.seed
+        return self.base.data, self.base.recipe, self.base.steps, self.switch, self.seed
 
 
 def rows() -> list[Row]:
@@ -149,7 +149,7 @@ def print_table() -> None:
     results = load()
     print("| data | recipe | steps | switch | seeds | distance | coverage | pays |\n" + "|---" * 8 + "|")
     for data, recipe, steps in dict.fromkeys((r["data"], r["recipe"], r["steps"]) for r in results):
-        here = [r for r in results if r["data"] == data]
+        here = [r for r in results if (r["data"], r["recipe"], r["steps"]) == (data, recipe, steps)]
         base = [r for r in here if r["switch"] == BASE]
         for switch in dict.fromkeys(r["switch"] for r in here):
             ours = [r for r in here if r["switch"] == switch]
@@ -169,7 +169,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     if not options.table:
-        done = {(r["data"], r["switch"], r["seed"]) for r in load()}
+        done = {(r["data"], r["recipe"], r["steps"], r["switch"], r["seed"]) for r in load()}
         run([row for row in rows() if row.key not in done], options.data_root)
     print_table()
 
