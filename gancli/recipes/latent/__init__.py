@@ -4,7 +4,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Self, cast
+from typing import ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,8 @@ from gancli.models.efficientnet_lite0 import Lite0
 from gancli.models.latent_networks import Discriminator, Generator, Judge
 from gancli.models.perceptual import CHANNELS
 from gancli.pretrained import lite0_weights
-from gancli.recipes.base import Batch, Loss, Rates, Recipe, Spec, Stage, hyper
+from gancli.recipes.base import Batch, Loss, Rates, Spec, Stage
+from gancli.recipes.latent.hyperparameters import Hyperparameters
 from gancli.recipes.latent.sharpening import Sharpening, distances
 from gancli.recipes.projected import MIN_SIDE
 from gancli.recipes.r3gan import pairing_with_penalties
@@ -53,7 +54,7 @@ NETWORKS = {
 
 
 @dataclass(frozen=True)
-class Latent(Recipe):
+class Latent(Hyperparameters):
     """First a convolutional autoencoder is trained, then R3GAN on its latents, at last with Projected GAN on pictures.
 
     - The losses and rates of the second stage are R3GAN's (Huang et al. 2024, arXiv:2501.05441), with a gamma for
@@ -78,44 +79,6 @@ class Latent(Recipe):
     reconstructs: ClassVar[bool] = True
     autoencoder_sizes: ClassVar[tuple[str, ...]] = ("channels", "width")
     draws_points: ClassVar[bool] = False
-
-    conditional: bool = hyper(False, "whether G draws the class that a label names")  # type: ignore[misc]
-    autoencoder_images: float = hyper(
-        0.0,
-        "images for the autoencoder before the GAN begins; 0: a twentieth of the length, 500,000 at most",
-        least=1.0,
-    )
-    trained: bool = hyper(
-        False, "the autoencoder is already trained (set by --autoencoder and --init-from); the GAN begins at once"
-    )
-    channels: int = hyper(32, "channels of the latents")
-    width: int = hyper(128, "channels of the autoencoder's smallest maps; each doubling of the size halves them")
-    autoencoder_lr: float = hyper(1e-3, "Adam's first learning rate for the autoencoder; 1/25 is left at its end")
-    noise: float = hyper(0.3, "deviation of the noise on the latents that the decoder sees, which have unit variance")
-    perceptual: float = hyper(0.5, "weight of the relative difference of EfficientNet-Lite0's features; 0: none")
-    network: Literal["perceptron", "convolutional", "transformer"] = hyper("perceptron", "networks for latents")
-    network_width: int = hyper(0, "channels of the networks for latents; 0: 384 for perceptrons, 64 for others")
-    blocks: int = hyper(2, "residual blocks of those networks")
-    versions: int = hyper(0, "times that each picture is encoded; 0: 8, fewer where that is more than 60,000 latents")
-    shift: int = hyper(4, "pixels by which a version of a picture is moved at most", least=0)
-    latent_noise: float = hyper(0.3, "deviation of the noise on the latents that D sees")
-    adversarial: float = hyper(0.2, "weight of the adversarial loss in the last stage; 0: no such stage")
-    rebuilding: float = hyper(1.5, "weight of the autoencoder's loss in the last stage")
-    sharpening_lr: float = hyper(2e-4, "Adam's learning rate for both networks in the last stage")
-    latent_images: float = hyper(
-        0.0, "images for the GAN of latents; 0: all that the other stages leave, of which the last has 3 %", least=1.0
-    )
-    latent_dim: int = 64
-    g_lr: float = hyper(2e-4, "Adam's first learning rate for the GAN's G")
-    d_lr: float = hyper(2e-4, "Adam's first learning rate for the GAN's D")
-    lr_end: float = hyper(0.25, "share of the GAN's learning rates that is left at the end", most=1.0)
-    beta1: float = hyper(0.0, "Adam's decay of the gradients' mean for the GAN; the autoencoder's is 0.5", below=1.0)
-    beta2: float = hyper(0.9, "Adam's first decay of the gradients' square for the GAN", below=1.0)
-    beta2_end: float = hyper(0.99, "its last, and the autoencoder's all along", below=1.0)
-    gamma: float = hyper(1.0, "first weight of R1 and of R2")
-    gamma_end: float = hyper(0.1, "last weight of R1 and of R2")
-    decay_images: float = hyper(0.0, "images over which the GAN's rates reach their ends; 0: all of its own", least=1.0)
-    ema_half_life: float = hyper(0.0, "last half-life of the averaged generator, in images; 0: 1/40 of decay_images")
 
     @override
     def fitted(self, spec: Spec, images: int, length: int) -> Self:
@@ -204,11 +167,6 @@ class Latent(Recipe):
             g_lr=self.sharpening_lr,
             d_lr=self.sharpening_lr,
             ema_half_life=SHARPENING_HALF_LIFE,
-            adversarial=self.adversarial,
-            rebuilding=self.rebuilding,
-            perceptual=self.perceptual,
-            noise=self.noise,
-            gamma=self.gamma_end,
         )
 
     @override

@@ -12,7 +12,8 @@ from gancli.functional import losses
 from gancli.functional.augment import DIFFAUG_NUMBERS, diffaug
 from gancli.models.latent_networks import Discriminator, Generator, Judge
 from gancli.models.perceptual import Perception
-from gancli.recipes.base import Batch, Loss, Rates, Recipe
+from gancli.recipes.base import Batch, Loss, Rates
+from gancli.recipes.latent.hyperparameters import Hyperparameters
 from gancli.recipes.projected import Projected
 
 REBUILT = 4
@@ -40,18 +41,13 @@ class Sharpening(Projected):
     The decoder must go on rebuilding pictures. Only the encoder is not trained.
     """
 
-    latents: Recipe = field(default_factory=Recipe)
-    """The recipe of the losses of latents."""
-    adversarial: float = 1.0
-    rebuilding: float = 1.0
-    perceptual: float = 1.0
-    noise: float = 0.0
-    gamma: float = 0.0
+    latents: Hyperparameters = field(default_factory=Hyperparameters)
+    """The recipe of the losses of latents, with the weights of all losses."""
 
     @override
     def schedule(self, images_seen: int) -> Rates:
         """Constant; beta2 too, which the stage before has changed."""
-        return replace(super().schedule(images_seen), gamma=self.gamma, beta2=self.beta2)
+        return replace(super().schedule(images_seen), gamma=self.latents.gamma_end, beta2=self.beta2)
 
     @override
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
@@ -68,11 +64,11 @@ class Sharpening(Projected):
         """G's losses of pictures and latents, and the autoencoder's loss of every fourth real picture."""
         g, judge = cast(Generator, g), cast(Judge, d.judge)
         codes = _encoded(g, real)
-        terms = {"adv": self.adversarial * self.g_adversarial(judge(_augmented(fake).images))}
+        terms = {"adv": self.latents.adversarial * self.g_adversarial(judge(_augmented(fake).images))}
         terms |= _named(self.latents.g_loss(g.inner, cast(nn.Module, d.inner), codes, _drawn(g, fake), rates))
-        images, again = real.images[::REBUILT], g.autoencoder.decoded(codes.images[::REBUILT], self.noise)
-        rebuilt = distances(again, images, judge.perception, self.perceptual)
-        return Loss(terms | {name: self.rebuilding * value for name, value in rebuilt.items()})
+        images, again = real.images[::REBUILT], g.autoencoder.decoded(codes.images[::REBUILT], self.latents.noise)
+        rebuilt = distances(again, images, judge.perception, self.latents.perceptual)
+        return Loss(terms | {name: self.latents.rebuilding * value for name, value in rebuilt.items()})
 
 
 def _encoded(g: Generator, real: Batch) -> Batch:
