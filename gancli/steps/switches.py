@@ -58,6 +58,8 @@ def watched(recipe: Recipe, d: nn.Module) -> contextlib.AbstractContextManager[N
 
 def with_d_terms(recipe: Recipe, d: nn.Module, loss: Loss) -> Loss:
     """D's loss with the terms of the switches; moves LeCam's averages."""
+    if not (recipe.lecam or recipe.san):
+        return loss
     real, fake = (at_least_fp32(loss.logits[name]) for name in ("real", "fake"))
     terms = {}
     if recipe.lecam:
