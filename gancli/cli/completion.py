@@ -59,7 +59,7 @@ def recipes(declared: "Declared", line: typer.Context, incomplete: str) -> list[
     folder = PACKAGE / "recipes"
     files = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
     names = sorted(files - {"__init__", "base"})
-    return [(name.replace("_", "-"), str(_literal(_fields(_recipe(name))["when"].value))) for name in names]
+    return [(name.replace("_", "-"), str(_literal(_declared(name)["when"].value))) for name in names]
 
 
 def data_sets(declared: "Declared", line: typer.Context, incomplete: str) -> list[Offered]:
@@ -90,7 +90,7 @@ def classes(declared: "Declared", line: typer.Context, incomplete: str) -> list[
 
 def _draws_classes(origin: dict[str, Any]) -> bool:
     """True if the generator is conditional, by its recipe or by a hyperparameter."""
-    declared = _fields(_recipe(origin["recipe"])).get("conditional")
+    declared = _declared(origin["recipe"]).get("conditional")
     by_recipe = declared is not None and bool(_literal(declared.value))
     return bool(origin["hyperparameters"].get("conditional", by_recipe))
 
@@ -109,7 +109,7 @@ def hyperparameters(declared: "Declared", line: typer.Context, incomplete: str) 
     name = line.params["recipe"] or _recipe_in(line.params["config"])
     fields: dict[str, ast.AnnAssign] = {}
     meanings: dict[str, str] = {}
-    for cls in (_class(_parsed("recipes/base.py"), "Recipe"), *([_recipe(name)] if name else [])):
+    for cls in _lineage(*(_recipe(name) if name else (_parsed("recipes/base.py"), "Recipe"))):
         for key, field in _fields(cls).items():
             if not ast.unparse(field.annotation).startswith("ClassVar"):
                 fields[key] = field
@@ -144,16 +144,30 @@ def _literal(node: ast.expr | None) -> Any:
         return ""
 
 
-def _recipe(name: str) -> ast.ClassDef:
-    """The class that a recipe's file or folder names in ``RECIPE``."""
+def _recipe(name: str) -> tuple[ast.Module, str]:
+    """A recipe's file, or that of its folder, and the class that it names in ``RECIPE``."""
     path = f"recipes/{name.replace('-', '_')}"
     module = _parsed(f"{path}/__init__.py" if (PACKAGE / path).is_dir() else f"{path}.py")
     assigned = (node.value for node in module.body if isinstance(node, ast.Assign))
-    return next(_class(module, value.id) for value in assigned if isinstance(value, ast.Name))
+    return module, next(value.id for value in assigned if isinstance(value, ast.Name))
 
 
-def _class(module: ast.Module, name: str) -> ast.ClassDef:
-    return next(node for node in module.body if isinstance(node, ast.ClassDef) and node.name == name)
+def _declared(name: str) -> dict[str, ast.AnnAssign]:
+    """What a recipe and its parents declare; the last counts."""
+    return {key: field for cls in _lineage(*_recipe(name)) for key, field in _fields(cls).items()}
+
+
+def _lineage(module: ast.Module, name: str) -> list[ast.ClassDef]:
+    """The class of this name, after those of gancli that it inherits from, in the module or imported by it."""
+    classes = {node.name: node for node in module.body if isinstance(node, ast.ClassDef)}
+    if name in classes:
+        parents = (base.id for base in classes[name].bases if isinstance(base, ast.Name))
+        return [*(each for parent in parents for each in _lineage(module, parent)), classes[name]]
+    for node in module.body:
+        if isinstance(node, ast.ImportFrom) and name in (alias.name for alias in node.names):
+            package, _, path = (node.module or "").partition(".")
+            return _lineage(_parsed(path.replace(".", "/") + ".py"), name) if package == "gancli" else []
+    return []
 
 
 def _fields(cls: ast.ClassDef) -> dict[str, ast.AnnAssign]:
