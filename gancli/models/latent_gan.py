@@ -4,6 +4,7 @@ The latents have unit variance. No discriminator has batch normalisation, and al
 """
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -21,17 +22,42 @@ HEAD = 32
 
 
 class Generator(nn.Module):
-    """Random numbers, with the one-hot label appended, through a ``body`` to the autoencoder's latents."""
+    """Latents with the mean and the principal axes of the real ones, which a ``body`` refines.
 
-    def __init__(self, body: nn.Module, classes: int = 0) -> None:
+    ``G(z) = mean + axes z + body(z)``, where the body is zero at first. Before the axes are fitted they are random, and
+    latents have unit variance.
+    """
+
+    constant = True
+    """It has no state that a forward pass updates, so processes need not synchronise it."""
+    mean: Tensor
+    axes: Tensor
+    fitted: Tensor
+
+    def __init__(self, body: nn.Sequential, numbers: int, shape: Shape, classes: int = 0) -> None:
         super().__init__()
-        self.body, self.classes = body, classes
+        self.body, self.shape, self.classes = body, shape, classes
+        values = math.prod(shape)
+        self.register_buffer("mean", torch.zeros(values))
+        self.register_buffer("axes", torch.randn(values, numbers) / math.sqrt(numbers))
+        self.register_buffer("fitted", torch.tensor(False))
+        *_, last = (layer for layer in body if isinstance(layer, nn.Linear | nn.Conv2d))
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(cast(Tensor, last.bias))
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Numbers ``(N, latent_dim)`` and labels ``(N,)``, ignored without classes -> latents ``(N, C, h, w)``."""
+        begun = (self.mean + latents @ self.axes.T).unflatten(1, self.shape)
         if self.classes and labels is not None:
             latents = torch.cat([latents, one_hot(labels, self.classes).to(latents)], 1)
-        return self.body(latents)
+        return begun + self.body(latents)
+
+    def fit(self, mean: Tensor, axes: Tensor, deviations: Tensor) -> None:
+        """Take over the real latents' `principal_axes`, of all values in a row, unless that was done before."""
+        if not self.fitted:
+            self.mean.copy_(mean)
+            self.axes.zero_()[:, : len(deviations)].copy_(axes * deviations)
+            self.fitted.fill_(True)
 
 
 class Discriminator(nn.Module):
@@ -77,7 +103,7 @@ def perceptrons(
     d = nn.Sequential(
         nn.Flatten(), nn.Linear(values, width), *(ResidualPerceptron(width) for _ in range(blocks)), nn.LeakyReLU(SLOPE)
     )
-    return Generator(g, classes), Discriminator(d, width, classes)
+    return Generator(g, numbers, shape, classes), Discriminator(d, width, classes)
 
 
 class Residual(nn.Module):
@@ -125,7 +151,7 @@ def convolutions(
         nn.Conv2d(fine, coarse, 3, 2, 1), *(Residual(coarse) for _ in range(blocks)),
         nn.LeakyReLU(SLOPE), nn.Flatten(), nn.Linear(coarse * half[0] * half[1], 2 * width), nn.LeakyReLU(SLOPE),
     )  # fmt: skip
-    return Generator(g, classes), Discriminator(d, 2 * width, classes)
+    return Generator(g, numbers, shape, classes), Discriminator(d, 2 * width, classes)
 
 
 class Attention(nn.Module):
@@ -203,4 +229,4 @@ def transformers(
         Tokens(shape, width), *(TransformerBlock(width) for _ in range(blocks)), nn.LayerNorm(width),
         nn.Flatten(), nn.Linear(places * width, 2 * width), nn.LeakyReLU(SLOPE),
     )  # fmt: skip
-    return Generator(g, classes), Discriminator(d, 2 * width, classes)
+    return Generator(g, numbers, shape, classes), Discriminator(d, 2 * width, classes)

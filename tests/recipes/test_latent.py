@@ -77,9 +77,9 @@ def test_ds_loss_in_closed_form() -> None:
 
 def test_the_border_is_a_share_of_the_length_and_rates_begin_anew_there() -> None:
     recipe = fitted(autoencoder_lr=1e-3, g_lr=2e-4, lr_end=0.25, gamma=0.05, gamma_end=0.005)
-    assert recipe.autoencoder_images == 500
-    assert [recipe.stage(seen).without_d for seen in (0, 499, 500, 10_000)] == [True, True, False, False]
-    first, before, after, end = (recipe.schedule(seen) for seen in (0, 499, 500, 10_000))
+    assert recipe.autoencoder_images == 1000
+    assert [recipe.stage(seen).without_d for seen in (0, 999, 1000, 10_000)] == [True, True, False, False]
+    first, before, after, end = (recipe.schedule(seen) for seen in (0, 999, 1000, 10_000))
     assert first.g_lr == 1e-3 and before.g_lr == pytest.approx(1e-3 / 25, rel=0.01)
     assert (after.g_lr, after.gamma) == (2e-4, 0.05)
     assert (end.g_lr, end.gamma) == pytest.approx((0.5e-4, 0.005))
@@ -91,7 +91,7 @@ def test_the_gan_begins_with_the_averaged_autoencoder_in_all_three_networks() ->
     (g, d), (ema, _) = recipe.networks(SPEC), recipe.networks(SPEC)
     recipe.begin(recipe.stage(0), g, d, ema)
     assert not same(g.autoencoder, ema.autoencoder)
-    recipe.begin(recipe.stage(500), g, d, ema)
+    recipe.begin(recipe.stage(1000), g, d, ema)
     assert same(g.autoencoder, ema.autoencoder) and same(d.encoder, ema.autoencoder.encoder)
     assert not same(g.inner, ema.inner)
 

@@ -57,11 +57,11 @@ def test_steps_take_the_time_at_their_mean_speed(name: str) -> None:
 
 def test_each_stage_gets_its_share_of_the_time() -> None:
     recipe, steps = Latent().lasting(100.0, [1.0, 0.01, 2.0], 32)
-    first, second, last = 40, 1500, 22  # 40, 15 and 45 seconds
+    first, second, last = 40, 500, 27  # 40, 5 and 55 seconds
     assert (recipe.autoencoder_images, recipe.latent_images) == (32 * first, 32 * second)
     assert steps == first + second + last
     trained, steps = Latent(trained=True).lasting(60.0, [0.01, 2.0], 32)
-    assert trained.latent_images == 32 * 1500 and steps == 1500 + last, "a third and two of its stages, 15 to 45"
+    assert trained.latent_images == 32 * 500 and steps == 500 + last, "two of its stages, 5 to 55"
 
 
 def test_stages_whose_length_is_given_keep_it() -> None:

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from gancli.functional.principal import principal_axes
+
 EVERY = 10
 """Every so many pictures, one is held out to choose the number of components."""
 MIN_PICTURES = 20
@@ -38,7 +40,7 @@ def fitted_mixture(codes: Tensor, axes: int, most: int) -> Mixture:
     held-out codes less likely. The same codes always give the same mixture.
     """
     codes = codes.double().cpu()
-    mean, basis = principal_axes(codes.flatten(0, 1), axes)
+    mean, basis, _ = principal_axes(codes.flatten(0, 1), axes)
     places = (codes - mean) @ basis
     count = _components(places, most) if len(codes) >= MIN_PICTURES else 1
     fitted = _fit(places, count)
@@ -47,13 +49,6 @@ def fitted_mixture(codes: Tensor, axes: int, most: int) -> Mixture:
         torch.from_numpy(each[order]) for each in (fitted.weights_, fitted.means_, fitted.covariances_)
     )
     return Mixture(mean, basis, weights, means, torch.linalg.cholesky(covariances))
-
-
-def principal_axes(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The mean ``(d,)`` of values ``(n, d)``, and the ``count`` orthonormal axes of most variance, ``(d, count)``."""
-    mean = values.mean(0)
-    _, axes = torch.linalg.eigh((values - mean).T @ (values - mean))
-    return mean, axes.flip(1)[:, :count]
 
 
 def _components(places: Tensor, most: int) -> int:

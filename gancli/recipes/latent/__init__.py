@@ -14,6 +14,7 @@ from typing_extensions import override
 from gancli import whole_batch
 from gancli.functional import losses
 from gancli.functional.pixels import moved
+from gancli.functional.principal import principal_axes
 from gancli.functional.schedules import half_cosine, ramped_half_life
 from gancli.models import autoencoder, latent_gan
 from gancli.models.autoencoder import Autoencoder
@@ -30,11 +31,11 @@ from gancli.recipes.r3gan import pairing_with_penalties
 
 FIRST, SECOND, THIRD = "autoencoder", "GAN in its latents", "GAN of pictures"
 """Names of the stages."""
-SHARE, MAX_AUTOENCODER_IMAGES = 0.05, 500_000.0
+SHARE, MAX_AUTOENCODER_IMAGES = 0.1, 500_000.0
 """Share of the length for the autoencoder, and its images at most."""
-LAST_SHARE, MAX_LAST_IMAGES = 0.03, 300_000.0
+LAST_SHARE, MAX_LAST_IMAGES = 0.1, 300_000.0
 """The same for the last stage."""
-TIME_SHARES = 0.4, 0.15, 0.45
+TIME_SHARES = 0.4, 0.05, 0.55
 """The stages' shares of a run's wall-clock time; a step of the second takes a small part of the others' time."""
 MAX_LATENTS = 60_000
 """Latents to keep: the number of pictures times the versions of each."""
@@ -57,23 +58,25 @@ NETWORKS = {
 class Latent(Hyperparameters):
     """First a convolutional autoencoder is trained, then R3GAN on its latents, at last with Projected GAN on pictures.
 
-    - The losses and rates of the second stage are R3GAN's (Huang et al. 2024, arXiv:2501.05441), with a gamma for
+    - In the second stage G begins as a normal distribution with the latents' mean and principal axes, and refines it.
+      The losses and rates of this stage are R3GAN's (Huang et al. 2024, arXiv:2501.05441), with a gamma for
       latents. D sees noisy latents of several versions of each picture.
     - In the last stage, a discriminator of pictures (Sauer et al. 2021, arXiv:2111.01007) joins that of latents, and
-      the decoder is trained too. Only the encoder stays as it is.
+      the decoder is trained too. It tells samples and reconstructions from real pictures. Only the encoder stays as it
+      is.
 
     The autoencoder differs from latent diffusion's (Rombach et al. 2022, arXiv:2112.10752):
     - There is no KL divergence: latents have unit variance, and added noise bounds their information.
     - The perceptual term compares features of EfficientNet-Lite0.
-    - The adversarial term comes in the last stage, for generated pictures.
+    - The adversarial term comes in the last stage, for samples too.
     """
 
     title: ClassVar[str] = "GAN in the latents of an autoencoder"
     paper: ClassVar[str] = "Rombach et al. 2022, Image Synthesis with Latent Diffusion Models, arXiv:2112.10752"
     when: ClassVar[str] = "colour pictures of 32 to 256 pixels on a CPU; first an autoencoder learns, then a quick GAN"
     batch_size: ClassVar[int] = 32
-    epochs: ClassVar[float] = 400
-    least_steps: ClassVar[int] = 20_000
+    epochs: ClassVar[float] = 200
+    least_steps: ClassVar[int] = 10_000
     border_at_zero: ClassVar[bool] = False
     augmentable: ClassVar[bool] = False
     reconstructs: ClassVar[bool] = True
@@ -154,9 +157,15 @@ class Latent(Hyperparameters):
             g="inner",
             d="inner",
             encoder="autoencoder.encoder",
+            fits="autoencoder.encoder",
             versions=self.versions,
             shift=self.shift,
         )
+
+    @property
+    def rebuilds(self) -> bool:
+        """True with a last stage, half of whose fakes are reconstructions."""
+        return bool(self.adversarial)
 
     @property
     def sharpening(self) -> Sharpening:
@@ -186,6 +195,13 @@ class Latent(Hyperparameters):
         elif stage.name == SECOND:
             g.autoencoder.load_state_dict(ema.autoencoder.state_dict())
             d.encoder.load_state_dict(ema.autoencoder.encoder.state_dict())
+
+    @override
+    def fit(self, codes: Tensor, g: nn.Module, ema: nn.Module) -> None:
+        """G begins with the mean and the principal axes of the latents; one of another run keeps those that it has."""
+        moments = principal_axes(codes.flatten(0, 1).flatten(1).double().cpu(), self.latent_dim)
+        for network in (g, ema):
+            cast(latent_gan.Generator, cast(Generator, network).inner).fit(*moments)
 
     def lone_loss(self, g: nn.Module, d: nn.Module, real: Batch, rates: Rates) -> Loss:
         """|x - x'| and the perceptual distance, of randomly shifted pictures x and reconstructions x'."""

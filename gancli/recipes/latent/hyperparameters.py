@@ -13,7 +13,7 @@ class Hyperparameters(Recipe):
     conditional: bool = hyper(False, "whether G draws the class that a label names")  # type: ignore[misc]
     autoencoder_images: float = hyper(
         0.0,
-        "images for the autoencoder before the GAN begins; 0: a twentieth of the length, 500,000 at most",
+        "images for the autoencoder before the GAN begins; 0: a tenth of the length, 500,000 at most",
         least=1.0,
     )
     trained: bool = hyper(
@@ -30,13 +30,13 @@ class Hyperparameters(Recipe):
     versions: int = hyper(0, "times that each picture is encoded; 0: 8, fewer where that is more than 60,000 latents")
     shift: int = hyper(4, "pixels by which a version of a picture is moved at most", least=0)
     latent_noise: float = hyper(0.3, "deviation of the noise on the latents that D sees")
-    adversarial: float = hyper(0.2, "weight of the adversarial loss in the last stage; 0: no such stage")
+    adversarial: float = hyper(0.6, "weight of the adversarial loss in the last stage; 0: no such stage")
     rebuilding: float = hyper(1.5, "weight of the autoencoder's loss in the last stage")
     sharpening_lr: float = hyper(2e-4, "Adam's learning rate for both networks in the last stage")
     latent_images: float = hyper(
-        0.0, "images for the GAN of latents; 0: all that the other stages leave, of which the last has 3 %", least=1.0
+        0.0, "images for the GAN of latents; 0: all that the other stages leave; the last has a tenth", least=1.0
     )
-    latent_dim: int = 64
+    latent_dim: int = hyper(128, "numbers of a latent; at first each moves along one principal axis", least=1)
     g_lr: float = hyper(2e-4, "Adam's first learning rate for the GAN's G")
     d_lr: float = hyper(2e-4, "Adam's first learning rate for the GAN's D")
     lr_end: float = hyper(0.25, "share of the GAN's learning rates that is left at the end", most=1.0)

@@ -16,8 +16,10 @@ from gancli.recipes.base import Batch, Loss, Rates
 from gancli.recipes.latent.hyperparameters import Hyperparameters
 from gancli.recipes.projected import Projected
 
-REBUILT = 4
-"""One of so many real pictures is rebuilt."""
+REBUILT, SAMPLED = slice(0, None, 2), slice(1, None, 2)
+"""Rows of a batch of fakes: reconstructions of real pictures, and samples."""
+COMPARED = 2
+"""The perceptual distance is that of one reconstruction in so many."""
 
 
 def distances(
@@ -38,7 +40,8 @@ def distances(
 class Sharpening(Projected):
     """Projected GAN's losses of pictures, beside those of latents, which keep the variety.
 
-    The decoder must go on rebuilding pictures. Only the encoder is not trained.
+    Half of the fakes are reconstructions, as in Esser et al. 2021 (arXiv:2012.09841), section 3.1. They keep the
+    decoder from pleasing D with details that the latents do not ask for. Only the encoder is not trained.
     """
 
     latents: Hyperparameters = field(default_factory=Hyperparameters)
@@ -48,6 +51,18 @@ class Sharpening(Projected):
     def schedule(self, images_seen: int) -> Rates:
         """Constant; beta2 too, which the stage before has changed."""
         return replace(super().schedule(images_seen), gamma=self.latents.gamma_end, beta2=self.beta2)
+
+    @override
+    def generated(self, g: nn.Module, real: Batch, latents: Tensor, labels: Tensor | None) -> Batch:
+        """Reconstructions of noisy latents of real pictures, and samples, in turn."""
+        g = cast(Generator, g)
+        codes = _encoded(g, real.rows(REBUILT)).images
+        codes = codes + self.latents.noise * whole_batch.drawn(torch.randn_like, codes)
+        drawn = g.inner(latents[SAMPLED], None if labels is None else labels[SAMPLED])
+        both = g.autoencoder.decoder(torch.cat([codes.to(drawn.dtype), drawn]))
+        images = torch.empty_like(both)
+        images[REBUILT], images[SAMPLED] = both.tensor_split([len(codes)])
+        return Batch(images, labels, latents)
 
     @override
     def d_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
@@ -61,13 +76,13 @@ class Sharpening(Projected):
 
     @override
     def g_loss(self, g: nn.Module, d: nn.Module, real: Batch, fake: Batch, rates: Rates) -> Loss:
-        """G's losses of pictures and latents, and the autoencoder's loss of every fourth real picture."""
+        """G's losses of pictures and latents, and the autoencoder's loss of the reconstructions."""
         g, judge = cast(Generator, g), cast(Judge, d.judge)
         codes = _encoded(g, real)
         terms = {"adv": self.latents.adversarial * self.g_adversarial(judge(_augmented(fake).images))}
         terms |= _named(self.latents.g_loss(g.inner, cast(nn.Module, d.inner), codes, _drawn(g, fake), rates))
-        images, again = real.images[::REBUILT], g.autoencoder.decoded(codes.images[::REBUILT], self.latents.noise)
-        rebuilt = distances(again, images, judge.perception, self.latents.perceptual)
+        pairs = fake.images[REBUILT], real.images[REBUILT]
+        rebuilt = distances(*pairs, judge.perception, self.latents.perceptual, COMPARED)
         return Loss(terms | {name: self.latents.rebuilding * value for name, value in rebuilt.items()})
 
 
