@@ -67,7 +67,7 @@ def gradient_norms(network: nn.Module) -> dict[str, float]:
 def difference(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> tuple[float, str]:
     """The largest ||ours - theirs|| / ||theirs|| of a tensor that both hold, and whose it is."""
     found = {
-        name: ((ours[name] - value).double().norm() / (value.double().norm() or 1.0)).item()
+        name: ((ours[name].double() - value.double()).norm() / (value.double().norm() or 1.0)).item()
         for name, value in theirs.items()
         if name in ours
     }
