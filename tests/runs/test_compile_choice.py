@@ -2,7 +2,6 @@
 
 import logging
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from gancli.artifacts.run_folder import RunFolder
 from gancli.recipes.dcgan import DCGAN
 from gancli.recipes.dragan import DRAGAN
 from gancli.runs import compile_choice
-from gancli.steps import step as training_step
 from gancli.steps import traces
 from gancli.steps.step import Step
 
@@ -87,19 +85,17 @@ def test_what_compiles_to_something_else_is_not_taken(
     assert "the compiled step gives another d/" in caplog.text
 
 
-def test_only_what_is_faster_is_taken_without_being_told(long_runs: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compile_choice, "ROUNDS", 3)
-    compiled_as(monkeypatch, lambda: time.sleep(0.002))
+@pytest.mark.parametrize(("seconds", "wanted"), [(1.1, "off"), (0.5, "on")])
+def test_only_what_is_faster_is_taken_without_being_told(
+    seconds: float, wanted: str, long_runs: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled_as(monkeypatch, lambda: None)
+    timed = {"compiled": seconds, "plain": 1.0}  # for a step
+    monkeypatch.setattr(
+        compile_choice, "seconds_of", lambda step, _=1: timed[("plain", "compiled")["compiled" in step.way]]
+    )
+    assert compile_choice.choose("auto", 10**6, build) == wanted
     assert compile_choice.choose("on", 10, build) == "on"
-    assert compile_choice.choose("auto", 10**6, build) == "off"
-    slow = training_step.Step.__call__
-
-    def slower_if_plain(step: Step) -> Any:
-        time.sleep(0 if "compiled" in step.way else 0.05)
-        return slow(step)
-
-    monkeypatch.setattr(training_step.Step, "__call__", slower_if_plain)
-    assert compile_choice.choose("auto", 10**6, build) == "on"
 
 
 def test_penalties_are_of_the_network_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
