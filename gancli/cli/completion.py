@@ -153,7 +153,7 @@ def _recipe(name: str) -> tuple[ast.Module, str]:
 
 
 def _declared(name: str) -> dict[str, ast.AnnAssign]:
-    """What a recipe and its parents declare; the last counts."""
+    """The annotated names of a recipe's class and of its parents; its own come before theirs."""
     return {key: field for cls in _lineage(*_recipe(name)) for key, field in _fields(cls).items()}
 
 

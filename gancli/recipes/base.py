@@ -65,7 +65,7 @@ class Batch:
     timesteps: Tensor | None = None
     """How far each image is diffused, float ``(N,)`` in [0, 1]; None without ``--augment diffusion``."""
     plain: Tensor | None = None
-    """Generated images before augmentation; None for real ones."""
+    """Generated images before augmentation; None for real ones, and where no loss needs them."""
 
     def detach(self) -> "Batch":
         """The same batch, detached from the generator's graph."""

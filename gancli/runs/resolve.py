@@ -228,7 +228,7 @@ def _check(resolved: Resolved) -> None:
         raise UsageError(f"--mirror flips pictures, and {dataset.name} has points in the plane; remove it.")
     if config.top_k < 1 and (recipe.rebuilds or not recipe.uses_fakes):
         raise UsageError(
-            f"--top-k chooses among generated images, and recipe {config.recipe} trains without; remove it."
+            f"--top-k chooses among generated images, and recipe {config.recipe} has none to leave out; remove it."
         )
     if config.augment != "none" and (spec.is_points or not recipe.augmentable):
         what = dataset.name if spec.is_points else f"recipe {config.recipe}"

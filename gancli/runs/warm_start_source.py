@@ -1,4 +1,4 @@
-"""What ``--init-from`` begins with: a run, a checkpoint or a generator file, and the labels that it knows."""
+"""Read the source of ``--init-from``: a run, a checkpoint or a generator file, and the labels that it knows."""
 
 import logging
 from collections.abc import Mapping, Sequence

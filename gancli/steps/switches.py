@@ -25,6 +25,11 @@ def are_on(recipe: Recipe) -> bool:
     return bool(recipe.lecam or recipe.san or recipe.distillation)
 
 
+def need_plain_images(recipe: Recipe) -> bool:
+    """True if a term of G's loss needs the generated images before augmentation."""
+    return bool(recipe.distillation)
+
+
 def obstacle_to_parts(recipe: Recipe) -> str | None:
     """The reason why a batch cannot be processed in parts; None if it can."""
     return "LeCam's averages move once for the whole batch" if recipe.lecam else None

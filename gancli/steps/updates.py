@@ -105,7 +105,7 @@ def generated(setup: Setup, state: TrainState, draws: Draws, number: int, real: 
     with setup.autocast():
         batch = setup.recipe.generated(state.g, real.rows(rows), latents, labels)
     images = at_least_fp32(batch.images)
-    batch = replace(batch, images=images, plain=images)
+    batch = replace(batch, images=images, plain=images if switches.need_plain_images(setup.recipe) else None)
     return setup.augment(batch, draws.fake_uniform[number], state.feedback, first=rows.start)
 
 
